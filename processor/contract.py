@@ -1,0 +1,293 @@
+"""The data that passes between the parts: records, events, excerpts, findings, signals.
+
+Everything here is plain data (slotted dataclasses: orjson writes them as they are, pydantic's TypeAdapter
+reads them back) and knows no Kafka client, model server or Jira.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+Headers = tuple[tuple[str, bytes], ...]
+
+ORIGIN_HEADER: Final = "fs-origin"
+"""Header of every parked, retried or replayed copy: JSON list [group, topic, partition, offset] of the first read."""
+
+NAMESPACE: Final = uuid.UUID("6f1c1d0e-6c1f-5d54-9a52-6a2b7a7d9f10")
+"""Namespace of every deterministic (version 5) id that Faultstream makes."""
+
+REASONS: Final[Mapping[str, str]] = {
+    "unknown_format": "the record is neither a log, a JSON payload nor a CloudEvent",
+    "invalid_json": "the body says it is JSON but does not parse, or is no object",
+    "unknown_payload": "no provider mapping under config/providers recognises the payload",
+    "empty": "the record has no body and no reference to one",
+    "binary": "the body is binary data, not a log",
+    "undecodable": "the compressed body is truncated or corrupt",
+    "too_large": "the body, unpacked, is over source.max_bytes",
+    "line_records": "the topic carries a record per line; see source.assemble",
+    "reference_not_allowed": "the log is a reference to a host or scheme that fetch.allow does not list",
+    "reference_failed": "the referenced log could not be fetched for good (not found, forbidden)",
+    "predicate_failed": "a predicate failed at run time or gave no boolean",
+    "template_failed": "a template failed at run time",
+    "prompt_too_long": "system prompt and smallest excerpt together exceed the model's context",
+    "invalid_answer": "the model's answer did not pass the schema, nor did its repair",
+    "cut_off": "the model's answer was cut at max_tokens, and so was its repair",
+    "request_refused": "the model server refused the request (4xx)",
+    "internal": "a defect in Faultstream; the error text says which",
+}
+"""Reason codes of dead letters, with what they mean."""
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was read from a topic. `timestamp_ms` is Unix time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp_ms: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value: what the in-flight bound counts."""
+        return len(self.value or b"") + len(self.key or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A record to be written. `partition` is None for the default partitioner (by key)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an event was first read; ids come from it, so a replayed copy keeps its id."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    replay: str | None = None
+
+    def id(self, pipeline: str) -> str:
+        """The deterministic id of this event's finding in `pipeline` (UUID version 5)."""
+        name = f"{self.group}\n{self.topic}\n{self.partition}\n{self.offset}\n{self.replay or ''}\n{pipeline}"
+        return str(uuid.uuid5(NAMESPACE, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One documented attribute of an event: its Python type, default, and what it means."""
+
+    type: type
+    default: Any
+    description: str
+
+
+ATTRIBUTES: Final[Mapping[str, Attribute]] = {
+    "type": Attribute(str, "build.failed", "What happened: build.failed, build.passed, alert.firing, …"),
+    "source": Attribute(str, "", "Who says so: the URI of the CI system or service."),
+    "subject": Attribute(str, "", "What it is about; by default repo/job."),
+    "time": Attribute(str, "", "When, RFC 3339; by default the record's timestamp."),
+    "repo": Attribute(str, "", "Repository, owner/name."),
+    "branch": Attribute(str, "", "Branch or tag that was built."),
+    "commit": Attribute(str, "", "Commit hash that was built."),
+    "job": Attribute(str, "", "Job, check or workflow name."),
+    "run_id": Attribute(str, "", "The provider's id of this run."),
+    "attempt": Attribute(int, 1, "How often this run has been tried, from 1."),
+    "url": Attribute(str, "", "Page of the build, for people."),
+    "log_url": Attribute(str, "", "Where the log can be fetched, if the body does not hold it."),
+    "provider": Attribute(str, "", "github, gitlab, circleci, jenkins, …"),
+}
+"""The attributes of an event with type, default and meaning. Predicates and templates see them as `event.<name>`."""
+
+
+@dataclass(slots=True)
+class Event:
+    """One thing that happened. `body` is the log's bytes (unpacked); `payload` a JSON object instead.
+
+    `attributes` always holds every key of ATTRIBUTES, typed. `reference` is set where the body lies elsewhere.
+    """
+
+    origin: Origin
+    record: Record
+    attributes: dict[str, Any]
+    body: bytes | None = None
+    payload: dict[str, Any] | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptLine:
+    """A kept line: its 1-based number in the raw bytes split on newline, its text, how often it repeats."""
+
+    number: int
+    text: str
+    score: float = 0.0
+    repeated: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What `reduce` leaves of a log, in order. `ranked` holds line numbers of error lines, likeliest first."""
+
+    lines: tuple[ExcerptLine, ...]
+    total_lines: int
+    ranked: tuple[int, ...] = ()
+    tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        """The excerpt as the model and a person see it: gaps marked, repeats counted."""
+        parts: list[str] = []
+        last = 0
+        for line in self.lines:
+            if line.number > last + 1:
+                parts.append(f"[… {line.number - last - 1} lines …]")
+            parts.append(line.text if line.repeated == 1 else f"{line.text} (× {line.repeated})")
+            last = line.number + line.repeated - 1
+        if self.total_lines > last:
+            parts.append(f"[… {self.total_lines - last} lines …]")
+        return "\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something named in the excerpt that a grounded field may be: a package, test, file, host, exit code.
+
+    `ecosystem` is a package-URL type (npm, pypi, maven, cargo, golang, deb, docker, …) or "".
+    """
+
+    kind: Literal["package", "test", "file", "host", "exit_code"]
+    name: str
+    version: str | None = None
+    ecosystem: str = ""
+    lines: tuple[int, ...] = ()
+    score: float = 0.0
+
+    @property
+    def identity(self) -> str:
+        """Stable identity without version, as used in fingerprints (pkg:npm/@angular/material)."""
+        return (
+            f"pkg:{self.ecosystem or 'generic'}/{self.name}" if self.kind == "package" else f"{self.kind}:{self.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """A known fault that a rule recognised. `decides`: the fields are the answer, no model is asked."""
+
+    rule: str
+    fields: Mapping[str, Any]
+    captures: Mapping[str, str]
+    lines: tuple[int, ...]
+    decides: bool = True
+    precision: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that the deterministic stages know of an event: what the prompt and the fingerprint are made from.
+
+    `candidates` by plural kind ("packages", "tests", "files", "hosts", "exit_codes"), likeliest first.
+    `narrowed` by field: the field's likeliest values with their probability, likeliest first.
+    `anchor` is the stable name of the fault (design: rule and captures, failing test, package, masked line).
+    """
+
+    excerpt: Excerpt
+    candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    rule: RuleMatch | None = None
+    narrowed: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    anchor: str = ""
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one or several model calls; `cost_usd` is None where no price is set."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A line of the log that shows the fault."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure: `value` in 0..1 or None, and whether it is calibrated against labelled data."""
+
+    value: float | None
+    calibrated: bool = False
+
+
+@dataclass(slots=True)
+class Step:
+    """One decision on the way to the result and what it cost."""
+
+    name: str
+    decided_by: Literal["rule", "model"]
+    rule: str | None = None
+    tier: str | None = None
+    model: str | None = None
+    adapter: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+
+
+@dataclass(slots=True)
+class Finding:
+    """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6)."""
+
+    id: str
+    pipeline: str
+    pipeline_version: str
+    fingerprint: str
+    fingerprint_parts: dict[str, Any]
+    result: dict[str, Any]
+    evidence: list[Evidence]
+    confidence: Confidence
+    steps: list[Step]
+    usage: Usage
+    build: dict[str, Any]
+    event: dict[str, Any]
+    time: str
+    source: str
+    subject: str
+    also: list[str] = field(default_factory=list)
+    review: bool = False
+
+
+@dataclass(slots=True)
+class Signal:
+    """What *decide* reads from `<p>.signals`: a finding without steps and usage, or the outcome of a build."""
+
+    kind: Literal["finding", "outcome"]
+    finding: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
+    v: int = 1

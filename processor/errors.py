@@ -1,0 +1,42 @@
+"""The three kinds of failure; each names what the engine does about it."""
+
+from __future__ import annotations
+
+
+class FaultstreamError(Exception):
+    """Something went wrong in Faultstream."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class Retryable(FaultstreamError):
+    """A dependency is away: the engine waits and tries the same event again; nothing is lost.
+
+    `wait` is the least number of seconds to wait, or None for the engine's own back-off. `shared` says that
+    the cause is not this pipeline's own (no healthy replica, broker trouble), so that partitions pause.
+    """
+
+    def __init__(self, message: str | None = None, *, wait: float | None = None, shared: bool = True) -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.shared = shared
+
+
+class Rejected(FaultstreamError):
+    """This event can never become a finding: it goes to the dead letters and the line goes on.
+
+    `reason` is a short machine code (snake_case) from `processor.contract.REASONS`.
+    """
+
+    def __init__(self, reason: str, message: str | None = None) -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
+class Fatal(FaultstreamError):
+    """The daemon can't go on: it drains and exits non-zero."""
+
+
+class ConfigError(Fatal):
+    """The configuration is wrong: names the file, the place and the remedy. Exit code 2."""

@@ -1,0 +1,1 @@
+"""Reading a log, usable alone: scan, mask, redact, rank, reduce, extract."""

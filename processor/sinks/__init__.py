@@ -1,0 +1,1 @@
+"""Where records go: nouns, one a file."""

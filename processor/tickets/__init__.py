@@ -1,0 +1,1 @@
+"""Findings become Jira tickets: decide (Faust) and write (the engine)."""
