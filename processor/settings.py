@@ -1,0 +1,241 @@
+"""The daemon's settings: `config/faultstream.yaml` of the homes, over it the environment (FAULTSTREAM_…).
+
+A nested key is written with two underscores in the environment: FAULTSTREAM_KAFKA__BOOTSTRAP. A secret may be
+given as a file instead (`token_file`), as Kubernetes mounts it; the file is read at start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from processor.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _from_file(values: Any, name: str) -> Any:
+    """Fills `name` from the file that `<name>_file` names."""
+    path = values.get(f"{name}_file") if isinstance(values, dict) else None
+    if not path:
+        return values
+    try:
+        return {**values, name: Path(path).read_text(encoding="utf-8").strip()}
+    except OSError as error:
+        raise ValueError(f"{name}_file: can't read {path}: {error.strerror}") from error
+
+
+class KafkaSettings(Section):
+    """The Kafka cluster."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Brokers to start from, host:port, comma-separated.")
+    group: str | None = Field(None, description="Consumer group of the line; by default <prefix>.line.")
+    create_topics: bool = Field(False, description="Create missing topics at start; leave it off in production.")
+    partitions: int = Field(4, ge=1, description="Partitions of topics that are created.")
+    replication: int = Field(-1, description="Replication factor of topics that are created; -1: the broker's.")
+    session_timeout_s: float = Field(30, gt=0, description="Silence after which the group drops a member.")
+    request_timeout_s: float = Field(30, gt=0, description="Bound on each wait for a broker.")
+
+
+class TopicSettings(Section):
+    """Names of topics."""
+
+    prefix: str = Field(
+        "faultstream", pattern=r"^[a-zA-Z0-9._-]+$", description="Begins every topic, group and id of a deployment."
+    )
+
+
+class Limits(Section):
+    """Bounds on what one daemon holds."""
+
+    in_flight: int = Field(256, ge=1, description="Most events being worked on at once.")
+    in_flight_bytes: int = Field(256_000_000, ge=1, description="Most bytes of records being worked on at once.")
+    record_bytes: int = Field(50_000_000, ge=1, description="A body larger than this, unpacked, is a dead letter.")
+    drain_s: float = Field(20, gt=0, description="How long a stop waits for what is in flight.")
+
+
+class ModelSettings(Section):
+    """The model servers of one tier."""
+
+    urls: list[str] = Field(description="Base addresses of the replicas, each ending in /v1.", min_length=1)
+    model: str = Field("base", description="Name under which the servers serve the base model.")
+    base_model: str | None = Field(
+        None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
+    )
+    api_key: SecretStr | None = Field(None, description="Bearer key, if the servers ask for one.")
+    api_key_file: Path | None = Field(None, description="File that holds the key.")
+    context_tokens: int = Field(8192, ge=256, description="Context length that the servers serve.")
+    concurrency: int = Field(16, ge=1, description="Most requests in flight per replica.")
+    connect_timeout_s: float = Field(5, gt=0, description="Bound on connecting.")
+    timeout_s: float = Field(120, gt=0, description="Bound on one whole request.")
+    attempts: int = Field(3, ge=1, description="Tries of one request before the event goes back to wait.")
+    usd_per_million_prompt: float | None = Field(None, ge=0, description="Price of a million prompt tokens.")
+    usd_per_million_cached: float | None = Field(None, ge=0, description="Price of a million cached prompt tokens.")
+    usd_per_million_completion: float | None = Field(None, ge=0, description="Price of a million written tokens.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret(cls, values: Any) -> Any:
+        return _from_file(values, "api_key")
+
+
+class JiraSettings(Section):
+    """The Jira server that tickets go to."""
+
+    url: str = Field(description="Base address, such as https://jira.example.com.")
+    user: str | None = Field(None, description="User name for basic authentication; without it the token is a bearer.")
+    token: SecretStr | None = Field(None, description="Personal access token, API token or password.")
+    token_file: Path | None = Field(None, description="File that holds the token; read again when Jira answers 401.")
+    deployment: Literal["auto", "cloud", "datacenter"] = Field("auto", description="Which Jira it is.")
+    timeout_s: float = Field(20, gt=0, description="Bound on one request.")
+    threads: int = Field(4, ge=1, description="Requests at once.")
+    search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secret(cls, values: Any) -> Any:
+        return _from_file(values, "token")
+
+
+class FetchSettings(Section):
+    """Which references to logs are followed. By default none."""
+
+    allow: list[str] = Field(default_factory=list, description="Hosts that logs may be fetched from.")
+    schemes: list[Literal["https", "http", "file"]] = Field(["https"], description="Schemes that may be used.")
+    roots: list[Path] = Field(default_factory=list, description="Folders that file: references may lie in.")
+    private: bool = Field(False, description="Whether an allowed host may resolve to a private or loopback address.")
+    max_bytes: int = Field(50_000_000, ge=1, description="Most bytes that are fetched.")
+    timeout_s: float = Field(30, gt=0, description="Bound on one fetch.")
+
+
+class HttpSettings(Section):
+    """The port with /metrics, /healthz and /readyz."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9464, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+
+
+class LogSettings(Section):
+    """The daemon's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
+    format: Literal["json", "console"] = Field("json", description="JSON lines, or text for a terminal.")
+
+
+class RedactSettings(Section):
+    """Secrets of your own beside the known formats."""
+
+    patterns: dict[str, str] = Field(
+        default_factory=dict, description="Name to regular expression; the first group, or all, is taken out."
+    )
+    allow: list[str] = Field(default_factory=list, description="Regular expressions of what is never a secret.")
+
+
+class Settings(BaseSettings):
+    """All settings of a daemon."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FAULTSTREAM_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="The Kafka cluster.")
+    topics: TopicSettings = Field(default_factory=TopicSettings, description="Names of topics.")
+    delivery: Literal["at_least_once"] = Field(
+        "at_least_once", description="What is promised on Kafka; findings carry deterministic ids to drop repeats by."
+    )
+    pipelines: list[str] | None = Field(None, description="Pipelines to run, by name; by default all that are found.")
+    limits: Limits = Field(default_factory=Limits, description="Bounds on what one daemon holds.")
+    models: dict[str, ModelSettings] = Field(
+        default_factory=lambda: {"lite": ModelSettings(urls=["http://127.0.0.1:8000/v1"])},
+        description="Model servers by tier: lite, and pro where there is one.",
+    )
+    jira: JiraSettings | None = Field(None, description="Jira; without it findings are emitted and no ticket is filed.")
+    fetch: FetchSettings = Field(default_factory=FetchSettings, description="Which references to logs are followed.")
+    redact: RedactSettings = Field(default_factory=RedactSettings, description="Secrets of your own.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
+    log: LogSettings = Field(default_factory=LogSettings, description="The daemon's own log.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, which comes in as the arguments."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _lite(self) -> Self:
+        if "lite" not in self.models:
+            raise ValueError("models: the tier `lite` is missing; add models.lite.urls")
+        return self
+
+    @property
+    def group(self) -> str:
+        """Consumer group of the line."""
+        return self.kafka.group or f"{self.topics.prefix}.line"
+
+
+def load(file: Path | None = None) -> Settings:
+    """Reads the settings from `file` (YAML), if given; the environment wins over it.
+
+    Raises ConfigError that names the file, the key and what is wrong with it, all faults at once.
+    """
+    values = _read(file) if file else {}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        lines = [_told(file, fault["type"], fault["loc"], fault["msg"]) for fault in error.errors(include_input=False)]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: no YAML: {error}") from error
+    if not isinstance(values or {}, dict):
+        raise ConfigError(f"{file}: a mapping of settings is expected")
+    return values or {}
+
+
+def _told(file: Path | None, kind: str, location: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    variable = "FAULTSTREAM_" + "__".join(str(part) for part in location).upper()
+    origin = f"${variable}" if variable in os.environ else str(file or "settings")
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _names(location[:-1]), n=1)
+        message = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{origin}: {key}: {message.removeprefix('Value error, ')}" if key else f"{origin}: {message}"
+
+
+def _names(location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the section at `location`."""
+    model: Any = Settings
+    for part in location:
+        info = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if info is None:  # a tier's name under models
+            model = ModelSettings
+            continue
+        inner = [a for a in get_args(info.annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = inner[0] if inner else info.annotation
+    return list(getattr(model, "model_fields", {}))
