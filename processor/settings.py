@@ -232,7 +232,7 @@ def _names(location: tuple[int | str, ...]) -> list[str]:
     """The valid keys of the section at `location`."""
     model: Any = Settings
     for part in location:
-        info = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        info = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         if info is None:  # a tier's name under models
             model = ModelSettings
             continue
