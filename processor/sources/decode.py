@@ -1,0 +1,204 @@
+"""A Kafka record becomes an event: the input contract (docs/input.md).
+
+One record is one event, and for raw logs one whole log. Three forms are told apart: a raw log, a JSON payload
+(mapped by `config/providers/*.yaml`), and a CloudEvent in binary or structured mode; any body may be compressed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from processor.contract import ATTRIBUTES, ORIGIN_HEADER, Event, Origin, Record
+from processor.errors import Rejected
+from processor.sources.compression import unpack
+from processor.sources.providers import Providers, pick
+
+Format = Literal["auto", "log", "json", "cloudevents"]
+
+_DEFAULTS = {name: attribute.default for name, attribute in ATTRIBUTES.items()}
+_CONTENT_TYPE = "content-type"
+
+
+def _spellings(name: str) -> list[str]:
+    """Header names that carry an attribute. CloudEvents allows no underscore in names: ce_runid is ce_run_id."""
+    plain = name.replace("_", "")
+    spelt = [f"ce_{name}", f"ce_{plain}", f"ce-{plain}", f"ce-{name}", name, name.replace("_", "-")]
+    return list(dict.fromkeys(spelt))
+
+
+HEADERS: Mapping[str, str] = {spelling: name for name in ATTRIBUTES for spelling in _spellings(name)}
+"""Header name (lower case) to attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeConfig:
+    """How the records of a topic are read.
+
+    `attributes` maps an attribute (or `body`) to foreign header names and payload paths, tried in order;
+    `max_bytes` bounds the unpacked body.
+    """
+
+    format: Format = "auto"
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    max_bytes: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Makes events of records. `group` is the consumer group, part of the event's origin."""
+
+    config: DecodeConfig
+    providers: Providers
+    group: str
+
+    def decode(self, record: Record) -> Event:
+        """The event of a record. Raises Rejected with a reason of `contract.REASONS`; never anything else."""
+        headers = _text_headers(record)
+        attributes = dict(_DEFAULTS)
+        event = Event(_origin(self.group, record, headers), record, attributes)
+        body = unpack(record.value or b"", self.config.max_bytes)
+        content_type = headers.get(_CONTENT_TYPE, headers.get("ce_datacontenttype", "")).partition(";")[0].strip()
+        form = self._form(content_type, body)
+        if form == "cloudevents":
+            self._structured(event, body, headers)
+        elif form == "json":
+            self._payload(event, _object(body), headers)
+        else:
+            event.body = body
+        self._own(event, headers)
+        self._finish(event)
+        return event
+
+    def _form(self, content_type: str, body: bytes) -> Format:
+        if self.config.format != "auto":
+            return self.config.format
+        if content_type == "application/cloudevents+json":
+            return "cloudevents"
+        if content_type == "application/json" or content_type.endswith("+json"):
+            return "json"
+        if content_type or body[:1] not in (b"{", b"["):
+            return "log"
+        parsed = _parsed(body)  # many logs begin with a bracket: it is JSON only if all of it is
+        if isinstance(parsed, dict) and "specversion" in parsed and "type" in parsed:
+            return "cloudevents"
+        return "log" if parsed is None else "json"
+
+    def _structured(self, event: Event, body: bytes, headers: Mapping[str, str]) -> None:
+        envelope = _object(body)
+        if not {"specversion", "type"} <= envelope.keys():
+            raise Rejected("unknown_format", "a structured CloudEvent needs specversion and type")
+        for name in ATTRIBUTES:
+            value = envelope.get(name, envelope.get(name.replace("_", "")))
+            if value is not None and not isinstance(value, dict | list):
+                event.attributes[name] = value
+        data = envelope.get("data")
+        if "data_base64" in envelope:
+            event.body = unpack(_unbase64(envelope["data_base64"]), self.config.max_bytes)
+        elif isinstance(data, dict):
+            kept = {k: v for k, v in event.attributes.items() if v != _DEFAULTS[k]}
+            self._payload(event, data, headers, required=False)
+            event.attributes.update(kept)  # what the envelope says wins over what the payload says
+        elif data is not None:
+            event.body = data.encode() if isinstance(data, str) else orjson.dumps(data)
+
+    def _payload(
+        self, event: Event, payload: dict[str, Any], headers: Mapping[str, str], *, required: bool = True
+    ) -> None:
+        event.payload = payload
+        mapped = self.providers.map(payload, headers)
+        if mapped:
+            event.attributes.update(mapped.attributes)
+            event.body = mapped.body.encode() if mapped.body else None
+        elif required and not self.config.attributes:
+            raise Rejected(
+                "unknown_payload",
+                f"no mapping under config/providers knows a payload with the keys {', '.join(sorted(payload)[:8])}; "
+                "add one, or map its fields with source.attributes",
+            )
+
+    def _own(self, event: Event, headers: Mapping[str, str]) -> None:
+        """Headers, and the pipeline's own mapping over them."""
+        attributes = event.attributes
+        for name, text in headers.items():
+            known = HEADERS.get(name)
+            if known and text:
+                attributes[known] = text
+        for attribute, places in self.config.attributes.items():
+            values = (headers.get(p.lower()) or (pick(event.payload, p) if event.payload else None) for p in places)
+            value = next((v for v in values if v not in (None, "")), None)
+            if value is None:
+                continue
+            if attribute == "body":
+                event.body = value.encode() if isinstance(value, str) else orjson.dumps(value)
+            else:
+                attributes[attribute] = value
+
+    def _finish(self, event: Event) -> None:
+        attributes = event.attributes
+        for name, attribute in ATTRIBUTES.items():
+            if type(attributes[name]) is not attribute.type:
+                attributes[name] = _typed(attributes[name], attribute.type, attribute.default)
+        if not attributes["subject"]:
+            attributes["subject"] = "/".join(part for part in (attributes["repo"], attributes["job"]) if part)
+        if not attributes["time"]:
+            stamp = datetime.fromtimestamp(event.record.timestamp_ms / 1000, UTC)
+            attributes["time"] = stamp.isoformat(timespec="milliseconds")
+        if not event.body:
+            event.reference = attributes["log_url"] or None
+            if event.reference is None and event.payload is None:
+                raise Rejected("empty", "the record has no body, and no log_url that says where it lies")
+
+
+def _text_headers(record: Record) -> dict[str, str]:
+    return {name.lower(): value.decode("utf-8", "replace") for name, value in record.headers if value is not None}
+
+
+def _origin(group: str, record: Record, headers: Mapping[str, str]) -> Origin:
+    """Where the event was first read: from fs-origin on a copy, else here."""
+    given = headers.get(ORIGIN_HEADER)
+    if given:
+        parts = _parsed(given.encode())
+        if isinstance(parts, list) and len(parts) in (4, 5) and isinstance(parts[2], int) and isinstance(parts[3], int):
+            return Origin(str(parts[0]), str(parts[1]), parts[2], parts[3], str(parts[4]) if len(parts) == 5 else None)
+    return Origin(group, record.topic, record.partition, record.offset)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        raise Rejected("empty", "the record says it is JSON and has no body")
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Rejected("invalid_json", f"the body is no JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise Rejected("invalid_json", f"the body is a JSON {type(parsed).__name__}; an object is expected")
+    return parsed
+
+
+def _unbase64(value: object) -> bytes:
+    try:
+        return base64.b64decode(str(value), validate=True)
+    except binascii.Error as error:
+        raise Rejected("undecodable", f"data_base64 is no base64: {error}") from error
+
+
+def _typed(value: Any, wanted: type, default: Any) -> Any:
+    if wanted is int:
+        text = str(value).strip()
+        return int(text) if text.isdecimal() and len(text) < 10 else default
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, bool) else str(value)

@@ -1,0 +1,133 @@
+"""Webhook payloads get the same attributes whatever their provider."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.errors import ConfigError
+from processor.home import Homes
+from processor.sources.providers import Providers
+
+DATA = Path(os.environ.get("FAULTSTREAM_DATA", Path(__file__).parents[4] / "shared" / "data"))
+PROVIDERS = Providers.load(list(Homes.of(environ={}).providers().values()))
+
+OUTCOMES = {
+    "failure": "build.failed",
+    "failed": "build.failed",
+    "success": "build.passed",
+    "canceled": "build.cancelled",
+    "pending": "build.queued",
+    "created": "build.queued",
+    "firing": "alert.firing",
+    "resolved": "alert.resolved",
+}
+
+
+@pytest.fixture(scope="module")
+def payloads(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """(index entry, payload) of real webhooks, read from the data folder."""
+    import tarfile
+
+    archive = DATA / "dev-corpus.tar.xz"
+    if not archive.exists():
+        pytest.skip(f"no recorded webhooks at {archive}; set FAULTSTREAM_DATA")
+    folder = tmp_path_factory.mktemp("webhooks")
+    with tarfile.open(archive) as tar:
+        members = [m for m in tar if m.name.removeprefix("./").startswith("webhooks/")]
+        tar.extractall(folder, members=members, filter="data")
+    index = json.loads((folder / "webhooks" / "index.json").read_text())
+    return [(entry, json.loads((folder / entry["path"]).read_text())) for entry in index]
+
+
+def test_every_recorded_webhook_is_recognised(payloads: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """All of them have the right provider, and where the outcome is known the right type."""
+    assert len(payloads) == 59
+    for entry, payload in payloads:
+        mapped = PROVIDERS.map(payload, {})
+        assert mapped is not None, entry["path"]
+        assert mapped.attributes["provider"] == entry["provider"], entry["path"]
+        if "Deployment" in entry["event"] or entry["outcome"] not in OUTCOMES:
+            continue
+        assert mapped.attributes["type"] == OUTCOMES[entry["outcome"]], entry["path"]
+
+
+def test_builds_say_where_they_come_from(payloads: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """A finished build has repository, branch and address; all but the barest have commit and job too."""
+    seen = 0
+    for entry, payload in payloads:
+        mapped = PROVIDERS.map(payload, {})
+        if mapped and mapped.attributes["type"] in {"build.failed", "build.passed"}:
+            seen += 1
+            wanted = {"repo", "branch", "url"} | (
+                set() if "minimal" in entry["event"] else {"commit", "job", "run_id", "time"}
+            )
+            assert wanted <= mapped.attributes.keys(), entry["path"]
+    assert seen >= 20
+
+
+def test_newer_circleci_webhook() -> None:
+    """job-completed of CircleCI's outgoing webhooks."""
+    payload = {
+        "type": "job-completed",
+        "happened_at": "2026-01-02T03:04:05Z",
+        "webhook": {"id": "w"},
+        "project": {"id": "p", "name": "web", "slug": "github/acme/web"},
+        "organization": {"id": "o", "name": "acme"},
+        "workflow": {"id": "f", "name": "build", "url": "https://ci.example.com/f"},
+        "pipeline": {"vcs": {"branch": "main", "revision": "ab" * 20}},
+        "job": {"id": "j", "name": "test", "status": "failed", "stopped_at": "2026-01-02T03:04:00Z"},
+    }
+    mapped = PROVIDERS.map(payload, {})
+    assert mapped is not None
+    assert mapped.attributes == {
+        "provider": "circleci",
+        "type": "build.failed",
+        "repo": "acme/web",
+        "branch": "main",
+        "commit": "ab" * 20,
+        "job": "test",
+        "run_id": "j",
+        "url": "https://ci.example.com/f",
+        "time": "2026-01-02T03:04:00Z",
+    }
+
+
+def test_an_unknown_kind_of_a_known_provider_is_no_build() -> None:
+    """A push of GitHub is recognised by its header, and routed nowhere."""
+    mapped = PROVIDERS.map({"ref": "refs/heads/main", "commits": []}, {"x-github-event": "push"})
+    assert mapped is not None
+    assert mapped.attributes["type"] == "github.other"
+
+
+def test_a_user_adds_a_provider_as_yaml(tmp_path: Path) -> None:
+    """A file in a home of one's own is enough."""
+    folder = tmp_path / "config" / "providers"
+    folder.mkdir(parents=True)
+    (folder / "drone.yaml").write_text(
+        "provider: drone\n"
+        "recognise: {payload: [[event, build.number, repo.slug]]}\n"
+        "kinds:\n"
+        "  - name: build\n"
+        "    type: {path: build.status, values: {failure: build.failed}, otherwise: build.other}\n"
+        "    attributes: {repo: repo.slug, run_id: build.number}\n"
+    )
+    providers = Providers.load(list(Homes.of([tmp_path]).providers().values()))
+    mapped = providers.map({"event": "build", "build": {"number": 7, "status": "failure"}, "repo": {"slug": "a/b"}}, {})
+    assert mapped is not None
+    assert mapped.attributes == {"provider": "drone", "type": "build.failed", "repo": "a/b", "run_id": 7}
+
+
+def test_faults_of_a_mapping_are_told_all_at_once(tmp_path: Path) -> None:
+    """File, key and what there is instead."""
+    file = tmp_path / "bad.yaml"
+    file.write_text("provider: bad\nrecognize: {}\nkinds: [{name: x, type: y, attributes: {repository: a}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        Providers.load([file])
+    text = str(caught.value)
+    assert f"{file}: recognize: Extra inputs are not permitted" in text
+    assert "kinds.0.attributes: Value error, no attribute of events: repository; there are type, " in text
