@@ -1,0 +1,101 @@
+"""What is asked of a model server and what comes back, apart from how it gets there.
+
+Stages speak these types and the `Model` protocol; `client.ModelClient` is the one that speaks HTTP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from processor.contract import Usage
+from processor.models.form import Form
+
+Engine = Literal["vllm", "llama.cpp", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to a model. `model` None is the tier's base model, else the served name of an adapter.
+
+    `form` is what the answer must look like; the client turns it into what the server at hand enforces best.
+    `alternatives` is how many next tokens come with each token's log-probability; 0 asks for none.
+    """
+
+    messages: tuple[Message, ...]
+    form: Form | None = None
+    model: str | None = None
+    max_tokens: int = 192
+    temperature: float = 0.0
+    seed: int = 0
+    alternatives: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as it was written, its log-probability, and the likeliest tokens at its place with theirs."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
+
+    `milliseconds` is the time of the request that succeeded; `waited_ms` what passed before it was sent.
+    """
+
+    text: str
+    finish_reason: str
+    tokens: tuple[Token, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    masked: bool = False
+    replica: str = ""
+    milliseconds: float = 0.0
+    waited_ms: float = 0.0
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the answer ended at max_tokens and not by itself."""
+        return self.finish_reason == "length"
+
+
+class Model(Protocol):
+    """Something that answers: the HTTP client of a tier, or a stub."""
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """Answers `request`; raises Retryable, Rejected (prompt_too_long, request_refused) or Fatal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server can do, as its probe found. `models` are the names it lists."""
+
+    engine: Engine = "other"
+    models: tuple[str, ...] = ()
+    adapters: bool = False
+    json_schema: bool = False
+    logprobs: bool = False
+    cached_tokens: bool = False
+    context_tokens: int | None = None
+
+
+FEATURES: Final = {
+    "adapters": "adapters chosen by model name",
+    "json_schema": "guided decoding by JSON Schema",
+    "logprobs": "log-probabilities",
+    "cached_tokens": "counts of cached prompt tokens (vLLM: --enable-prompt-tokens-details)",
+}
+"""The features in Capabilities, in words."""

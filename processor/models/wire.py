@@ -1,0 +1,136 @@
+"""The OpenAI-compatible chat format: requests to bytes, answers and errors from bytes. No network here.
+
+Fields as in https://platform.openai.com/docs/api-reference/chat and in vLLM's and llama.cpp's servers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import orjson
+
+from processor.contract import Usage
+from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
+from processor.models.chat import Capabilities, ChatRequest, Completion, Token
+
+_TOO_LONG: Final = re.compile(
+    r"context (?:length|size|window)|exceed_context|too long|max_model_len|maximum input", re.IGNORECASE
+)
+_SHOWN: Final = 300
+
+
+class BadAnswerError(ValueError):
+    """The server's answer is not what the protocol says."""
+
+
+def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
+    """The request's body for `server`: the form as its grammar on llama.cpp, else as a JSON Schema."""
+    body: dict[str, Any] = {
+        "model": request.model or model,
+        "messages": request.messages,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.alternatives and server.logprobs:
+        body |= {"logprobs": True, "top_logprobs": request.alternatives}
+    if request.form is not None:
+        if server.engine == "llama.cpp":
+            body["grammar"] = request.form.grammar
+        elif server.json_schema:
+            schema = {"name": request.form.name, "schema": request.form.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return orjson.dumps(body)
+
+
+def decode(data: bytes, server: Capabilities) -> Completion:
+    """The completion in an answer's body. Raises BadAnswerError where it is none."""
+    try:
+        answer = orjson.loads(data)
+        choice = answer["choices"][0]
+        text = choice["message"]["content"] or ""
+        reason = choice["finish_reason"] or ""
+        if not isinstance(text, str) or not isinstance(reason, str):
+            raise TypeError
+        tokens = tuple(_token(entry) for entry in (choice.get("logprobs") or {}).get("content") or ())
+        return Completion(
+            text=text,
+            finish_reason=reason,
+            tokens=tokens,
+            usage=_usage(answer.get("usage") or {}),
+            model=str(answer.get("model") or ""),
+            masked=server.engine == "vllm",
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise BadAnswerError(f"no chat completion: {_shown(data)}") from error
+
+
+def _token(entry: Mapping[str, Any]) -> Token:
+    top = tuple([(each["token"], float(each["logprob"])) for each in entry.get("top_logprobs") or ()])
+    return Token(entry["token"], float(entry["logprob"]), top)
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    details = usage.get("prompt_tokens_details") or {}
+    return Usage(
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        cached_tokens=int(details.get("cached_tokens") or 0),
+        completion_tokens=int(usage.get("completion_tokens") or 0),
+    )
+
+
+def error_of(status: int, data: bytes, headers: Mapping[str, str], where: str, adapter: str | None) -> FaultstreamError:
+    """What an answer with an error status means for the event.
+
+    `where` names the tier's settings ("models.lite") and `adapter` the adapter that was asked for, if one was.
+    """
+    said = f"{status}: {_shown(data)}"
+    if status in (401, 403):
+        return ConfigError(f"{where}.api_key: the model server refuses the key ({said})")
+    if status in (429, 503):
+        return Retryable(f"the model server is busy ({said})", wait=retry_after(headers))
+    if status >= 500 or status < 400 or status == 408:
+        return Retryable(f"the model server failed ({said})")
+    if status == 404:
+        if adapter and _is_model_error(data):
+            return Retryable(f"the model server has no adapter {adapter} ({said})", shared=False)
+        setting = "model" if _is_model_error(data) else "urls"
+        return Retryable(f"{where}.{setting}: not found on the model server ({said})")
+    if status in (400, 413, 422) and _TOO_LONG.search(data.decode("utf-8", "replace")):
+        return Rejected("prompt_too_long", f"the prompt is too long for the model ({said})")
+    return Rejected("request_refused", f"the model server refused the request ({said})")
+
+
+def _is_model_error(data: bytes) -> bool:
+    return b"model" in data.lower() and data.lstrip().startswith(b"{")
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); None without one."""
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        then = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
+
+
+def _shown(data: bytes) -> str:
+    """The start of an answer as one line, its error message alone where it has one."""
+    try:
+        error = orjson.loads(data).get("error")
+        text = str(error.get("message") if isinstance(error, dict) else error or data.decode("utf-8", "replace"))
+    except (ValueError, AttributeError):
+        text = data.decode("utf-8", "replace")
+    return " ".join(text.split())[:_SHOWN] or "an empty answer"
