@@ -1,0 +1,85 @@
+"""Which lines fit: the best-scored ones within a budget of tokens, in order, runs counted, long lines cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from processor.contract import Excerpt, ExcerptLine
+from processor.logs.tokens import TokenCounter
+
+_GAP_COST: Final = 9
+_LONGEST: Final = 1200
+"""Characters of one line that are shown at most."""
+_PADDING: Final = re.compile(r"([=\-_*#.~ ])\1{7,}")
+
+
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """A line without padding (rules of `=====`), its middle cut if it is over `longest` characters."""
+    text = _PADDING.sub(lambda run: run[1] * 4, text)
+    if len(text) <= longest:
+        return text
+    head = longest * 3 // 5
+    return f"{text[:head]} … {text[head - longest + 3 :]}"
+
+
+def collapse(numbers: list[int], texts: Mapping[int, str]) -> list[tuple[int, int]]:
+    """Runs of neighbouring lines with the same text become (first number, count)."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs:
+            first, count = runs[-1]
+            if first + count == number and texts[first] == texts[number]:
+                runs[-1] = (first, count + 1)
+                continue
+        runs.append((number, 1))
+    return runs
+
+
+def choose(
+    texts: Mapping[int, str],
+    scores: Mapping[int, float],
+    ranked: tuple[int, ...],
+    total: int,
+    budget: int,
+    count: TokenCounter,
+) -> Excerpt:
+    """The excerpt of at most `budget` tokens (as `count` counts its text) with the highest scores."""
+    costs = {number: count(text) + 1 for number, text in texts.items()}
+    chosen: set[int] = set()
+    spent = 2 * _GAP_COST
+    for number in sorted(texts, key=lambda number: (-scores.get(number, 0.0), number)):
+        cost = costs[number]
+        if number - 1 not in chosen and number + 1 not in chosen:
+            cost += _GAP_COST
+        if spent + cost > budget:
+            if spent > budget * 0.9:
+                break
+            continue
+        chosen.add(number)
+        spent += cost
+    while True:
+        excerpt = assemble(sorted(chosen), texts, scores, ranked, total, count)
+        if excerpt.tokens <= budget or not chosen:
+            return excerpt
+        chosen.remove(min(chosen, key=lambda number: (scores.get(number, 0.0), -number)))
+
+
+def assemble(
+    numbers: list[int],
+    texts: Mapping[int, str],
+    scores: Mapping[int, float],
+    ranked: tuple[int, ...],
+    total: int,
+    count: TokenCounter,
+) -> Excerpt:
+    """An excerpt of these lines."""
+    lines = tuple(
+        ExcerptLine(first, texts[first], round(scores.get(first, 0.0), 3), repeated)
+        for first, repeated in collapse(numbers, texts)
+    )
+    kept = set(numbers)
+    order = tuple(number for number in ranked if number in kept)
+    excerpt = Excerpt(lines, total, order)
+    return Excerpt(lines, total, order, count(excerpt.text))

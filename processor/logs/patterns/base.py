@@ -1,0 +1,39 @@
+"""What a pattern is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["error", "exit", "step", "frame", "noise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression over a clean line (hyperscan syntax: no look-around, `^` is the line's start).
+
+    `weight` says how likely a line that matches tells the fault: 10 names it outright, 5 is a message of
+    error severity, 2 a mere word; negative for what looks like an error and is none. Kinds: `error` lines,
+    `exit` lines that say that a step or job failed, `step` markers that open a section, `frame` lines that
+    continue the one before (stack traces, code frames), `noise`.
+    """
+
+    name: str
+    regex: str
+    weight: float
+    kind: Kind = "error"
+    caseless: bool = False
+
+
+def errors(prefix: str, weight: float, *regexes: str, caseless: bool = False) -> tuple[Pattern, ...]:
+    """Error patterns of one weight, named `prefix-1`, `prefix-2`, …"""
+    return tuple(
+        Pattern(f"{prefix}-{index}", regex, weight, "error", caseless) for index, regex in enumerate(regexes, 1)
+    )
+
+
+def kinds(prefix: str, kind: Kind, weight: float, *regexes: str, caseless: bool = False) -> tuple[Pattern, ...]:
+    """Patterns of one kind and weight, named `prefix-1`, `prefix-2`, …"""
+    return tuple(
+        Pattern(f"{prefix}-{index}", regex, weight, kind, caseless) for index, regex in enumerate(regexes, 1)
+    )

@@ -1,0 +1,65 @@
+"""Rust, Go, .NET, Ruby, PHP, Elixir, Perl: package managers, compilers and test runners."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from processor.logs.patterns.base import Pattern, errors, kinds
+
+PATTERNS: Final[tuple[Pattern, ...]] = (
+    *errors(
+        "rust",
+        10,
+        r"^\s{0,4}error\[E\d{4}\]",
+        r"^\s{0,4}error: (?:failed|could not|no matching|linking|aborting|test failed|the lock file|package|unable|mismatched|\S)",
+        r"^test .+ \.{3} FAILED",
+        r"^---- .+ stdout ----|^failures:$|^test result: FAILED",
+        r"panicked at|assertion (?:`.+` )?failed|^\s+(?:left|right): ",
+        r"^Caused by:|process didn't exit successfully|failed to run custom build command|failed to select a version|failed to get `|no matching package|perhaps a crate was updated",
+        r"^\s{0,4}= (?:note|help): |aborting due to|For more information about this error",
+        r"^Diff in |^warning: unused .*error|could not compile `",
+    ),
+    *errors(
+        "go",
+        10,
+        r"^\s*--- FAIL: ",
+        r"^FAIL\s+\S+(?:\s|$)|^FAIL$|\[build failed\]|\[setup failed\]",
+        r"^\S+\.go:\d+(?::\d+)?: \S",
+        r"^\s+\S+_test\.go:\d+: ",
+        r"^go: (?:\S+@|finding|error|module|cannot|inconsistent|updates|downloading .+:|\S+: )|cannot find (?:module|package)|no required module provides|missing go\.sum entry|checksum mismatch|unknown revision|unrecognized import path|invalid version",
+        r"^\s+(?:Error Trace|Error|Test|Messages):\s|WARNING: DATA RACE|fatal error: |all goroutines are asleep",
+        r"^panic: |\[recovered\]|goroutine \d+ \[running\]|imported and not used|declared (?:and|but) not used|undefined: ",
+        r"^(?:\?|ok) .*FAIL|level=error|golangci-lint|^\S+:\d+:\d+: .+\(\w+\)$",
+    ),
+    *errors(
+        "dotnet",
+        9,
+        r"error (?:CS|NU|MSB|NETSDK|FS|BC|AD|CA|SA|IDE|VSTEST)\d{3,5}\b",
+        r"^\s*(?:Failed|X) \S+(?: \[.+\])?$|^\s+Error Message:|^Failed!\s+- Failed:|Total tests: .*Failed: [1-9]",
+        r"\[FAIL\]|Assert\.\w+\(\) Failure|Xunit\.|NUnit\.|The active test run was aborted|Unable to resolve service",
+    ),
+    *errors(
+        "ruby",
+        9,
+        r"Could not find (?:gem|compatible versions|\S+-\d)|Bundler could not find|Bundler::\w+|An error occurred while installing|Gem::\w+Error|your Ruby version is|requires Ruby version",
+        r"^rspec \./|^\s+\d+\) \S.*|^\s+Failure/Error:|^\d+ examples?, [1-9]\d* failures?|^\s+(?:expected|got|expected:|got:)\s",
+        r"^\S+\.rb:\d+:in .+(?:Error|Exception|undefined|uninitialized)|NoMethodError|NameError|LoadError|cannot load such file|uninitialized constant|rake aborted!",
+        r"^\S+:\d+:\d+: [CWEF]: |offenses? detected|Failure:$|^\s*\d+\) (?:Failure|Error):|, [1-9]\d* (?:failures|errors),",
+    ),
+    *errors(
+        "php",
+        9,
+        r"Your requirements could not be resolved|^\s+- .+ requires? |Problem \d+$|could not be found in any version|does not satisfy that requirement|does not match the constraint|requires ext-",
+        r"^(?:PHP )?(?:Fatal|Parse) error: |Uncaught \w+|^There (?:was|were) \d+ (?:failures?|errors?):|^FAILURES!|^ERRORS!|^Tests: \d+, .*(?:Failures|Errors): [1-9]|Failed asserting that|^\d+\) \S+::\S+",
+        r"\[Composer\\\\?\w+|\[(?:\w+\\)+\w*Exception\]|PHPStan|^ {1,3}Line {2,}|FOUND \d+ ERRORS?|^ +\d+ \| ERROR",
+    ),
+    *errors(
+        "beam-perl",
+        8,
+        r"^\*\* \((?:\w+\.)*\w*(?:Error|Exit|Exception)\)|\*\* \(Mix\)|== Compilation error|^\s+\d+\) test ",
+        r"^not ok \d+|Failed test '|Result: FAIL|Can't locate \S+ in @INC|BEGIN failed--|# +(?:Failed|got|expected)",
+        r"^ERROR: LoadError|Pkg\.|Unsatisfiable requirements detected|Test Failed at|ERROR: dependenc",
+        r"^Error in |^ERROR: (?:lazy loading|compilation|dependency)|there is no package called|Execution halted",
+    ),
+    *kinds("sysframe", "frame", 1, r"^\s\s+--> \S+:\d+", r"^\s+\S+\.rs:\d+", r"^\s+# \./|^\s+/\S+\.rb:\d+|^#\d+ /"),
+)

@@ -1,0 +1,131 @@
+"""From raw bytes to clean lines: decoding, colour codes, progress bars, time stamps, step prefixes.
+
+Cleaning works on whole blocks and never adds or removes a newline, so that the n-th clean line is the n-th
+line of the raw bytes split on b"\\n". (A UTF-16 log counts the newlines of its decoded text.)
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from processor.errors import Rejected
+
+BLOCK: Final = 1 << 18
+"""Bytes per block: large enough to amortise calls, small enough to stay in the cache."""
+LONG_LINE: Final = 1 << 16
+"""A line longer than this is condensed to its windows of interest before anything else is done to it."""
+
+_SNIFF: Final = 8192
+_TEXT_BYTES: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r\x1b\x08\x0c" + bytes(range(0x80, 0x100))
+_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+_ANSI: Final = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)?|[()][0-9A-Za-z]|[0-Z\\^_=>a-z])?"
+)
+_STAMP: Final = (
+    rb"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]?"
+    rb"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?=[ \t])[ \t])"
+)
+_PREFIX: Final = re.compile(
+    rb"\n(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"  # `gh run view --log`: job, step
+    + rb"(?:"
+    + _STAMP
+    + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
+    + rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
+    + rb")+"
+)
+_TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HIDDEN: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def sniff(data: bytes) -> str | None:
+    """Why these bytes can't be read as a log ("empty", "binary"), or None if they can.
+
+    Looks at the first 8 KiB: text of any 8-bit encoding passes, as does UTF-16 with a byte-order mark.
+    """
+    if not data:
+        return "empty"
+    head = data[:_SNIFF]
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return None
+    strange = len(head.translate(None, _TEXT_BYTES))
+    return "binary" if strange * 20 > len(head) else None
+
+
+def decode(data: bytes) -> bytes:
+    """UTF-16 with a byte-order mark becomes UTF-8; a UTF-8 byte-order mark goes; all else stays as it is."""
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            return data[len(bom) :].decode(name, "replace").encode("utf-8", "replace")
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def require_text(data: bytes) -> bytes:
+    """The decoded log, or Rejected with the reason that `sniff` gives."""
+    reason = sniff(data)
+    if reason:
+        raise Rejected(reason)
+    return decode(data)
+
+
+def clean(block: bytes) -> bytes:
+    """A block of whole lines without colour codes, overwritten progress, time stamps and step prefixes."""
+    if b"\x1b" in block:
+        block = _ANSI.sub(b"", block)
+    if b"\r" in block:
+        block = _carriage_returns(block)
+    block = _PREFIX.sub(b"\n", b"\n" + block)[1:]
+    return block
+
+
+def show(line: bytes) -> str:
+    """A clean line as text: undecodable bytes replaced, control and invisible characters out."""
+    text = line.decode("utf-8", "replace") if line.isascii() is False else line.decode("ascii")
+    if not text.isprintable():
+        text = _HIDDEN.sub("", _CONTROL.sub(b"", text.encode("utf-8", "replace")).decode("utf-8", "replace"))
+    return text.rstrip()
+
+
+def _carriage_returns(block: bytes) -> bytes:
+    """Windows line ends go; of a line that overwrites itself only the last state that shows text is kept."""
+    block = block.replace(b"\r\n", b"\n")
+    if b"\r" not in block:
+        return block
+    if b"travis_" in block:
+        block = _TRAVIS.sub(b"", block)
+    return b"\n".join([_last_state(line) if b"\r" in line else line for line in block.split(b"\n")])
+
+
+def _last_state(line: bytes) -> bytes:
+    for state in reversed(line.split(b"\r")):
+        if state.strip():
+            return state
+    return b""
+
+
+def blocks(chunks: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
+    """Regroups chunks into blocks that end at a newline (but the last), each about `size` bytes.
+
+    A line that is longer than `size` comes as a block of its own, in pieces of at most LONG_LINE * 16
+    bytes joined: the caller condenses it. Memory is bounded by the longest line.
+    """
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            piece = chunk[start : start + size] if len(chunk) > size else chunk
+            cut = piece.rfind(b"\n") + 1
+            if length + len(piece) < size or not cut:
+                held.append(piece)
+                length += len(piece)
+                continue
+            held.append(piece[:cut])
+            yield b"".join(held)
+            held = [piece[cut:]]
+            length = len(piece) - cut
+    if length:
+        yield b"".join(held)
