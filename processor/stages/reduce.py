@@ -9,6 +9,9 @@ from processor.contract import Excerpt
 from processor.logs.reduce import reduce
 from processor.logs.tokens import TokenCounter, estimate
 
+INLINE_BYTES = 64_000
+"""Bodies up to this size are read on the event loop (under a few milliseconds), larger ones in a thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
