@@ -1,0 +1,145 @@
+"""Predicates in CEL (Common Expression Language): which events, when a ticket, when to escalate.
+
+Compiled and run by the CEL C++ runtime (5 µs for two comparisons). A predicate that fails at run time, or
+yields anything but true or false, is never taken for "false": it rejects the event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from processor.errors import Rejected
+from processor.lang import cel_ast
+from processor.lang.problem import Issue, nearest
+from processor.lang.typecheck import Checker, walk
+from processor.lang.types import Type
+
+_ERROR: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*?)(?:\n|$)")
+_FUNCTIONS: Final = ("contains", "endsWith", "matches", "startsWith", "size", "has", "all", "exists", "exists_one",
+                     "map", "filter", "int", "double", "string", "timestamp", "duration", "bool", "type")  # fmt: skip
+
+_REMEDIES: Final[Mapping[str, str]] = {"=": "use == to compare", "and": "use &&", "or": "use ||", "not": "use !",
+                                       "&": "use &&", "|": "use ||"}  # fmt: skip
+
+
+class PredicateError(ValueError):
+    """The text is no valid predicate; `issues` says why."""
+
+    def __init__(self, text: str, issues: list[Issue]) -> None:
+        super().__init__(f"{text!r}: " + "; ".join(one.message for one in issues))
+        self.issues = issues
+
+
+class Predicate:
+    """A compiled predicate over named roots such as `event` or `finding`."""
+
+    __slots__ = ("_program", "members", "text")
+
+    def __init__(self, text: str, program: Any, members: frozenset[str]) -> None:
+        self.text = text
+        self.members = members
+        self._program = program
+
+    @classmethod
+    def compile(cls, text: str, roots: Mapping[str, Type]) -> Predicate:
+        """Compile and type-check; raises PredicateError."""
+        predicate, issues = _compile(text, roots)
+        if issues or predicate is None:
+            raise PredicateError(text, issues)
+        return predicate
+
+    def evaluate(self, values: Mapping[str, Any]) -> bool:
+        """Whether `values` (by root; plain dicts, lists, strings, numbers) satisfy the predicate.
+
+        Raises Rejected("predicate_failed") where it fails at run time or yields no boolean.
+        """
+        try:
+            result = self._program.eval(data=values).value()
+        except (RuntimeError, TypeError, ValueError) as exc:
+            raise Rejected("predicate_failed", f"{self.text}: {exc}") from exc
+        if result is True or result is False:
+            return bool(result)
+        raise Rejected("predicate_failed", f"{self.text}: gave {result!s:.200}, not true or false")
+
+    def __repr__(self) -> str:
+        return f"Predicate({self.text!r})"
+
+
+def check(text: str, roots: Mapping[str, Type]) -> list[Issue]:
+    """All that is wrong with the text of a predicate over these roots."""
+    return _compile(text, roots)[1]
+
+
+def _compile(text: str, roots: Mapping[str, Type]) -> tuple[Predicate | None, list[Issue]]:
+    unknown: dict[str, Type] = {}
+    issues: list[Issue] = []
+    while True:
+        env = cel.NewEnv(variables=dict.fromkeys([*roots, *unknown], cel.Type.DYN))
+        try:
+            program = env.compile(text)
+        except RuntimeError as exc:
+            issue, name = _explain(str(exc), text, roots)
+            if name is None or name in unknown:
+                return None, [*issues, issue]
+            # Declared as dynamic and compiled again, so that one unknown root hides no other mistake.
+            issues.append(issue)
+            unknown[name] = Type("any")
+            continue
+        tree = cel_ast.decode(program.serialize())
+        found = Checker(tree, {**roots, **unknown}).check()
+        return Predicate(text, program, _members(tree)), sorted([*issues, *found], key=lambda one: one.offset)
+
+
+def _members(tree: cel_ast.Tree) -> frozenset[str]:
+    """The dotted paths that the expression reads (`finding.result.category`)."""
+    paths: set[str] = set()
+    for start in walk(tree.root):
+        node, parts = start, list[str]()
+        while isinstance(node, cel_ast.Select):
+            parts.append(node.member)
+            node = node.operand
+        if parts and isinstance(node, cel_ast.Ident):
+            paths.add(".".join([node.name, *reversed(parts)]))
+    return frozenset(paths)
+
+
+def _explain(error: str, text: str, roots: Mapping[str, Type]) -> tuple[Issue, str | None]:
+    """The issue in CEL's message, and the undeclared root that caused it, if that was it."""
+    match = _ERROR.search(error)
+    if match is None:
+        return Issue(0, f"not a predicate: {error.splitlines()[0]}"), None
+    line, column, message = int(match[1]), int(match[2]), match[3].removesuffix(" [INVALID_ARGUMENT]")
+    offset = _offset(text, line, column)
+    undeclared = re.match(r"undeclared reference to '([^']*)'", message)
+    if undeclared is None:
+        plain, hint = _plain(message)
+        return Issue(offset, f"not a predicate: {plain}", hint), None
+    name = undeclared[1]
+    root = name.partition(".")[0]
+    if re.match(rf"\s*{re.escape(name)}\s*\(", text[offset:]) or text[offset : offset + 1] == "(":
+        start = text.rfind(name, 0, offset + 1)
+        return Issue(max(start, 0), f"unknown function {name}()", nearest(name, _FUNCTIONS)), None
+    found = re.search(rf"(?<![\w.]){re.escape(root)}\b", text)
+    return Issue(found.start() if found else offset, f"unknown name {root!r}", nearest(root, roots)), root
+
+
+def _plain(message: str) -> tuple[str, str]:
+    """CEL's parser messages without the list of all tokens that could have followed, and a remedy."""
+    overload = re.match(r"found no matching overload for '_?(\S+?)_?' applied to '\((.*)\)", message)
+    if overload:
+        return f"{overload[1]} can't be applied to {overload[2].replace('dyn', 'a value')}", ""
+    message = re.sub(r" expecting .*", "", message.removeprefix("Syntax error: "))
+    message = re.sub(r"^token recognition error at: '(.*?)\s*'$", r"unexpected '\1'", message)
+    message = re.sub(r"^(mismatched|extraneous) input '(.*)'$", r"unexpected '\2'", message)
+    message = message.replace("unexpected '<EOF>'", "it ends too early")
+    word = message.removeprefix("unexpected ").strip("'")
+    return message[:1].lower() + message[1:], _REMEDIES.get(word, "")
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    lines = text.split("\n")
+    return sum(len(one) + 1 for one in lines[: line - 1]) + column - 1

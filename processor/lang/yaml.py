@@ -1,0 +1,177 @@
+"""YAML that remembers where each value stands, and is strict: no duplicate keys, no tags, no surprises.
+
+Scalars follow YAML 1.2's core schema: `yes`, `on` and `2024-01-01` are strings, only `true` and `false` are
+booleans. Aliases are resolved; merge keys are not part of the language.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml as pyyaml
+
+from processor.lang.problem import Problem, nearest
+
+__all__ = ["Document", "Path_", "Problem", "load", "nearest", "parse"]
+
+Path_ = tuple[str | int, ...]
+"""The keys and indexes that lead to a value."""
+
+_MAX_NODES: Final = 50_000
+_MAX_DEPTH: Final = 60
+
+
+class _Loader(pyyaml.SafeLoader):
+    """PyYAML's composer with the implicit types of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: Final[dict[str, Any]] = {}  # type: ignore[misc]
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed file: `value` is plain data, `at` gives the place of any key or value in it."""
+
+    file: Path
+    text: str
+    value: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    _keys: dict[Path_, pyyaml.Node] = field(default_factory=dict)
+    _values: dict[Path_, pyyaml.Node] = field(default_factory=dict)
+
+    def at(self, path: Path_, *, key: bool = False) -> tuple[int, int]:
+        """1-based line and column of the value at `path` (of its key with `key`), or of its nearest parent."""
+        while path not in self._values and path:
+            path = path[:-1]
+        node = self._keys.get(path) if key else None
+        node = node or self._values.get(path)
+        return (node.start_mark.line + 1, node.start_mark.column + 1) if node is not None else (1, 1)
+
+    def locate(self, path: Path_, offset: int) -> tuple[int, int]:
+        """Line and column of a character offset within the string value at `path`.
+
+        Exact for plain and quoted scalars on one line and for literal blocks (`|`); else the value's start.
+        """
+        line, column = self.at(path)
+        node = self._values.get(path)
+        if not isinstance(node, pyyaml.ScalarNode):
+            return line, column
+        if node.style == "|":
+            return self._in_block(node, offset)
+        source = self.text[node.start_mark.index : node.end_mark.index]
+        inner = source[1:-1] if node.style in {"'", '"'} else source
+        if inner.rstrip() != node.value:
+            return line, column
+        return line, column + offset + (1 if node.style in {"'", '"'} else 0)
+
+    def _in_block(self, node: pyyaml.ScalarNode, offset: int) -> tuple[int, int]:
+        before = node.value[:offset]
+        row = before.count("\n")
+        lines = self.text.splitlines()
+        first = node.start_mark.line + 1
+        shown = [one for one in lines[first : first + node.value.count("\n") + 1] if one.strip()]
+        indent = min((len(one) - len(one.lstrip(" ")) for one in shown), default=0)
+        return first + row + 1, indent + len(before) - (before.rfind("\n") + 1) + 1
+
+    def problem(self, path: Path_, message: str, hint: str = "", *, key: bool = False) -> Problem:
+        """A Problem at the value (or key) of `path`."""
+        line, column = self.at(path, key=key)
+        return Problem(self.file, line, column, message, hint)
+
+
+def load(file: Path, shown: Path | None = None) -> Document:
+    """Read a YAML file; what is wrong with it stands in `problems`, and `value` is None then."""
+    shown = shown or file
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        return Document(shown, "", problems=[Problem(shown, 1, 1, f"not UTF-8 text (byte {exc.start})")])
+    except OSError as exc:
+        return Document(shown, "", problems=[Problem(shown, 1, 1, f"can't be read: {exc.strerror}")])
+    return parse(text, shown)
+
+
+def parse(text: str, file: Path = Path("<text>")) -> Document:
+    """Parse YAML (or JSON) text; see `load`."""
+    document = Document(file, text)
+    try:
+        node = pyyaml.compose(text, Loader=_Loader)
+    except pyyaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        document.problems.append(Problem(file, line, column, f"not valid YAML: {exc.problem or exc.context}"))
+        return document
+    except pyyaml.reader.ReaderError as exc:
+        line = text.count("\n", 0, exc.position) + 1
+        document.problems.append(Problem(file, line, 1, f"not valid YAML: character {exc.character!r} is not allowed"))
+        return document
+    if node is not None:
+        value = _Builder(document).build(node, (), 0)
+        document.value = None if document.problems else value
+    return document
+
+
+class _Builder:
+    """Turns nodes into plain values and notes where each stands."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.count = 0
+
+    def build(self, node: pyyaml.Node, path: Path_, depth: int) -> Any:
+        self.document._values.setdefault(path, node)  # noqa: SLF001 (its own module)
+        self.count += 1
+        if self.count > _MAX_NODES or depth > _MAX_DEPTH:
+            if not self.document.problems:
+                self._problem(node, "too large or too deeply nested (do aliases refer to each other?)")
+            return None
+        if isinstance(node, pyyaml.MappingNode):
+            return self._mapping(node, path, depth)
+        if isinstance(node, pyyaml.SequenceNode):
+            return [self.build(one, (*path, index), depth + 1) for index, one in enumerate(node.value)]
+        return self._scalar(node) if isinstance(node, pyyaml.ScalarNode) else None
+
+    def _mapping(self, node: pyyaml.MappingNode, path: Path_, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, pyyaml.ScalarNode):
+                self._problem(key_node, "a key must be plain text")
+                continue
+            key = str(key_node.value)
+            if key in result:
+                self._problem(key_node, f"duplicate key {key!r}")
+                continue
+            self.document._keys[(*path, key)] = key_node  # noqa: SLF001
+            result[key] = self.build(value_node, (*path, key), depth + 1)
+        return result
+
+    def _scalar(self, node: pyyaml.ScalarNode) -> Any:
+        kind, text = node.tag.rpartition(":")[2], str(node.value)
+        if kind == "str":
+            return text
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() == "true"
+        if kind == "int":
+            return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+        if kind == "float":
+            return float(text)
+        self._problem(node, f"the tag {node.tag!r} is not allowed")
+        return None
+
+    def _problem(self, node: pyyaml.Node, message: str) -> None:
+        mark = node.start_mark
+        self.document.problems.append(Problem(self.document.file, mark.line + 1, mark.column + 1, message))
