@@ -1,0 +1,155 @@
+"""check: completion → Answer. Parses, maps codes back to what they stand for, validates, and says how sure.
+
+A grammar makes most answers valid; this stage relies on none of it. What is wrong with an answer is said in
+words, for the one repair that the line asks for, and is the text of the dead letter after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+
+from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
+from processor.errors import FaultstreamError, Rejected
+from processor.models.certainty import certainty
+from processor.models.chat import Completion
+from processor.models.form import NONE
+from processor.models.question import Meaning, Prompt, Question
+
+_EVIDENCE_CHARS: Final = 500
+
+
+class Schema(Protocol):
+    """What a result must be; `validate` gives it normalised or raises ValueError with what is wrong."""
+
+    def validate(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The validated result."""
+        ...
+
+
+class Invalid(FaultstreamError):
+    """The model's answer can't be used; the message says why, for the model and for people."""
+
+    def __init__(self, message: str, reason: Literal["invalid_answer", "cut_off"] = "invalid_answer") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def rejected(self) -> Rejected:
+        """The dead letter's error, when the repair did not help."""
+        return Rejected(self.reason, f"the model's answer can't be used: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A valid result with its evidence.
+
+    `certainty` is the raw probability of the choices, which is no calibrated confidence: `confidence.value` is
+    None until a calibration turns the one into the other.
+    """
+
+    result: dict[str, Any]
+    evidence: tuple[Evidence, ...]
+    confidence: Confidence
+    certainty: float | None = None
+
+
+class Check:
+    """Reads answers to `questions` into results of `schema`."""
+
+    def __init__(self, schema: Schema, questions: Sequence[Question]) -> None:
+        self._schema = schema
+        self._questions = tuple(questions)
+
+    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
+        """The answer of a model. Raises Invalid."""
+        if completion.cut_off:
+            raise Invalid("it was cut off; keep every text short", "cut_off")
+        given = _parse(completion.text)
+        result: dict[str, Any] = {}
+        lines: list[ExcerptLine] = []
+        for question in self._questions:
+            value = _read(question, given, prompt.codes.get(question.name, {}))
+            if question.kind == "line":
+                lines += [each for each in value if isinstance(each, ExcerptLine)]
+            else:
+                result[question.name] = value
+        evidence = _evidence(reading.excerpt, [line.number for line in lines])
+        return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
+
+    def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
+        """The answer of a rule that decides; the rule's measured precision is its confidence.
+
+        Fields that the rule leaves out are null or empty. Raises Rejected ("internal") where the schema forbids
+        that, which lint finds beforehand.
+        """
+        result: dict[str, Any] = {}
+        for question in self._questions:
+            if question.kind != "line":
+                result[question.name] = rule.fields.get(question.name, [] if question.many else None)
+        try:
+            valid = self._valid(result)
+        except Invalid as error:
+            raise Rejected("internal", f"rule {rule.rule}: {error}") from error
+        confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
+        return Answer(valid, _evidence(reading.excerpt, rule.lines), confidence, rule.precision)
+
+    def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._schema.validate(result)
+        except ValueError as error:
+            raise Invalid(str(error)) from error
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The JSON object in the text, a code fence around it forgiven."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        given = orjson.loads(text[start : end + 1])
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"it is no JSON object ({error})") from error
+    if not isinstance(given, dict):
+        raise Invalid("it is no JSON object")
+    return given
+
+
+def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Meaning]) -> Any:
+    """What the answer holds for `question`, codes turned into what they stand for."""
+    if question.kind in ("text", "integer", "number", "flag"):
+        if question.name not in given:
+            raise Invalid(f"{question.name} is missing")
+        return given[question.name]
+    if not codes:
+        return [] if question.many else None
+    value = given.get(question.name, [] if question.many else None)
+    if question.many:
+        chosen = list(dict.fromkeys(value)) if _is_words(value) else None
+        if chosen is None:
+            raise Invalid(f"{question.name} is no list of codes")
+        # A code of the size class beyond what was on offer stands for nothing.
+        return [_meaning(question, codes[code]) for code in chosen if code in codes]
+    if question.nullable and value in (None, NONE):
+        return None
+    if not isinstance(value, str) or value not in codes:
+        raise Invalid(f"{question.name} must be one of {', '.join([*codes, *[NONE] * question.nullable])}")
+    return _meaning(question, codes[value])
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _meaning(question: Question, meaning: Meaning) -> Any:
+    if isinstance(meaning, Candidate):
+        if question.shape == "name":
+            return meaning.name
+        return {"name": meaning.name, "version": meaning.version, "ecosystem": meaning.ecosystem}
+    return meaning
+
+
+def _evidence(excerpt: Excerpt, numbers: Sequence[int]) -> tuple[Evidence, ...]:
+    """The lines with these numbers, in order; where there are none, the likeliest line."""
+    wanted = set(numbers) or set(excerpt.ranked[:1])
+    return tuple(Evidence(line.number, line.text[:_EVIDENCE_CHARS]) for line in excerpt.lines if line.number in wanted)

@@ -1,0 +1,230 @@
+"""prompt: Excerpt → messages. The system part is the same bytes for every event; only the user part varies.
+
+Whatever the model chooses from stands under codes: the likeliest values of a narrowed field (k1 …), packages
+(c1 …), tests (t1 …), files (f1 …), the likeliest lines (L1 …). The form of the answer depends on how many there
+are by size class alone, so that a server compiles a few grammars per pipeline and never one per event.
+
+Text from logs can't pass for anything else: each of its lines begins with a bar, after the code if it has one,
+and the markers of chat templates are broken up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLine, Reading, RuleMatch
+from processor.errors import Rejected
+from processor.lang.template import Template
+from processor.lang.types import INT, STRING, Type, object_of
+from processor.logs.tokens import estimate
+from processor.models.chat import Completion, Message
+from processor.models.form import LIST_SIZES, NONE, Form, Slot, compile_form, size_class
+from processor.models.question import LINES, Meaning, Prompt, Question
+
+USER_CONTEXT: Final[Mapping[str, Type]] = {
+    "event": object_of({name: INT if each.type is int else STRING for name, each in ATTRIBUTES.items()}),
+    "choices": STRING.note("What may be chosen for each field, under codes."),
+    "hint": STRING.note("What a rule proposes, or nothing."),
+    "excerpt": STRING.note("The excerpt; the likeliest lines begin with a code."),
+}
+"""What the user template may use."""
+
+LETTERS: Final[Mapping[str, str]] = {"packages": "c", "tests": "t", "files": "f", "hosts": "h", "exit_codes": "x"}
+"""First letter of the codes of each kind of candidate; a narrowed enum has k, a line L."""
+
+MOST_CANDIDATES: Final = 8
+"""Candidates of a kind that the model sees: likeliest first, and a small model is lost among many."""
+
+MOST_LINES: Final = 8
+"""Lines of the excerpt that have a code."""
+
+Codes = dict[str, Meaning]
+
+
+class BuildPrompt:
+    """Makes the prompt of an event. `name` is the pipeline's; `context_tokens` what the server takes in all."""
+
+    def __init__(
+        self,
+        name: str,
+        system: str,
+        user: Template,
+        questions: Sequence[Question],
+        context_tokens: int = 8192,
+        max_tokens: int = 192,
+    ) -> None:
+        self._name = name
+        self._system = Message("system", system)
+        self._user = user
+        self._questions = tuple(questions)
+        self._room = context_tokens - max_tokens - estimate(system) - 32  # the chat template's own
+
+    def __call__(self, event: Event, reading: Reading) -> Prompt:
+        """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
+        codes = {each.name: _codes(each, reading) for each in self._questions}
+        fixed = {
+            "event": {
+                key: plain(value) if isinstance(value, str) else value for key, value in event.attributes.items()
+            },
+            "choices": _choices(self._questions, codes),
+            "hint": _hint(reading.rule),
+        }
+        labels = {line.number: code for code, line in _line_codes(reading.excerpt).items()}
+        user = self._render(fixed, reading.excerpt, labels)
+        if len(user) > self._room and estimate(user) > self._room:
+            user = self._shrunk(fixed, reading.excerpt, labels)
+        return Prompt(
+            messages=(self._system, Message("user", user)),
+            form=self._form(codes),
+            codes=codes,
+            smaller=partial(self._smaller, fixed, reading.excerpt, labels),
+        )
+
+    def _smaller(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Message, ...]:
+        half = fewer_lines(excerpt, labels, (excerpt.tokens or estimate(excerpt.text)) // 2)
+        return self._system, Message("user", self._render(fixed, half, labels))
+
+    def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
+        """The prompt again with the answer that it got and what is wrong with that."""
+        asked = Message("user", f"That answer is wrong: {fault}. Answer again, as one short JSON object.")
+        said = Message("assistant", plain(answer.text[:400]) or "{}")
+        return replace(prompt, messages=(*prompt.messages, said, asked), smaller=None)
+
+    def _render(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
+        return self._user.render(**fixed, excerpt=show(excerpt, labels))
+
+    def _shrunk(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
+        """The user part with as much of the excerpt as there is room for; the system part is never touched."""
+        tokens = excerpt.tokens or estimate(excerpt.text)
+        while len(excerpt.lines) > 1:
+            tokens = tokens * 2 // 3
+            excerpt = fewer_lines(excerpt, labels, tokens)
+            user = self._render(fixed, excerpt, labels)
+            if estimate(user) <= self._room:
+                return user
+        raise Rejected("prompt_too_long", "the system prompt and the smallest excerpt exceed the model's context")
+
+    def _form(self, codes: Mapping[str, Codes]) -> Form:
+        slots = (_slot(question, len(codes[question.name])) for question in self._questions)
+        return compile_form(self._name, tuple(slot for slot in slots if slot is not None))
+
+
+def _codes(question: Question, reading: Reading) -> Codes:
+    """The codes on offer for a question and what they stand for; a plain enum's values stand for themselves."""
+    if question.kind == "line":
+        return dict(_line_codes(reading.excerpt))
+    if question.kind == "candidate":
+        found = reading.candidates.get(question.source, ())[:MOST_CANDIDATES]
+        letter = LETTERS.get(question.source, question.source[:1])
+        return {f"{letter}{index}": each for index, each in enumerate(found, 1)}
+    if question.narrowed:
+        likely = [value for value, _ in reading.narrowed.get(question.name, ())] or list(question.values)
+        return {f"k{index}": value for index, value in enumerate(likely, 1)}
+    return {value: value for value in question.values}
+
+
+def _line_codes(excerpt: Excerpt) -> dict[str, ExcerptLine]:
+    """Codes of the likeliest lines, in the order in which they are read."""
+    likely = set(excerpt.ranked[:MOST_LINES])
+    lines = [line for line in excerpt.lines if line.number in likely] or list(excerpt.lines[-MOST_LINES:])
+    return {f"L{index}": line for index, line in enumerate(lines, 1)}
+
+
+def _slot(question: Question, offered: int) -> Slot | None:
+    """The slot of a question by its size class; None where there is nothing to choose from."""
+    if question.kind in ("text", "integer", "number", "flag"):
+        return Slot(question.name, question.kind, most=question.most, nullable=question.nullable)
+    if not offered:
+        return None
+    if question.kind == "enum":
+        options = tuple(question.values)
+        if question.narrowed:
+            options = tuple(f"k{index}" for index in range(1, offered + 1))
+    else:
+        letter = "L" if question.source == LINES else LETTERS.get(question.source, question.source[:1])
+        size = size_class(offered, LIST_SIZES) if question.many else size_class(offered)
+        options = tuple(f"{letter}{index}" for index in range(1, size + 1))
+    if question.many:
+        return Slot(question.name, "choices", options, most=question.most)
+    return Slot(question.name, "choice", options, nullable=question.nullable)
+
+
+def _choices(questions: Sequence[Question], codes: Mapping[str, Codes]) -> str:
+    """The tables of what may be chosen, a field a paragraph; fields with fixed values are left to the system part."""
+    parts: list[str] = []
+    for question in questions:
+        offered = codes[question.name]
+        if question.kind == "candidate":
+            rows = [f"{code} {_named(each)}" for code, each in offered.items() if isinstance(each, Candidate)]
+        elif question.kind == "enum" and question.narrowed:
+            rows = [f"{code} {value}: {question.values.get(str(value), '')}" for code, value in offered.items()]
+        else:
+            continue
+        if rows:
+            rows += [NONE] if question.nullable and not question.many else []
+            parts.append("\n".join([f"{question.name}:", *rows]))
+    return "\n".join(parts)
+
+
+def _named(candidate: Candidate) -> str:
+    version = f" {candidate.version}" if candidate.version else ""
+    ecosystem = f" ({candidate.ecosystem})" if candidate.ecosystem else ""
+    return plain(f"{candidate.name}{version}{ecosystem}")[:160]
+
+
+def _hint(rule: RuleMatch | None) -> str:
+    """What a rule that does not decide proposes."""
+    if rule is None or rule.decides or not rule.fields:
+        return ""
+    fields = [f"{name} {value}" for name, value in rule.fields.items() if isinstance(value, str)]
+    return plain(f"Known pattern {rule.rule}: {', '.join(fields)}") if fields else ""
+
+
+def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
+    """The excerpt as the model sees it: a bar before each line, before that its code if `labels` has one."""
+    parts: list[str] = []
+    last = 0
+    for line in excerpt.lines:
+        if line.number > last + 1:
+            parts.append("…")
+        repeated = f" (× {line.repeated})" if line.repeated > 1 else ""
+        parts.append(f"{labels.get(line.number, '')}| {line.text}{repeated}")
+        last = line.number + line.repeated - 1
+    if excerpt.total_lines > last:
+        parts.append("…")
+    if not all(part.isprintable() for part in parts):
+        parts = [_BREAKS.sub(" ", part) for part in parts]
+    return _unmarked("\n".join(parts))
+
+
+def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int) -> Excerpt:
+    """The lines that matter most, within `tokens`: those with codes first, then by score; at least one line."""
+    order = sorted(excerpt.lines, key=lambda line: (line.number not in labels, -line.score, line.number))
+    kept: list[ExcerptLine] = []
+    for line in order:
+        tokens -= estimate(line.text) + 3
+        if tokens < 0 and kept:
+            break
+        kept.append(line)
+    kept.sort(key=lambda line: line.number)
+    return replace(excerpt, lines=tuple(kept), tokens=0)
+
+
+_MARKERS: Final = re.compile(
+    r"[<\[|](?:(?<=<)(?=[|/]?(?:im_|end|start_of|begin_of|eot|system|user|assistant|s>|tool_|think|fim_|bos|eos|pad|\|))"
+    r"|(?<=\|)(?=>)|(?<=\[)(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_)))"
+)
+_BREAKS: Final = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def plain(text: str) -> str:
+    """Text from outside on one line, with what chat templates would take for their own markers broken up."""
+    return _unmarked(text if text.isprintable() else _BREAKS.sub(" ", text))
+
+
+def _unmarked(text: str) -> str:
+    return _MARKERS.sub(r"\g<0> ", text)
