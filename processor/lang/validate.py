@@ -1,0 +1,145 @@
+"""From a YAML document to a pydantic model, each mistake at its place and with the nearest valid name."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from processor.lang.problem import Problem, nearest
+from processor.lang.yaml import Document, Path_
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Part(BaseModel):
+    """A part of a document: unknown keys and silent conversions are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+_WANTED: Final[Mapping[str, str]] = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "none_required": "nothing",
+}
+
+
+def validate(model: type[Model], document: Document) -> tuple[Model | None, list[Problem]]:
+    """The model, or None and all that is wrong."""
+    if document.problems:
+        return None, document.problems
+    if not isinstance(document.value, dict):
+        return None, [document.problem((), f"must be a mapping with the keys {_some(model)}")]
+    try:
+        return model.model_validate(document.value), []
+    except ValidationError as exc:
+        return None, [_problem(model, document, error) for error in exc.errors()]
+
+
+def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) -> Problem:
+    path = _path(document, error["loc"])
+    kind, given = error["type"], error.get("input")
+    parent = ".".join(str(part) for part in path[:-1] if isinstance(part, str))
+    where = f" in {parent}" if parent else ""
+    if kind == "extra_forbidden":
+        hint = nearest(str(path[-1]), valid_keys(model, path[:-1]), most=16)
+        return document.problem(path, f"unknown key {path[-1]!r}{where}", hint, key=True)
+    if kind == "missing":
+        return document.problem(path[:-1], f"missing key {path[-1]!r}{where}", key=True)
+    name = next((part for part in reversed(path) if isinstance(part, str)), "this")
+    if kind in _WANTED:
+        hint = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
+        return document.problem(path, f"{name} must be {_WANTED[kind]}, not {_given(given)}", hint)
+    context = error.get("ctx", {})
+    if kind == "literal_error":
+        values = [value.strip("' ") for value in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
+        return document.problem(path, f"{name} can't be {given!r}", nearest(str(given), values))
+    message = str(context["error"]) if "error" in context else _bound(kind, context) or error["msg"]
+    return document.problem(path, f"{name}: {message}")
+
+
+def _bound(kind: str, context: Mapping[str, Any]) -> str:
+    for name, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+        if name in context:
+            return f"must be {words} {context[name]}"
+    if kind in {"too_short", "string_too_short"}:
+        return "must not be empty"
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}"
+    return ""
+
+
+def _path(document: Document, loc: Sequence[str | int]) -> Path_:
+    """Pydantic's location without the parts that name union members or validators, which no document has."""
+    path: list[str | int] = []
+    value = document.value
+    for position, part in enumerate(loc):
+        if isinstance(value, dict) and isinstance(part, str) and (part in value or position == len(loc) - 1):
+            path.append(part)
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            path.append(part)
+            value = value[part]
+    return tuple(path)
+
+
+def valid_keys(model: type[BaseModel], path: Path_) -> list[str]:
+    """The keys that are allowed in the mapping at `path` of a document of this model."""
+    annotation: Any = model
+    for part in path:
+        annotation = _step(annotation, part)
+    return sorted({name for one in _models(annotation) for name in one.model_fields})
+
+
+def _step(annotation: Any, part: str | int) -> Any:
+    found: list[Any] = []
+    for one in _models(annotation):
+        if isinstance(part, str) and part in one.model_fields:
+            found.append(one.model_fields[part].annotation)
+    for one in _flat(annotation):
+        arguments = typing.get_args(one)
+        if typing.get_origin(one) in {list, tuple, dict} and arguments:
+            found.append(arguments[-1] if arguments[-1] is not Ellipsis else arguments[0])
+    return typing.Union[tuple(found)] if found else type(None)  # noqa: UP007 (built at run time)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return [one for one in _flat(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+
+
+def _flat(annotation: Any) -> list[Any]:
+    """The members of a union, without Annotated around them."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _flat(typing.get_args(annotation)[0])
+    if origin in {typing.Union, types.UnionType}:
+        return [inner for one in typing.get_args(annotation) for inner in _flat(one)]
+    return [annotation]
+
+
+def _some(model: type[BaseModel]) -> str:
+    required = [name for name, info in model.model_fields.items() if info.is_required()]
+    return ", ".join(required or list(model.model_fields)[:5])
+
+
+def _given(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return f"{value!r}"
