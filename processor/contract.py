@@ -36,6 +36,9 @@ REASONS: Final[Mapping[str, str]] = {
     "invalid_answer": "the model's answer did not pass the schema, nor did its repair",
     "cut_off": "the model's answer was cut at max_tokens, and so was its repair",
     "request_refused": "the model server refused the request (4xx)",
+    "ticket_refused": "Jira refused the ticket for good; the error text names the setting to check",
+    "invalid_command": "the record is no ticket command",
+    "unknown_pipeline": "the command's pipeline files no tickets in this daemon",
     "internal": "a defect in Faultstream; the error text says which",
 }
 """Reason codes of dead letters, with what they mean."""

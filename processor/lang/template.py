@@ -7,7 +7,7 @@ string. `check` finds undefined variables and members before anything runs.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,11 +85,12 @@ class Template:
 
     __slots__ = ("_template", "name", "text")
 
-    def __init__(self, text: str, name: str = "<template>") -> None:
-        """Raises TemplateInvalid where the text doesn't parse."""
+    def __init__(self, text: str, name: str = "<template>", *, finalize: Callable[[Any], Any] | None = None) -> None:
+        """Raises TemplateInvalid where the text doesn't parse. `finalize` goes over each printed value (escaping)."""
         self.name, self.text = name, text
+        environment = _ENVIRONMENT.overlay(finalize=finalize) if finalize else _ENVIRONMENT
         try:
-            self._template = _ENVIRONMENT.from_string(text)
+            self._template = environment.from_string(text)
         except TemplateSyntaxError as exc:
             raise TemplateInvalid(name, _syntax_issue(text, exc)) from exc
 

@@ -1,1 +1,1 @@
-"""Findings become Jira tickets: decide (Faust) and write (the engine)."""
+"""Tickets: *decide* (Faust, over signals) says what should happen, *write* (on the engine) does it in Jira, once."""

@@ -1,0 +1,210 @@
+"""Finding → records: the finding itself, its copy for review, the signal that may become a ticket.
+
+Findings are CloudEvents 1.0 in structured JSON mode (https://github.com/cloudevents/spec, kafka protocol binding):
+the value is the whole envelope, the header `content-type` says so, the key is the fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from processor.contract import Confidence, Event, Evidence, Finding, Headers, Origin, Outbound, Reading, Step, Usage
+from processor.logs.anchor import fingerprint
+
+FINDING_TYPE: Final = "faultstream.finding.v1"
+STRUCTURED: Final[Headers] = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+BUILD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")
+"""The attributes of an event that a finding carries as `build`."""
+
+
+class Emit:
+    """Makes findings of one pipeline and the records that carry them.
+
+    `scope` names the attributes that a fault must share to be the same fault; `dataschema` is the address of
+    the result's schema; `ticket` says whether the pipeline has one, hence whether signals are written.
+    """
+
+    def __init__(
+        self,
+        pipeline: str,
+        version: str,
+        prefix: str,
+        *,
+        ticket: bool,
+        scope: Sequence[str] = ("repo",),
+        dataschema: str = "",
+    ) -> None:
+        self.pipeline = pipeline
+        self.version = version
+        self.ticket = ticket
+        self.scope = tuple(scope)
+        self.findings_topic = f"{prefix}.findings.{pipeline}"
+        self.review_topic = f"{prefix}.review.{pipeline}"
+        self.signals_topic = f"{prefix}.signals"
+        self._envelope: dict[str, Any] = {"specversion": "1.0", "type": FINDING_TYPE}
+        if dataschema:
+            self._envelope["dataschema"] = dataschema
+
+    def __call__(
+        self,
+        event: Event,
+        reading: Reading,
+        *,
+        result: dict[str, Any],
+        evidence: Sequence[Evidence],
+        confidence: Confidence,
+        steps: Sequence[Step],
+        review: bool = False,
+        also: Sequence[str] = (),
+    ) -> list[Outbound]:
+        """The records of the finding that the parts make up."""
+        made = self.finding(
+            event,
+            reading,
+            result=result,
+            evidence=evidence,
+            confidence=confidence,
+            steps=steps,
+            review=review,
+            also=also,
+        )
+        return self.records(made, trace_of(event))
+
+    def finding(
+        self,
+        event: Event,
+        reading: Reading,
+        *,
+        result: dict[str, Any],
+        evidence: Sequence[Evidence],
+        confidence: Confidence,
+        steps: Sequence[Step],
+        review: bool = False,
+        also: Sequence[str] = (),
+    ) -> Finding:
+        """The finding; its id comes from where the event was first read, its fingerprint from `reading.anchor`."""
+        attributes, origin = event.attributes, event.origin
+        key, parts = fingerprint(self.pipeline, [str(attributes.get(name, "")) for name in self.scope], reading.anchor)
+        return Finding(
+            id=origin.id(self.pipeline),
+            pipeline=self.pipeline,
+            pipeline_version=self.version,
+            fingerprint=key,
+            fingerprint_parts=parts,
+            result=result,
+            evidence=list(evidence),
+            confidence=confidence,
+            steps=list(steps),
+            usage=total(steps),
+            build={name: attributes.get(name, "") for name in BUILD},
+            event=_place(origin),
+            time=attributes.get("time") or _instant(event.record.timestamp_ms),
+            source=attributes.get("source") or "faultstream",
+            subject=attributes.get("subject") or f"{attributes.get('repo', '')}/{attributes.get('job', '')}",
+            also=list(also),
+            review=review,
+        )
+
+    def records(self, finding: Finding, traceparent: str = "") -> list[Outbound]:
+        """The finding's record, with a copy for review where it is unsure, and its signal."""
+        key = finding.fingerprint.encode()
+        value = orjson.dumps(self.cloud_event(finding, traceparent))
+        made = [Outbound(self.findings_topic, key, value, STRUCTURED)]
+        if finding.review:
+            made.append(Outbound(self.review_topic, key, value, STRUCTURED))
+        if self.ticket:
+            signal = orjson.dumps({"kind": "finding", "finding": slim(finding), "outcome": None, "v": 1})
+            made.append(Outbound(self.signals_topic, str(finding.build.get("repo", "")).encode(), signal))
+        return made
+
+    def cloud_event(self, finding: Finding, traceparent: str = "") -> dict[str, Any]:
+        """The envelope with the finding in `data`; what the envelope says is not repeated there."""
+        envelope = {
+            **self._envelope,
+            "id": finding.id,
+            "source": finding.source,
+            "subject": finding.subject,
+            "time": finding.time,
+            "datacontenttype": "application/json",
+        }
+        if traceparent:
+            envelope["traceparent"] = traceparent
+        envelope["data"] = {
+            "pipeline": finding.pipeline,
+            "pipeline_version": finding.pipeline_version,
+            "fingerprint": finding.fingerprint,
+            "fingerprint_parts": finding.fingerprint_parts,
+            "result": finding.result,
+            "also": finding.also,
+            "review": finding.review,
+            "evidence": finding.evidence,
+            "confidence": finding.confidence,
+            "steps": finding.steps,
+            "usage": finding.usage,
+            "build": finding.build,
+            "event": finding.event,
+        }
+        return envelope
+
+
+def slim(finding: Finding) -> dict[str, Any]:
+    """What *decide* and the ticket's text need of a finding: all but steps and usage, and who decided it."""
+    last = finding.steps[-1] if finding.steps else None
+    return {
+        "id": finding.id,
+        "pipeline": finding.pipeline,
+        "pipeline_version": finding.pipeline_version,
+        "fingerprint": finding.fingerprint,
+        "fingerprint_parts": finding.fingerprint_parts,
+        "result": finding.result,
+        "also": finding.also,
+        "review": finding.review,
+        "evidence": finding.evidence,
+        "confidence": finding.confidence,
+        "decided": {
+            "by": last.decided_by if last else "rule",
+            "rule": last.rule if last else None,
+            "model": last.model if last else None,
+            "adapter": last.adapter if last else None,
+        },
+        "build": finding.build,
+        "event": finding.event,
+        "time": finding.time,
+        "source": finding.source,
+        "subject": finding.subject,
+    }
+
+
+def total(steps: Sequence[Step]) -> Usage:
+    """The sum over all steps; the cost is unknown as soon as one model call's is."""
+    if len(steps) == 1:
+        return steps[0].usage
+    asked = [step.usage for step in steps if step.decided_by == "model"]
+    costs = [usage.cost_usd for usage in asked]
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in asked),
+        cached_tokens=sum(usage.cached_tokens for usage in asked),
+        completion_tokens=sum(usage.completion_tokens for usage in asked),
+        cost_usd=None if not costs or None in costs else sum(cost for cost in costs if cost is not None),
+    )
+
+
+def trace_of(event: Event) -> str:
+    """The W3C trace context that came with the event, to be passed on; empty if there was none."""
+    for name, value in event.record.headers:
+        if name in {"traceparent", "ce_traceparent"}:
+            return value.decode("ascii", "replace")
+    return ""
+
+
+def _place(origin: Origin) -> dict[str, Any]:
+    return {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+
+
+def _instant(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

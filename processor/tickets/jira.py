@@ -1,0 +1,291 @@
+"""Jira over the `jira` library, which is synchronous: calls run in a few threads of their own.
+
+The library's own retries are off, since they repeat a POST whose answer was lost, and so is the GET that it sends
+after a create, since its failure would look like a failed create. Its errors print the request's headers and body:
+none is ever shown or chained, only what Jira answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from time import time
+from typing import Any, Final, Protocol, TypeVar
+
+import requests
+from jira import JIRA
+from jira.exceptions import JIRAError
+from pydantic import SecretStr
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from processor.errors import FaultstreamError, Retryable
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 5.0
+"""Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
+
+
+class JiraConfig(Protocol):
+    """What the client needs of the settings."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def user(self) -> str | None: ...
+    @property
+    def token(self) -> SecretStr | None: ...
+    @property
+    def token_file(self) -> Path | None: ...
+    @property
+    def timeout_s(self) -> float: ...
+    @property
+    def threads(self) -> int: ...
+
+
+class Unauthorised(Retryable):
+    """Jira does not accept the credentials; the token may be rotated, so the role keeps trying."""
+
+
+class Unsettled(Retryable):
+    """A write was sent and no answer says whether it was done: look before it is repeated."""
+
+
+class Refused(FaultstreamError):
+    """Jira refuses the request for good; `fields` are the fields that it blames, with its messages."""
+
+    def __init__(self, message: str, *, status: int = 0, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fields = dict(fields or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An issue that a search found. `creator` holds all names of its creator: account id, key, user name."""
+
+    key: str
+    labels: tuple[str, ...]
+    creator: frozenset[str]
+    created: str
+
+
+class JiraClient:
+    """Creates, comments and finds issues. Every method raises Retryable, Unsettled (writes), or Refused."""
+
+    def __init__(self, config: JiraConfig) -> None:
+        self._config = config
+        self._token = config.token.get_secret_value() if config.token else None
+        self._generation = 0
+        self._local = threading.local()
+        self._threads = ThreadPoolExecutor(config.threads, thread_name_prefix="jira")
+        self._me: frozenset[str] | None = None
+
+    async def myself(self) -> frozenset[str]:
+        """All names of the account that this client writes as; asked once."""
+        if self._me is None:
+            self._me = _names(await self._read(lambda jira: jira.myself()))
+        return self._me
+
+    async def create(self, fields: Mapping[str, Any]) -> str:
+        """Sends one create request, once, and returns the new issue's key."""
+        issue = await self._write(lambda jira: jira.create_issue(fields=dict(fields), prefetch=False))
+        return str(issue.key)
+
+    async def comment(self, key: str, body: str) -> None:
+        """Sends one request that adds a comment, once."""
+        await self._write(lambda jira: jira.add_comment(key, body))
+
+    async def comments(self, key: str) -> list[str]:
+        """The texts of an issue's comments."""
+        return [str(comment.body) for comment in await self._read(lambda jira: jira.comments(key))]
+
+    async def description(self, key: str) -> str:
+        """An issue's description as it stands, in markup."""
+        issue = await self._read(lambda jira: jira.issue(key, fields="description"))
+        return str(issue.raw["fields"].get("description") or "")
+
+    async def describe(self, key: str, description: str) -> None:
+        """Replaces an issue's description. Sending it twice does no harm."""
+        await self._write(lambda jira: _describe(jira, key, description))
+
+    async def search(self, project: str, label: str) -> list[Hit]:
+        """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""
+        query = f'project = "{_quoted(project)}" AND labels = "{_quoted(label)}" ORDER BY created ASC'
+        fields = ["labels", "creator", "created"]
+        found = await self._read(
+            lambda jira: jira.search_issues(query, maxResults=50, fields=fields, json_result=True),
+        )
+        return [_hit(issue) for issue in found.get("issues", [])]
+
+    async def close(self) -> None:
+        """Lets requests under way end, at most until their time-out."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+    async def _read(self, call: Callable[[JIRA], T]) -> T:
+        return await self._call(call, write=False)
+
+    async def _write(self, call: Callable[[JIRA], T]) -> T:
+        return await self._call(call, write=True)
+
+    async def _call(self, call: Callable[[JIRA], T], *, write: bool) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, lambda: call(self._connection()))
+        except JIRAError as error:
+            raise self._told(error, write=write) from None
+        except requests.RequestException as error:
+            raise self._unreached(error, write=write) from None
+        except ValueError:
+            raise self._gibberish(write=write) from None
+
+    def _connection(self) -> JIRA:
+        """This thread's own connection: a requests session is not made for several at once."""
+        held: tuple[int, JIRA] | None = getattr(self._local, "held", None)
+        if held is None or held[0] != self._generation:
+            held = self._generation, self._connect()
+            self._local.held = held
+        return held[1]
+
+    def _connect(self) -> JIRA:
+        config = self._config
+        credentials: dict[str, Any] = {}
+        if config.user:
+            credentials["basic_auth"] = (config.user, self._token or "")
+        elif self._token:
+            credentials["token_auth"] = self._token
+        jira = JIRA(
+            server=config.url.rstrip("/"),
+            max_retries=0,
+            timeout=(min(CONNECT_S, config.timeout_s), config.timeout_s),
+            get_server_info=False,
+            **credentials,
+        )
+        # A redirect would turn the POST into a GET, or send it twice.
+        jira._session.max_redirects = 0  # noqa: SLF001  the library has no setting for it
+        return jira
+
+    def _told(self, error: JIRAError, *, write: bool) -> FaultstreamError:
+        """What an answer with an error status means."""
+        status, response = int(error.status_code or 0), error.response
+        said = _message(response)
+        if status == 401 or (status == 403 and response is not None and _locked_out(response)):
+            self._rotate()
+            return Unauthorised(
+                f"Jira at {self._config.url} does not accept the credentials ({status}{said}): "
+                "check jira.token or jira.token_file, and jira.user"
+            )
+        if status == 429:
+            return Retryable(f"Jira limits the rate of requests (429{said})", wait=_retry_after(response))
+        if 400 <= status < 500 and status != 408:
+            return Refused(f"Jira answered {status}{said}", status=status, fields=_blamed(response))
+        kind = Unsettled if write else Retryable
+        return kind(f"Jira at {self._config.url} is not well ({status}{said})", wait=_retry_after(response))
+
+    def _unreached(self, error: requests.RequestException, *, write: bool) -> Retryable:
+        """What a missing answer means: nothing was sent if there was no connection."""
+        if isinstance(error, requests.TooManyRedirects):
+            return Retryable(f"Jira at {self._config.url} redirects: check jira.url")
+        if _never_sent(error) or not write:
+            return Retryable(f"Jira at {self._config.url} can't be reached ({type(error).__name__}): check jira.url")
+        return Unsettled(f"Jira at {self._config.url} gave no answer ({type(error).__name__})")
+
+    def _gibberish(self, *, write: bool) -> Retryable:
+        kind = Unsettled if write else Retryable
+        return kind(f"what answers at {self._config.url} is not Jira, or a proxy in front of it: check jira.url")
+
+    def _rotate(self) -> None:
+        """Reads the token again, for when it was rotated; new connections follow."""
+        path = self._config.token_file
+        if path is None:
+            return
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except OSError:
+            return
+        if token != self._token:
+            self._token, self._me = token, None
+            self._generation += 1
+
+
+def _describe(jira: JIRA, key: str, description: str) -> None:
+    # The library's Issue.update reads the issue back, and its failure would look like a failed update.
+    jira._session.put(jira._get_url(f"issue/{key}"), json={"fields": {"description": description}})  # noqa: SLF001
+
+
+def _names(user: Mapping[str, Any] | None) -> frozenset[str]:
+    user = user or {}
+    return frozenset(str(user[field]) for field in ("accountId", "key", "name") if user.get(field))
+
+
+def _hit(issue: Mapping[str, Any]) -> Hit:
+    fields = issue.get("fields") or {}
+    return Hit(
+        key=str(issue.get("key", "")),
+        labels=tuple(fields.get("labels") or ()),
+        creator=_names(fields.get("creator")),
+        created=str(fields.get("created") or ""),
+    )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _body(response: requests.Response | None) -> Mapping[str, Any]:
+    if response is None:
+        return {}
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _blamed(response: requests.Response | None) -> dict[str, str]:
+    errors = _body(response).get("errors")
+    return {str(name): str(text) for name, text in errors.items()} if isinstance(errors, dict) else {}
+
+
+def _message(response: requests.Response | None) -> str:
+    """What Jira said, one line, at most 300 characters; nothing for an answer that is not Jira's JSON."""
+    body = _body(response)
+    general = body.get("errorMessages") or body.get("message") or []
+    said = [str(text) for text in general] if isinstance(general, list) else [str(general)]
+    said += [f"{name}: {text}" for name, text in _blamed(response).items()]
+    line = " ".join("; ".join(said).split())[:300]
+    return f": {line}" if line else ""
+
+
+def _locked_out(response: requests.Response) -> bool:
+    return any("denied-reason" in name.lower() or "loginreason" in name.lower() for name in response.headers)
+
+
+def _retry_after(response: requests.Response | None) -> float | None:
+    """Seconds that `Retry-After` asks for, which is a number or an HTTP date (RFC 9110, 10.2.3); at most an hour."""
+    value = (response.headers.get("Retry-After") or "").strip() if response is not None else ""
+    if not value:
+        return None
+    try:
+        seconds = float(value) if value.replace(".", "", 1).isdigit() else parsedate_to_datetime(value).timestamp() - time()
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), 3600.0)
+
+
+def _never_sent(error: BaseException) -> bool:
+    """Whether the connection itself failed, so that no byte of the request left."""
+    seen: BaseException | None = error
+    for _ in range(6):
+        if seen is None:
+            return False
+        if isinstance(seen, (requests.ConnectTimeout, NewConnectionError, ConnectTimeoutError)):
+            return True
+        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
+        seen = getattr(seen, "reason", None) or inner or seen.__cause__
+    return False

@@ -1,0 +1,201 @@
+"""What the two parts of the ticket role say to each other and keep: commands, states, events; all JSON on topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from processor.contract import Outbound
+from processor.errors import Rejected
+
+LABEL: Final = "fs-"
+"""Begins the label that marks a ticket with its fingerprint; what a lost ticket is found by."""
+
+REMEMBERED: Final = 64
+"""How many finding ids are remembered per fingerprint, to count each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of the ticket role under a prefix."""
+
+    prefix: str
+
+    @property
+    def signals(self) -> str:
+        """Slim findings and outcomes."""
+        return f"{self.prefix}.signals"
+
+    @property
+    def commands(self) -> str:
+        """What should be done with tickets."""
+        return f"{self.prefix}.ticket-commands"
+
+    @property
+    def state(self) -> str:
+        """The writer's state, compacted."""
+        return f"{self.prefix}.ticket-state"
+
+    @property
+    def events(self) -> str:
+        """What was done and why."""
+        return f"{self.prefix}.ticket-events"
+
+    @property
+    def decide(self) -> str:
+        """Faust id of *decide*, and its consumer group."""
+        return f"{self.prefix}.decide"
+
+    @property
+    def table(self) -> str:
+        """Name of *decide*'s table; Faust appends `-changelog` to the id and this."""
+        return "faults"
+
+    @property
+    def changelog(self) -> str:
+        """Changelog topic of the table, as Faust names it."""
+        return f"{self.decide}-{self.table}-changelog"
+
+    @property
+    def writer(self) -> str:
+        """Consumer group of *write*."""
+        return f"{self.prefix}.tickets"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
+
+    Repeats are harmless: the writer does each finding once and is the judge of whether there is a ticket. `count`
+    is how often the fault has been seen, this time included; the times are RFC 3339.
+    """
+
+    action: Literal["create", "comment"]
+    fingerprint: str
+    pipeline: str
+    finding: dict[str, Any]
+    count: int
+    first_seen: str
+    last_seen: str
+    v: int = 1
+
+    @property
+    def id(self) -> str:
+        """The finding's id."""
+        return str(self.finding.get("id", ""))
+
+    def record(self, topics: Topics) -> Outbound:
+        """The record of the command."""
+        return Outbound(topics.commands, self.fingerprint.encode(), orjson.dumps(self))
+
+
+@dataclass(frozen=True, slots=True)
+class TicketState:
+    """What the writer knows of one fingerprint.
+
+    `status`: creating: a create request may be under way or done, its outcome unknown; idle: none is;
+    open: `key` is the ticket; failed: Jira refused it, for `reason`. `since` is when the create request was
+    intended (Unix seconds). `commenting` names the finding whose comment may be under way.
+    """
+
+    fingerprint: str
+    pipeline: str
+    project: str
+    status: Literal["creating", "idle", "open", "failed"]
+    attempt: int = 1
+    since: float = 0.0
+    key: str | None = None
+    commenting: str | None = None
+    count: int = 0
+    first_seen: str = ""
+    last_seen: str = ""
+    seen: tuple[str, ...] = ()
+    reason: str = ""
+    v: int = 1
+
+    def saw(self, command: Command) -> TicketState:
+        """The state after the command's finding was dealt with."""
+        return replace(
+            self,
+            commenting=None,
+            count=self.count_with(command),
+            first_seen=self.first_seen or command.first_seen,
+            last_seen=max(self.last_seen, command.last_seen),
+            seen=(*self.seen, command.id)[-REMEMBERED:],
+        )
+
+    def count_with(self, command: Command) -> int:
+        """How often the fault has been seen with the command's finding; never less than either part counted."""
+        return max(self.count + 1, command.count)
+
+    def record(self, topics: Topics, partition: int) -> Outbound:
+        """The record of the state, on the partition that the fingerprint's commands have."""
+        return Outbound(topics.state, self.fingerprint.encode(), orjson.dumps(self), partition=partition)
+
+
+Action = Literal["created", "adopted", "commented", "suppressed", "failed", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEvent:
+    """One thing that was done or left, and why."""
+
+    action: Action
+    fingerprint: str
+    pipeline: str
+    finding: str
+    key: str | None = None
+    reason: str = ""
+    time: str = field(default_factory=lambda: now())
+    v: int = 1
+
+    def record(self, topics: Topics) -> Outbound:
+        """The record of the event."""
+        return Outbound(topics.events, self.fingerprint.encode(), orjson.dumps(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A ticket to be: its project and the fields of the create request."""
+
+    project: str
+    fields: Mapping[str, Any]
+
+
+_COMMAND: Final = TypeAdapter(Command)
+_STATE: Final = TypeAdapter(TicketState)
+
+
+def read_command(value: bytes | None) -> Command:
+    """The command in a record's value. Raises Rejected("invalid_command")."""
+    try:
+        return _COMMAND.validate_json(value or b"")
+    except ValidationError as error:
+        raise Rejected("invalid_command", f"{error.error_count()} faults in the command") from None
+
+
+def read_state(value: bytes) -> TicketState | None:
+    """The state in a record's value; None if it is not one (of a later format, say)."""
+    try:
+        return _STATE.validate_json(value)
+    except ValidationError:
+        return None
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime | None:
+    """The time that an RFC 3339 text says, in UTC; None if it says none."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
