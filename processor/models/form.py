@@ -33,15 +33,16 @@ def size_class(count: int, sizes: tuple[int, ...] = SIZES) -> int:
 class Slot:
     """One key of the answer.
 
-    choice: one of `options`; choices: up to `most` of `options`; text: up to `most` characters;
-    integer, number, flag: a scalar. A nullable choice may also be NONE, another nullable slot null. A list
-    of options is never empty: what can't be answered is left out of the form.
+    choice: one of `options`; choices: up to `most` of `options`; text: up to `length` characters; texts: up to
+    `most` of those; integer, number, flag: a scalar. A nullable choice may also be NONE, another nullable slot
+    null. A list of options is never empty: what can't be answered is left out of the form.
     """
 
     name: str
-    kind: Literal["choice", "choices", "text", "integer", "number", "flag"]
+    kind: Literal["choice", "choices", "text", "texts", "integer", "number", "flag"]
     options: tuple[str, ...] = ()
     most: int = 0
+    length: int = 0
     nullable: bool = False
 
 
@@ -79,10 +80,12 @@ def _schema(slot: Slot) -> dict[str, Any]:
         return {"type": "string", "enum": _options(slot)}
     if slot.kind == "choices":
         return {"type": "array", "items": {"type": "string", "enum": list(slot.options)}, "maxItems": slot.most}
+    if slot.kind == "texts":
+        return {"type": "array", "items": {"type": "string", "maxLength": slot.length}, "maxItems": slot.most}
     word = {"text": "string", "integer": "integer", "number": "number", "flag": "boolean"}[slot.kind]
     schema: dict[str, Any] = {"type": [word, "null"] if slot.nullable else word}
     if slot.kind == "text":
-        schema["maxLength"] = slot.most
+        schema["maxLength"] = slot.length
     return schema
 
 
@@ -106,7 +109,8 @@ def _grammar(slots: tuple[Slot, ...]) -> str:
         parts.append(_literal(f"{',' if index else '{'}{key}:"))
         parts.append(_value(slot))
     rules = [f"root ::= {' '.join(parts)} {_literal('}')}"] if slots else ['root ::= "{}"']
-    rules += [_RULES[kind] for kind in ("text", "integer", "number", "flag") if any(s.kind == kind for s in slots)]
+    kinds = {slot.kind.removesuffix("s") for slot in slots}
+    rules += [rule for kind, rule in _RULES.items() if kind in kinds]
     return "\n".join(rules)
 
 
@@ -114,11 +118,17 @@ def _value(slot: Slot) -> str:
     if slot.kind == "choice":
         return _quoted(_options(slot))
     if slot.kind == "choices":
-        option = _quoted(list(slot.options))
-        more = f' ("," {option}){{0,{slot.most - 1}}}' if slot.most > 1 else ""
-        return f'"[" ({option}{more})? "]"'
-    value = f'"\\"" char{{0,{slot.most}}} "\\""' if slot.kind == "text" else slot.kind
+        return _list(_quoted(list(slot.options)), slot.most)
+    text = f'"\\"" char{{0,{slot.length}}} "\\""'
+    if slot.kind == "texts":
+        return _list(text, slot.most)
+    value = text if slot.kind == "text" else slot.kind
     return f'({value} | "null")' if slot.nullable else value
+
+
+def _list(item: str, most: int) -> str:
+    more = f' ("," {item}){{0,{most - 1}}}' if most > 1 else ""
+    return f'"[" ({item}{more})? "]"'
 
 
 def _quoted(options: list[str]) -> str:

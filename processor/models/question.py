@@ -6,11 +6,13 @@ answer, and what each code in it stands for: the prompt stage makes it, the chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from processor.contract import Candidate, ExcerptLine
+from processor.errors import ConfigError
+from processor.lang.fields import Field, ResultSchema
 from processor.models.chat import Message
 from processor.models.form import Form
 
@@ -22,26 +24,64 @@ Kind = Literal["enum", "candidate", "line", "text", "integer", "number", "flag"]
 LINES: Final = "lines"
 """The `source` of questions about lines of the excerpt."""
 
+LENGTH: Final = 200
+"""Longest text in characters where the schema sets no limit."""
+
+MOST: Final = 5
+"""Most items of a list where the schema sets no limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A field that the model fills.
 
-    values: of an enum, with their definitions. source: the key in Reading.candidates that a `candidate` is one
-    of. many: a list, of at most `most`; for text `most` is its length. shape: what a candidate becomes in the
-    result, an object {name, version, ecosystem} or its name alone. narrowed: by a ranking, to codes.
+    values: of an enum, with their definitions; narrowed: those are under codes, by a ranking. source: the key in
+    Reading.candidates that a candidate is one of. many: a list, of at most `most`. length: of a text, in
+    characters. shape: what a candidate becomes in the result, an object {name, version, ecosystem}, its name, or
+    its name as a whole number.
     """
 
     name: str
     kind: Kind
-    description: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
-    source: str = ""
-    many: bool = False
-    most: int = 0
-    nullable: bool = False
-    shape: Literal["object", "name"] = "name"
     narrowed: bool = False
+    source: str = ""
+    shape: Literal["object", "name", "integer"] = "name"
+    many: bool = False
+    most: int = MOST
+    length: int = LENGTH
+    nullable: bool = False
+
+
+def questions(schema: ResultSchema, narrowed: Collection[str] = ()) -> tuple[Question, ...]:
+    """What is asked for each field of a schema, in its order; `narrowed` are the fields that a ranking narrows.
+
+    Raises ConfigError for a field that has no place in a flat form: an object or a list that nothing grounds.
+    """
+    return tuple(_question(each, each.name in narrowed) for each in schema.fields.values())
+
+
+_SCALARS: Final[Mapping[str, Kind]] = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
+
+
+def _question(each: Field, narrowed: bool) -> Question:
+    one = each.item if each.type == "list" and each.item is not None else each
+    many, most, nullable = each.type == "list", each.max_items or MOST, each.nullable
+    if each.ground == "excerpt.lines":
+        return Question(each.name, "line", source=LINES, many=True, most=most, nullable=nullable)
+    if each.ground is not None:
+        shape: Literal["object", "name", "integer"] = "object" if one.type == "object" else "name"
+        if one.type == "integer":
+            shape = "integer"
+        source = each.ground.removeprefix("candidates.")
+        return Question(each.name, "candidate", source=source, shape=shape, many=many, most=most, nullable=nullable)
+    if one.enum:
+        values = dict(one.enum)
+        return Question(each.name, "enum", values, narrowed and not many, many=many, most=most, nullable=nullable)
+    kind = _SCALARS.get(one.type)
+    if kind is None or (many and kind != "text"):
+        raise ConfigError(f"schema: {each.name}: a model can't be asked for this; ground it, or make it flat")
+    return Question(each.name, kind, many=many, most=most, length=one.max_length or LENGTH, nullable=nullable)
 
 
 @dataclass(frozen=True, slots=True)

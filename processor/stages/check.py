@@ -142,11 +142,11 @@ def _is_words(value: object) -> bool:
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:
-    if isinstance(meaning, Candidate):
-        if question.shape == "name":
-            return meaning.name
+    if not isinstance(meaning, Candidate):
+        return meaning
+    if question.shape == "object":
         return {"name": meaning.name, "version": meaning.version, "ecosystem": meaning.ecosystem}
-    return meaning
+    return int(meaning.name) if question.shape == "integer" and meaning.name.isdecimal() else meaning.name
 
 
 def _evidence(excerpt: Excerpt, numbers: Sequence[int]) -> tuple[Evidence, ...]:

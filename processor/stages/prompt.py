@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import Rejected
@@ -136,8 +136,11 @@ def _line_codes(excerpt: Excerpt) -> dict[str, ExcerptLine]:
 
 def _slot(question: Question, offered: int) -> Slot | None:
     """The slot of a question by its size class; None where there is nothing to choose from."""
-    if question.kind in ("text", "integer", "number", "flag"):
-        return Slot(question.name, question.kind, most=question.most, nullable=question.nullable)
+    if question.kind == "text":
+        kind: Literal["text", "texts"] = "texts" if question.many else "text"
+        return Slot(question.name, kind, most=question.most, length=question.length, nullable=question.nullable)
+    if question.kind in ("integer", "number", "flag"):
+        return Slot(question.name, question.kind, nullable=question.nullable)
     if not offered:
         return None
     if question.kind == "enum":
