@@ -1,0 +1,1 @@
+"""Tools of the developers; none of them is installed."""
