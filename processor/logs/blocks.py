@@ -1,8 +1,7 @@
-"""Which lines fit: the best-scored ones within a budget of tokens, in order, runs counted, long lines cut."""
+"""Which lines fit: the best-scored ones within a budget of tokens, in order, runs counted."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,20 +9,6 @@ from processor.contract import Excerpt, ExcerptLine
 from processor.logs.tokens import TokenCounter
 
 _GAP_COST: Final = 9
-_LONGEST: Final = 1200
-"""Characters of one line that are shown at most."""
-_PADDING: Final = re.compile(r"([=\-_*#.~ ])\1{7,}")
-
-
-def shorten(text: str, longest: int = _LONGEST) -> str:
-    """A line without padding (rules of `=====`), its middle cut if it is over `longest` characters."""
-    text = _PADDING.sub(lambda run: run[1] * 4, text)
-    if len(text) <= longest:
-        return text
-    head = longest * 3 // 5
-    return f"{text[:head]} … {text[head - longest + 3 :]}"
-
-
 def collapse(numbers: list[int], texts: Mapping[int, str]) -> list[tuple[int, int]]:
     """Runs of neighbouring lines with the same text become (first number, count)."""
     runs: list[tuple[int, int]] = []

@@ -1,96 +1,127 @@
 """Which lines tell the fault: scores from the patterns that hit, their neighbours and their place.
 
-A score is high where a strong pattern hits, falls off with the distance from such a line (slower along a
-stack trace than across prose, slower downwards than upwards), and is lowered for what is said often, for
-what comes after the job has failed and for what is far before it.
+A score is high where a strong sign is, falls off with the distance from such a line (slower along a stack
+trace than across prose, slower downwards than upwards), and is lowered for what is said often, for what comes
+after the job has failed and for what is far before it.
 """
 
 from __future__ import annotations
 
+import functools
+import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from processor.logs.patterns import PATTERNS
+from processor.logs.mask import template
+from processor.logs.patterns import DETAILS, SIGNS
 
-_WEIGHTS: Final = [pattern.weight for pattern in PATTERNS]
-_KINDS: Final = [pattern.kind for pattern in PATTERNS]
+Marks = dict[int, list[int]]
+"""By line number the indexes of the patterns that hit."""
+
 _ANCHOR: Final = 4.0
 """From this weight on a line is an error line: it spreads its score and may be ranked."""
+_SHORTLIST: Final = 500
+_ABOVE: Final = 10
+_BELOW: Final = 30
+_MOST_READ: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """Scores by line number, and the numbers of the error lines, likeliest first."""
+class Weights:
+    """What lines say by themselves; the number of the line where the job failed; error lines by likelihood."""
 
-    scores: dict[int, float]
-    errors: tuple[int, ...]
-
-
-def weigh(patterns: Sequence[int]) -> tuple[float, bool, bool]:
-    """What the patterns on one line say: its own weight, whether it ends a step, whether it is a frame."""
-    best = extra = least = 0.0
-    ends = frame = False
-    for index in patterns:
-        weight = _WEIGHTS[index]
-        kind = _KINDS[index]
-        if kind == "exit":
-            ends = True
-        elif kind == "frame":
-            frame = True
-        if weight > best:
-            extra += best
-            best = weight
-        elif weight > 0:
-            extra += weight
-        else:
-            least = min(least, weight)
-    own = best + 0.25 * min(extra, 8.0)
-    return own + (least if best < 7 else least / 3), ends, frame
+    own: dict[int, float]
+    failed: int
+    ranked: tuple[int, ...]
 
 
-def rank(marks: Mapping[int, Sequence[int]], repeats: Mapping[int, int], total: int) -> Ranking:
-    """Scores the lines of a log of `total` lines.
+@functools.lru_cache(maxsize=20_000)
+def sign(indexes: tuple[int, ...]) -> tuple[float, bool]:
+    """The weight of the signs on one line, and whether one of them says that a step or job ended badly."""
+    weights = sorted({index: SIGNS[index].weight for index in indexes}.values(), reverse=True)
+    ends = any(SIGNS[index].kind == "exit" for index in indexes)
+    return weights[0] + 0.25 * min(sum(weights[1:]), 8.0), ends
 
-    `marks` are the patterns on each line that any hit; `repeats` says how often a line's template occurs.
-    """
+
+@functools.lru_cache(maxsize=20_000)
+def detail(indexes: tuple[int, ...]) -> tuple[float, bool]:
+    """What the details on one line take off its weight (negative), and whether it continues the one before."""
+    return min(DETAILS[index].weight for index in indexes), any(
+        DETAILS[index].kind == "frame" for index in indexes
+    )
+
+
+def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
+    """The lines worth reading: those around the likeliest signs, and the log's last ones."""
+    failed = _failed(marks, total)
+    best = heapq.nlargest(
+        _SHORTLIST,
+        ((sign(tuple(indexes))[0] * _place(number, failed), number) for number, indexes in marks.items()),
+    )
+    numbers = set(range(max(1, total - tail), total + 1))
+    for _, number in best:
+        if len(numbers) > _MOST_READ:
+            break
+        numbers.update(range(max(1, number - _ABOVE), min(total, number + _BELOW) + 1))
+    return sorted(numbers)
+
+
+def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, bytes], total: int) -> Weights:
+    """What each of `lines` says by itself; `marks` and `details` are the patterns that hit."""
+    marked = [number for number in marks if number in lines]
+    templates = {number: template(lines[number]) for number in marked}
+    seen = Counter(templates.values())
+    failed = _failed(marks, total)
     own: dict[int, float] = {}
-    frames: set[int] = set()
-    ends: list[int] = []
-    for number, patterns in marks.items():
-        weight, end, frame = weigh(patterns)
-        if frame:
-            frames.add(number)
-        if end and weight > 0:
-            ends.append(number)
-        own[number] = weight / (1 + 0.2 * math.log2(repeats.get(number, 1)))
-    failed = max(ends, default=total)
-    scores: dict[int, float] = {}
-    for number, weight in own.items():
-        scores[number] = max(scores.get(number, 0.0), weight)
-        if weight >= _ANCHOR:
-            _spread(scores, frames, number, weight, total)
-    for number in range(max(1, failed - 25), min(total, failed + 2) + 1):
-        scores[number] = scores.get(number, 0.0) + 1.5
-    placed = {number: score * _place(number, failed) for number, score in scores.items() if score > 0}
+    for number in marked:
+        weight = sign(tuple(marks[number]))[0]
+        if number in details:
+            against = min(0.0, detail(tuple(details[number]))[0])
+            weight += against if weight < 7 else against / 3
+        times = seen[templates[number]]
+        own[number] = weight if times == 1 else weight / (1 + 0.2 * math.log2(times))
     ranked = sorted(
         (number for number, weight in own.items() if weight >= _ANCHOR),
         key=lambda number: (-own[number] * _place(number, failed), number),
     )
-    return Ranking(placed, tuple(ranked))
+    return Weights(own, failed, tuple(ranked))
 
 
-def _spread(scores: dict[int, float], frames: set[int], number: int, weight: float, total: int) -> None:
+def spread(weights: Weights, details: Mapping[int, list[int]], total: int) -> dict[int, float]:
+    """The score of every line that is worth something: its own weight or what its neighbours lend it."""
+    frames = {number for number, indexes in details.items() if detail(tuple(indexes))[1]}
+    scores: dict[int, float] = {}
+    for number, weight in weights.own.items():
+        scores[number] = max(scores.get(number, 0.0), weight)
+        if weight >= _ANCHOR:
+            _lend(scores, frames, number, weight, total)
+    for number in range(max(1, weights.failed - 25), min(total, weights.failed + 2) + 1):
+        scores[number] = scores.get(number, 0.0) + 1.5
+    return {number: score * _place(number, weights.failed) for number, score in scores.items() if score > 0}
+
+
+def _failed(marks: Marks, total: int) -> int:
+    """The last line that says that a step or job ended badly, or the log's last line."""
+    return max(_ends(marks), default=total)
+
+
+def _ends(marks: Marks) -> Iterable[int]:
+    return (number for number, indexes in marks.items() if sign(tuple(indexes))[1])
+
+
+def _lend(scores: dict[int, float], frames: set[int], number: int, weight: float, total: int) -> None:
     value = weight * 0.7
-    for below in range(number + 1, min(total, number + 40) + 1):
+    for below in range(number + 1, min(total, number + _BELOW) + 1):
         value *= 0.97 if below in frames else 0.87
         if value < 1:
             break
         if scores.get(below, 0.0) < value:
             scores[below] = value
     value = weight * 0.55
-    for above in range(number - 1, max(0, number - 10), -1):
+    for above in range(number - 1, max(0, number - _ABOVE), -1):
         value *= 0.8
         if scores.get(above, 0.0) < value:
             scores[above] = value

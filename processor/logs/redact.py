@@ -25,7 +25,7 @@ _HARMLESS: Final = re.compile(
     rb"(?i)^(?:\*+|x{3,}|\.{3,}|-+|\[.*\]|<.*>?|\$.*|%\w+%|true|false|null|none|nil|undefined|yes|no|on|off|"
     rb"(?:un)?(?:set|defined)|empty|required|optional|missing|invalid|incorrect|expired|redacted|masked|hidden|"
     rb"secret|password|token|string|str|bool|int|example|changeme|env|process\.env.*|os\.environ.*|secrets\..*|"
-    rb"vars\..*|[A-Z]+(?-i:_[A-Z]+)+|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|[a-z]:?[\\/].*|\.{0,2}/[\w./-]*|\w+://[^:@]*)$"
+    rb"vars\..*|(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|[a-z]:?[\\/].*|\.{0,2}/[\w./-]*|\w+://[^:@]*)$"
 )
 _VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}$")
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -82,7 +82,8 @@ class Redactor:
                 start, stop = match.span("s" if "s" in match.re.groupindex else 0)
                 if check != "none":
                     stop = start + len(_without_end(data[start:stop]))
-                if _is_secret(match[0], data[start:stop], check) and not _redacted(data, match):
+                closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
+                if _is_secret(match[0], data[start:stop], check, closed) and not _redacted(data, match):
                     spans.append((index, start, stop))
         return self._untangle(spans)
 
@@ -166,12 +167,12 @@ def _redacted(data: bytes, match: re.Match[bytes]) -> bool:
     return False
 
 
-def _is_secret(whole: bytes, value: bytes, check: Check) -> bool:
+def _is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
     """Whether a match is a secret and no look-alike.
 
     `none`: always. `password`: any value but variables, words such as
-    `null`, and placeholders. `value`: moreover opaque, or given as an environment assignment. `opaque`:
-    looks random.
+    `null`, and words of a sentence (unless `closed`: nothing follows the value, or it is quoted).
+    `value`: moreover opaque. `opaque`: looks random, whatever the name.
     """
     if check == "none":
         return True
@@ -182,7 +183,7 @@ def _is_secret(whole: bytes, value: bytes, check: Check) -> bool:
         if _VERSION.match(value) and b"=" not in name:
             return False
         tight = whole[: whole.find(value)].rstrip(b"\"'").endswith((b"=", b"@", b":"))
-        return not _NOT_SECRET_NAME.search(name) and (tight or not _WORDY.match(value))
+        return not _NOT_SECRET_NAME.search(name) and (tight or closed or not _WORDY.match(value))
     if _NOT_SECRET_NAME.search(name):
         return False
     return opaque(value)

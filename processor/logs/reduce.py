@@ -13,24 +13,22 @@ from __future__ import annotations
 import bisect
 import functools
 import tempfile
-from collections import Counter
 from collections.abc import Iterable
 from typing import IO, Final
 
 from processor.contract import Excerpt
 from processor.errors import Rejected
 from processor.logs import blocks, text
-from processor.logs.mask import template
-from processor.logs.patterns import PATTERNS
-from processor.logs.rank import rank, weigh
+from processor.logs.patterns import DETAILS, SIGNS
+from processor.logs.rank import Marks, neighbourhood, sign, spread, weigh
 from processor.logs.scan import Scanner
 from processor.logs.tokens import TokenCounter, estimate
 
 _IN_MEMORY: Final = 1 << 26
 _MOST_MARKED: Final = 40_000
-"""Lines with hits that are remembered; beyond it the weakest half is forgotten."""
-_CONSIDERED: Final = 2_000
-"""Lines whose text is read back to be chosen from."""
+"""Lines with signs that are remembered; beyond it the weakest half is forgotten."""
+_SMALL: Final = 400
+"""A log of so many lines is read whole; of a larger one the neighbourhoods of its likeliest lines."""
 _TAIL: Final = 40
 
 
@@ -65,9 +63,20 @@ def reduce_stream(
 
 
 @functools.cache
-def scanner() -> Scanner:
-    """The scanner of all log patterns, compiled at first use (about a second)."""
-    return Scanner([(pattern.regex, pattern.caseless) for pattern in PATTERNS])
+def _signs() -> Scanner:
+    """Compiled at first use, which takes about a second."""
+    return Scanner([(pattern.regex, pattern.caseless) for pattern in SIGNS])
+
+
+@functools.cache
+def _details() -> Scanner:
+    return Scanner([(pattern.regex, pattern.caseless) for pattern in DETAILS])
+
+
+def warm() -> None:
+    """Compiles the patterns now, so that no event pays for it."""
+    _signs()
+    _details()
 
 
 class _Store:
@@ -132,7 +141,7 @@ def _slices(data: bytes) -> Iterable[bytes]:
 def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerpt:
     store = _Store()
     try:
-        marks: dict[int, list[int]] = {}
+        marks: Marks = {}
         for block in source:
             _read(block, store, marks)
         if store.total == 0:
@@ -142,50 +151,55 @@ def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerp
         store.close()
 
 
-def _read(block: bytes, store: _Store, marks: dict[int, list[int]]) -> None:
-    """Cleans and scans one block, notes which patterns hit which lines."""
+def _read(block: bytes, store: _Store, marks: Marks) -> None:
+    """Cleans and scans one block, notes which signs are on which lines."""
     block = text.clean(block)
-    hits = scanner().hits(block)
-    line = store.total + 1
-    position = 0
-    previous = -1
-    for index, end in hits:
-        if end > position:
-            line += block.count(b"\n", position, end)
-            position = end
-        if line == previous:
-            marks[line].append(index)
-        else:
-            marks.setdefault(line, []).append(index)
-            previous = line
+    _mark(block, _signs(), store.total + 1, marks)
     store.add(block, block.count(b"\n") + (not block.endswith(b"\n")))
     if len(marks) > _MOST_MARKED:
         _forget(marks)
 
 
-def _forget(marks: dict[int, list[int]]) -> None:
+def _mark(block: bytes, scanner: Scanner, line: int, marks: Marks) -> None:
+    """Notes the hits on each line of a block whose first line is `line`."""
+    position = 0
+    previous = -1
+    current: list[int] = []
+    for index, end in scanner.hits(block):
+        if end > position:
+            line += block.count(b"\n", position, end)
+            position = end
+        if line != previous:
+            current = marks.setdefault(line, [])
+            previous = line
+        current.append(index)
+
+
+def _forget(marks: Marks) -> None:
     """Drops the weaker half of the marked lines, earlier ones first among equals."""
-    weights = {number: weigh(patterns)[0] for number, patterns in marks.items()}
-    order = sorted(marks, key=lambda number: (weights[number], number))
+    order = sorted(marks, key=lambda number: (sign(tuple(marks[number]))[0], number))
     for number in order[: len(order) // 2]:
         del marks[number]
 
 
-def _pick(store: _Store, marks: dict[int, list[int]], budget: int, count: TokenCounter) -> Excerpt:
+def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Excerpt:
     total = store.total
-    raw = store.texts(sorted(marks))
-    seen = Counter(template(line) for line in raw.values())
-    ranking = rank(marks, {number: seen[template(line)] for number, line in raw.items()}, total)
-    scores = ranking.scores
-    if total <= _CONSIDERED:
+    if total <= _SMALL:
         numbers: Iterable[int] = range(1, total + 1)
     else:
-        best = sorted(scores, key=lambda number: (-scores[number], number))[:_CONSIDERED]
-        numbers = sorted({*best, *range(total - _TAIL, total + 1)})
-    texts = {number: blocks.shorten(text.show(line)) for number, line in store.texts(numbers).items()}
-    if len(texts) == total:
-        whole = blocks.assemble(list(texts), texts, scores, ranking.errors, total, count)
+        numbers = neighbourhood(marks, total, _TAIL)
+    raw = store.texts(numbers)
+    joined = b"\n".join(raw.values())
+    found: Marks = {}
+    _mark(joined, _details(), 0, found)
+    order = list(raw)
+    details = {order[place]: indexes for place, indexes in found.items()}
+    shown = dict(zip(order, map(text.shorten, text.show(joined).split("\n")), strict=True))
+    weights = weigh(marks, details, raw, total)
+    if len(raw) == total and len(joined) < budget * 8:
+        whole = blocks.assemble(order, shown, weights.own, weights.ranked, total, count)
         if whole.tokens <= budget:
             return whole
-    texts = {number: line for number, line in texts.items() if line and not line.isspace()}
-    return blocks.choose(texts, scores, ranking.errors, total, budget, count)
+    scores = spread(weights, details, total)
+    worth = {number: line for number, line in shown.items() if line}
+    return blocks.choose(worth, scores, weights.ranked, total, budget, count)

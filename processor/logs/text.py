@@ -38,8 +38,10 @@ _PREFIX: Final = re.compile(
     + rb")+"
 )
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_HIDDEN: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_HIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]")
+_PADDING: Final = re.compile(r"([=\-_*#.~+ ])\1{7,}")
+_PADS: Final = tuple(char * 8 for char in "=-_*#.~+ ")
+_LONGEST: Final = 1200
 
 
 def sniff(data: bytes) -> str | None:
@@ -82,12 +84,26 @@ def clean(block: bytes) -> bytes:
     return block
 
 
-def show(line: bytes) -> str:
-    """A clean line as text: undecodable bytes replaced, control and invisible characters out."""
-    text = line.decode("utf-8", "replace") if line.isascii() is False else line.decode("ascii")
-    if not text.isprintable():
-        text = _HIDDEN.sub("", _CONTROL.sub(b"", text.encode("utf-8", "replace")).decode("utf-8", "replace"))
-    return text.rstrip()
+def show(lines: bytes) -> str:
+    """Clean lines as text: undecodable bytes replaced, control and invisible characters out, padding short.
+
+    Keeps newlines, so it works on one line and on many.
+    """
+    text = lines.decode("utf-8", "replace")
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        text = _HIDDEN.sub("", text)
+    for pad in _PADS:
+        if pad in text:
+            return _PADDING.sub(lambda run: run[1] * 4, text)
+    return text
+
+
+def shorten(text: str, longest: int = _LONGEST) -> str:
+    """A line of at most `longest` characters, its middle cut if need be, without white space at its end."""
+    if len(text) <= longest:
+        return text.rstrip()
+    head = longest * 3 // 5
+    return f"{text[:head]} … {text[head - longest + 3 :].rstrip()}"
 
 
 def _carriage_returns(block: bytes) -> bytes:

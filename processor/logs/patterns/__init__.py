@@ -10,7 +10,7 @@ from typing import Final
 from processor.logs.patterns import ci, generic, infrastructure, javascript, jvm, native, python, systems
 from processor.logs.patterns.base import Kind, Pattern
 
-PATTERNS: Final[tuple[Pattern, ...]] = (
+_ALL: Final[tuple[Pattern, ...]] = (
     *generic.PATTERNS,
     *ci.PATTERNS,
     *python.PATTERNS,
@@ -21,4 +21,9 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *infrastructure.PATTERNS,
 )
 
-__all__ = ["PATTERNS", "Kind", "Pattern"]
+SIGNS: Final = tuple(pattern for pattern in _ALL if pattern.weight > 0 and pattern.kind != "frame")
+"""What speaks for a line: looked for in the whole log."""
+DETAILS: Final = tuple(pattern for pattern in _ALL if pattern.weight <= 0 or pattern.kind == "frame")
+"""What speaks against a line, continues one or opens a section: looked for near signs only."""
+
+__all__ = ["DETAILS", "SIGNS", "Kind", "Pattern"]

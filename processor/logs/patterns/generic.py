@@ -126,7 +126,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^\[command\]|^##\[command\]",
         r"^\s{0,4}(?:export |set |echo |if |for |fi$|done$|then$)",
         r"-W(?:error|all|no-|extra)",
-        r"\b\S+[-_/.](?:error|errors|exception|exceptions|fail|failure)s?[-_.]\S+",
+        r"\b\S+[-_/.](?:error|errors|exception|exceptions|fail|failure)s?[-_.]\S",
         r"\b(?:lib)?\S*error\S*\.(?:js|ts|java|py|rb|go|rs|c|cpp|o|h|html|css|jar|deb|class|so)\b",
         r"^\S+\.(?:c|cc|cpp|o|d)\s",
         caseless=True,

@@ -38,7 +38,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         "jstest",
         9,
         r"^\s*● .+(?: › |$)",
-        r"^\s*FAIL(?:ED)?\s+\S+\.(?:test|spec|e2e)\.\w+|^\s*(?:FAIL|❯|×)\s+\S.*(?: > | › )|^FAIL \S+/\S+",
+        r"^\s*FAIL(?:ED)?\s+\S+\.(?:test|spec|e2e)\.\w+|^\s*(?:FAIL|❯|×)\s+\S.*(?: > | › )|^FAIL \S+/\S",
         r"^\s\s+\d+\) \S",
         r"^\s+\d+ failing$|^\s*Tests?:?\s+.*\d+ failed|^\s*Test (?:Files|Suites):?\s.*\d+ failed",
         r"^\s*(?:AssertionError|TypeError|ReferenceError|RangeError|SyntaxError|Error|expect\(.+\)\S*)\b",

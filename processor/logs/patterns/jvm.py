@@ -14,7 +14,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"Could not (?:find|resolve|transfer|collect) (?:artifact|dependencies|metadata)|Non-resolvable (?:parent|import) POM",
         r"^\[ERROR\] .+\.(?:java|kt|scala|groovy):\[?\d+",
         r"^\[ERROR\] {1,3}\S.*:\d+(?:->\S+)? ",
-        r"^\[ERROR\]\s+(?:\S+Test|Test\S+|\S+IT)\b.*",
+        r"^\[ERROR\]\s+(?:\S+Test|Test\S+|\S+IT)\b",
         r"^\[ERROR\]\s+(?:symbol|location|required|found|reason):",
         r"\bRule \d+: .+ failed with message|Found Banned Dependency|Dependency convergence error|Require upper bound dependencies",
         r"There (?:are|were|is) (?:test failures|\d+ (?:errors? reported by Checkstyle|PMD|bugs?))|You have \d+ (?:Checkstyle|PMD) violation",

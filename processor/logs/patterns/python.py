@@ -32,7 +32,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         "pytest",
         9,
         r"^E\s\s+\S",
-        r"^FAILED \S+::\S+",
+        r"^FAILED \S+::\S",
         r"^ERROR \S+(?:::\S+)?(?: - |$)",
         r"^_{3,} .+ _{3,}$",
         r"^\S+\.py:\d+: \w*(?:Error|Exception|Failed|Failure|Interrupted)",

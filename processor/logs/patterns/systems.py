@@ -50,7 +50,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         "php",
         9,
         r"Your requirements could not be resolved|^\s+- .+ requires? |Problem \d+$|could not be found in any version|does not satisfy that requirement|does not match the constraint|requires ext-",
-        r"^(?:PHP )?(?:Fatal|Parse) error: |Uncaught \w+|^There (?:was|were) \d+ (?:failures?|errors?):|^FAILURES!|^ERRORS!|^Tests: \d+, .*(?:Failures|Errors): [1-9]|Failed asserting that|^\d+\) \S+::\S+",
+        r"^(?:PHP )?(?:Fatal|Parse) error: |Uncaught \w+|^There (?:was|were) \d+ (?:failures?|errors?):|^FAILURES!|^ERRORS!|^Tests: \d+, .*(?:Failures|Errors): [1-9]|Failed asserting that|^\d+\) \S+::\S",
         r"\[Composer\\\\?\w+|\[(?:\w+\\)+\w*Exception\]|PHPStan|^ {1,3}Line {2,}|FOUND \d+ ERRORS?|^ +\d+ \| ERROR",
     ),
     *errors(
