@@ -154,7 +154,7 @@ def pip(part: str, *words: str | Path, into: Path | None = None, scratch: Path) 
     scratch.mkdir(parents=True, exist_ok=True)
     base: list[str | Path] = [
         *pip_command(),
-        *(["--python", into] if into else []),
+        *(("--python", into) if into else ()),
         "--disable-pip-version-check",
         "--no-input",
     ]
