@@ -40,3 +40,14 @@ class Fatal(FaultstreamError):
 
 class ConfigError(Fatal):
     """The configuration is wrong: names the file, the place and the remedy. Exit code 2."""
+
+
+class Unwritable(Rejected):
+    """The broker refuses records for good (too large, or an invalid one): what they came from is a dead letter.
+
+    `positions` are the refused records' indexes in what was to be published; all others have been written.
+    """
+
+    def __init__(self, message: str, positions: tuple[int, ...]) -> None:
+        super().__init__("unwritable", message)
+        self.positions = positions

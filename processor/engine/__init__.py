@@ -1,1 +1,20 @@
-"""Assignment, in flight, commit: carries the line and the ticket writer, and knows no stage."""
+"""Assignment, in flight, commit. Knows no stage: the line and the ticket writer are two uses of it."""
+
+from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
+from processor.engine.engine import Engine, Limits
+from processor.engine.metrics import EngineMetrics, MetricFamilies
+from processor.engine.ports import Listener, Sink, Source, Worker
+
+__all__ = [
+    "AtLeastOnce",
+    "Backoff",
+    "Delivery",
+    "Engine",
+    "EngineMetrics",
+    "Limits",
+    "Listener",
+    "MetricFamilies",
+    "Sink",
+    "Source",
+    "Worker",
+]

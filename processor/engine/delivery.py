@@ -1,0 +1,100 @@
+"""How finished records leave: outputs first, offsets after them.
+
+A delivery that puts both into one transaction has the same interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+import structlog
+
+from processor.contract import Outbound, TopicPartition
+from processor.engine.inflight import Batch, Entry
+from processor.engine.ports import Sink, Source
+from processor.errors import Retryable, Unwritable
+
+log = structlog.get_logger(__name__)
+
+Substitute = Callable[[Entry, Unwritable], Outbound]
+"""Makes the dead letter of a record whose outputs the broker refuses."""
+
+
+class Delivery(Protocol):
+    """What the engine delivers through."""
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Partitions are new here: the place to fence off their previous owner."""
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Partitions are let go."""
+
+    async def deliver(self, batch: Batch, substitute: Substitute) -> None:
+        """Publishes the batch's outputs and commits its offsets, however long the brokers are away."""
+
+
+class Backoff:
+    """Growing waits with jitter: `first_s` doubles up to `most_s`; each is between half and all of it."""
+
+    def __init__(self, first_s: float = 0.1, most_s: float = 30.0) -> None:
+        self.first_s = first_s
+        self.most_s = most_s
+
+    def seconds(self, attempt: int, least: float | None = None) -> float:
+        """Seconds before try number `attempt` (from 1), never under `least`."""
+        ceiling = min(self.most_s, self.first_s * 2.0 ** min(attempt - 1, 30))
+        return max(least or 0.0, ceiling * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, no secret)
+
+
+class AtLeastOnce:
+    """Outputs are acknowledged before offsets are committed: a crash in between repeats, and never loses."""
+
+    def __init__(self, source: Source, sink: Sink, backoff: Backoff | None = None) -> None:
+        self._source = source
+        self._sink = sink
+        self._backoff = backoff or Backoff()
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """Nothing to fence without transactions."""
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Nothing to let go without transactions."""
+
+    async def deliver(self, batch: Batch, substitute: Substitute) -> None:
+        """Publishes, awaits the acknowledgements, commits; each is repeated until it succeeds."""
+        outputs = batch.outputs
+        try:
+            if outputs:
+                await self._publish(outputs)
+        except Unwritable as error:
+            refused = {id(owner): owner for owner in map(batch.owner, error.positions)}
+            await self._publish([substitute(entry, error) for entry in refused.values()])
+        await self._commit(batch)
+
+    async def _publish(self, outputs: list[Outbound]) -> None:
+        attempt = 0
+        while True:
+            try:
+                return await self._sink.publish(outputs)
+            except Retryable as error:
+                attempt += 1
+                await self._wait("publish", attempt, error)
+
+    async def _commit(self, batch: Batch) -> None:
+        attempt = 0
+        while True:
+            # A partition that was lost meanwhile is its next owner's to commit.
+            lost = {e.partition.tp for e in batch.entries if e.partition.closed}
+            try:
+                return await self._source.commit({tp: at for tp, at in batch.offsets.items() if tp not in lost})
+            except Retryable as error:
+                attempt += 1
+                await self._wait("commit", attempt, error)
+
+    async def _wait(self, step: str, attempt: int, error: Retryable) -> None:
+        seconds = self._backoff.seconds(attempt, error.wait)
+        log.warning("delivery waits", action="deliver", step=step, attempt=attempt, wait_s=seconds, error=str(error))
+        await asyncio.sleep(seconds)

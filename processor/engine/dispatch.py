@@ -1,0 +1,166 @@
+"""Runs the worker on many entries at once, with as few task switches as possible.
+
+A slot is a task that takes one entry after the other. A handler that never suspends is run without a new task
+or a turn of the event loop; before each entry, a slot makes sure that another one is awake to go on with the
+queue should the handler suspend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+
+from processor.contract import Record
+from processor.engine.inflight import Entry
+
+TURN = 64
+"""Entries that a slot works on before it lets the rest of the event loop (heartbeats, acknowledgements) run."""
+
+
+class _Slot:
+    __slots__ = ("entry", "idle", "task")
+
+    def __init__(self) -> None:
+        self.entry: Entry | None = None
+        self.idle: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Dispatcher:
+    """At most `concurrency` entries at once; with `key_of`, entries of one key one after the other, in order.
+
+    `work` must not raise; `crashed` is told if it does.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Entry], Awaitable[None]],
+        concurrency: int,
+        key_of: Callable[[Record], Hashable] | None,
+        crashed: Callable[[BaseException], None],
+        name: str,
+    ) -> None:
+        self._work = work
+        self._concurrency = concurrency
+        self._key_of = key_of
+        self._crashed = crashed
+        self._name = name
+        self._queue: deque[Entry] = deque()
+        self._behind: dict[Hashable, deque[Entry]] = {}  # by key: who waits for the entry that is worked on
+        self._slots: set[_Slot] = set()
+        self._idle: list[_Slot] = []
+        self._waking = False
+        self._stopped = False
+
+    def submit(self, entry: Entry) -> None:
+        """Queues a new entry."""
+        if self._key_of is not None:
+            key = self._key_of(entry.record)
+            behind = self._behind.get(key)
+            if behind is not None:
+                behind.append(entry)
+                return
+            self._behind[key] = deque()
+        self._queue.append(entry)
+        self._wake()
+
+    def again(self, entry: Entry) -> None:
+        """Queues an entry that has waited; its key is still its own."""
+        if entry.partition.closed:
+            self.leave(entry)
+        else:
+            self._queue.append(entry)
+            self._wake()
+
+    def leave(self, entry: Entry) -> None:
+        """The entry is finished or dropped: the next of its key may go."""
+        if self._key_of is None:
+            return
+        key = self._key_of(entry.record)
+        behind = self._behind.get(key)
+        while behind:
+            following = behind.popleft()
+            if following.partition.taking:
+                self._queue.append(following)
+                self._wake()
+                return
+        self._behind.pop(key, None)
+
+    def working(self) -> list[Entry]:
+        """The entries that a handler is running on."""
+        return [slot.entry for slot in self._slots if slot.entry is not None]
+
+    async def cancel_closed(self) -> None:
+        """Cancels the handlers of entries whose partition is closed, and awaits their end."""
+        tasks = [s.task for s in self._slots if s.task and s.entry is not None and s.entry.partition.closed]
+        await self._cancel(tasks)
+
+    async def stop(self) -> None:
+        """Cancels everything."""
+        self._stopped = True
+        await self._cancel([slot.task for slot in self._slots if slot.task])
+
+    @staticmethod
+    async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _wake(self) -> None:
+        if self._waking or self._stopped:
+            return
+        if self._idle:
+            self._waking = True
+            idle = self._idle.pop().idle
+            if idle is not None and not idle.done():
+                idle.set_result(None)
+        elif len(self._slots) < self._concurrency:
+            self._waking = True
+            slot = _Slot()
+            self._slots.add(slot)
+            slot.task = asyncio.create_task(self._run(slot), name=f"{self._name}-slot-{len(self._slots)}")
+            slot.task.add_done_callback(lambda task, slot=slot: self._ended(slot, task))  # type: ignore[misc]
+
+    async def _run(self, slot: _Slot) -> None:
+        turn = 0
+        self._waking = False
+        while True:
+            if not self._queue:
+                turn = 0
+                await self._rest(slot)
+                continue
+            entry = self._queue.popleft()
+            if not entry.partition.taking:
+                self.leave(entry)
+                continue
+            if self._queue:
+                self._wake()
+            slot.entry = entry
+            await self._work(entry)
+            slot.entry = None
+            turn += 1
+            if turn >= TURN:
+                turn = 0
+                await asyncio.sleep(0)
+
+    async def _rest(self, slot: _Slot) -> None:
+        slot.idle = asyncio.get_running_loop().create_future()
+        self._idle.append(slot)
+        try:
+            await slot.idle
+        finally:
+            self._waking = False
+            slot.idle = None
+            if slot in self._idle:
+                self._idle.remove(slot)
+
+    def _ended(self, slot: _Slot, task: asyncio.Task[None]) -> None:
+        self._slots.discard(slot)
+        if slot.entry is not None:
+            self.leave(slot.entry)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashed(error)
+        elif self._queue:
+            self._wake()

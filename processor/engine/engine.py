@@ -1,0 +1,377 @@
+"""The engine: reads records, has a worker make outputs of them, delivers both in order. Knows no stage.
+
+The line and the ticket writer are two uses of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
+from processor.engine.dispatch import Dispatcher
+from processor.engine.inflight import Batch, Entry, InFlight, Partition
+from processor.engine.metrics import EngineMetrics
+from processor.engine.ports import Sink, Source, Worker
+from processor.errors import Fatal, Rejected, Retryable, Unwritable
+from processor.telemetry import RECORD
+
+log = structlog.get_logger(__name__)
+
+HEADERS_ROOM = 16_384
+"""Bytes that a record's headers and framing may take beside key and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one engine; times in seconds."""
+
+    in_flight: int = 4_000  # records read and not yet committed
+    in_flight_bytes: int = 256_000_000
+    concurrency: int = 256  # handlers at once
+    poll: int = 500  # records per poll
+    poll_s: float = 1.0
+    batch: int = 1_000  # records per delivery
+    linger_s: float = 0.01  # how long a delivery waits for more
+    drain_s: float = 20.0
+    revoke_s: float = 10.0
+    slow_s: float = 60.0  # without a finished poll or delivery for this long, it is not well
+    backoff_first_s: float = 0.2
+    backoff_most_s: float = 30.0
+
+
+class Engine:
+    """Many records in flight, finished in any order, committed in contiguous order, within bounds."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        worker: Worker,
+        limits: Limits | None = None,
+        *,
+        delivery: Delivery | None = None,
+        key_of: Callable[[Record], Hashable] | None = None,
+        metrics: EngineMetrics | None = None,
+        name: str = "engine",
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._worker = worker
+        self._limits = limits or Limits()
+        self._backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_most_s)
+        self._delivery = delivery or AtLeastOnce(source, sink)
+        self._metrics = metrics or EngineMetrics.unregistered()
+        self._name = name
+        self._inflight = InFlight()
+        self._dispatcher = Dispatcher(self._work, self._limits.concurrency, key_of, self._fail, name)
+        self._paused: set[TopicPartition] = set()
+        self._changed = asyncio.Event()  # something finished or was delivered
+        self._deliverable = asyncio.Event()
+        self._delivering: Batch | None = None
+        self._failed: asyncio.Future[BaseException] | None = None
+        self._loads: set[asyncio.Task[None]] = set()
+        self._largest = 1
+        self._started = False
+        self._beat = 0.0  # loop time of the last finished poll
+        self._metrics.watch(self._inflight, self._paused)
+
+    # Running
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then drains within `drain_s`.
+
+        Raises Fatal, or whatever broke the engine itself, after draining.
+        """
+        loop = asyncio.get_running_loop()
+        self._failed = loop.create_future()
+        self._beat = loop.time()
+        stopping = asyncio.create_task(stop.wait(), name=f"{self._name}-stop")
+        tasks: list[asyncio.Task[Any]] = [stopping]
+        try:
+            if not await self._start(stopping):
+                return
+            self._started = True
+            tasks += [self._spawn(self._poll_loop(), "poll"), self._spawn(self._deliver_loop(), "deliver")]
+            ends: list[asyncio.Future[Any]] = [stopping, self._failed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self._end(tasks.pop(1))
+            await self._drain()
+        finally:
+            self._started = False
+            for task in (*tasks, *self._loads):
+                await self._end(task)
+            await self._dispatcher.stop()
+            await self._source.stop()
+            await self._sink.stop()
+        if self._failed.done():
+            raise self._failed.result()
+
+    def problem(self) -> str | None:
+        """Why it is not ready, or None."""
+        if not self._started:
+            return "not connected"
+        if asyncio.get_running_loop().time() - self._beat > self._limits.slow_s:
+            return f"no poll for {self._limits.slow_s:g} s"
+        return None
+
+    async def _start(self, stopping: asyncio.Task[Any]) -> bool:
+        attempt = 0
+        for start in (self._sink.start, lambda: self._source.start(self)):
+            while True:
+                try:
+                    await start()
+                    break
+                except Retryable as error:
+                    attempt += 1
+                    wait = self._backoff.seconds(attempt, error.wait)
+                    log.warning("start waits", action="start", attempt=attempt, wait_s=wait, error=str(error))
+                    done, _ = await asyncio.wait([stopping], timeout=wait)
+                    if done:
+                        return False
+        return True
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """A task whose failure is the engine's."""
+        task = asyncio.create_task(work, name=f"{self._name}-{name}")
+        task.add_done_callback(lambda t: None if t.cancelled() or not t.exception() else self._fail(t.exception()))
+        return task
+
+    @staticmethod
+    async def _end(task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    def _fail(self, error: BaseException | None) -> None:
+        if self._failed is not None and not self._failed.done() and error is not None:
+            log.error("engine fails", action="fail", error=str(error), kind=type(error).__name__)
+            self._failed.set_result(error)
+
+    async def _drain(self) -> None:
+        held = list(self._inflight.partitions.values())
+        log.info("draining", action="drain", working=len(self._dispatcher.working()), partitions=len(held))
+        await self._let_go(held, self._limits.drain_s)
+
+    # Reading
+
+    async def _poll_loop(self) -> None:
+        attempt = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._full():
+                await self._wait_for_room()
+            else:
+                self._apply_pauses(())
+                try:
+                    self._accept(await self._source.poll(self._limits.poll_s, self._room()))
+                    attempt = 0
+                except Retryable as error:
+                    attempt += 1
+                    log.warning("poll waits", action="poll", attempt=attempt, error=str(error))
+                    await asyncio.sleep(self._backoff.seconds(attempt, error.wait))
+            self._beat = loop.time()
+            await asyncio.sleep(0)  # a poll that finds records does not suspend; the handlers want a turn
+
+    def _full(self) -> bool:
+        return self._inflight.count >= self._limits.in_flight or self._inflight.bytes >= self._limits.in_flight_bytes
+
+    def _room(self) -> int:
+        """Records to poll for: by count, and by bytes as if all were as large as the largest of the last poll."""
+        free = (self._limits.in_flight_bytes - self._inflight.bytes) // self._largest
+        return max(1, min(self._limits.poll, self._limits.in_flight - self._inflight.count, free))
+
+    def _relaxed(self) -> bool:
+        """A quarter is free again: polling for less costs more than it brings."""
+        limits = self._limits
+        return 4 * self._inflight.count <= 3 * limits.in_flight and (
+            4 * self._inflight.bytes <= 3 * limits.in_flight_bytes or self._inflight.count == 0
+        )
+
+    async def _wait_for_room(self) -> None:
+        """At the bound. Pausing throws away what the client has fetched ahead, so a short wait does without."""
+        if not await self._until(self._relaxed, self._limits.poll_s):
+            self._apply_pauses(self._inflight.partitions)
+            self._accept(await self._source.poll(0, 1))  # keeps the membership alive
+
+    def _apply_pauses(self, wanted: Collection[TopicPartition]) -> None:
+        partitions = self._inflight.partitions
+        pause = set(wanted) | {tp for tp, p in partitions.items() if p.held or not p.taking}
+        if pause != self._paused:
+            self._source.resume(self._paused - pause)
+            self._source.pause(pause - self._paused)
+            self._paused.clear()
+            self._paused |= pause
+
+    def _accept(self, records: Sequence[Record]) -> None:
+        partitions = self._inflight.partitions
+        largest = 1
+        rewound: set[TopicPartition] = set()
+        for record in records:
+            tp = TopicPartition(record.topic, record.partition)
+            partition = partitions.get(tp)
+            if partition is None:
+                continue  # revoked while the poll returned: its next owner reads it
+            if not partition.taking:
+                if tp not in rewound:
+                    rewound.add(tp)
+                    self._source.seek(tp, record.offset)
+                continue
+            entry = self._inflight.accept(partition, record)
+            if entry is not None:
+                largest = max(largest, record.size)
+                self._dispatcher.submit(entry)
+        if records:
+            self._largest = largest
+
+    # Partitions
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """New partitions: nothing of them is taken before delivery and worker are prepared for them."""
+        self._source.pause(partitions)
+        self._paused |= set(partitions)
+        for tp in partitions:
+            load = self._spawn(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
+            self._loads.add(load)
+            load.add_done_callback(self._loads.discard)
+        log.info("assigned", action="assigned", partitions=_names(partitions))
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Partitions go: what is being worked on finishes and is committed within `revoke_s`, or is dropped."""
+        held = [self._inflight.partitions[tp] for tp in partitions if tp in self._inflight.partitions]
+        await self._let_go(held, self._limits.revoke_s)
+        self._paused -= set(partitions)
+        log.info("revoked", action="revoked", partitions=_names(partitions))
+
+    async def _prepare(self, partition: Partition) -> None:
+        attempt = 0
+        while not partition.closed:
+            try:
+                await self._delivery.assigned([partition.tp])
+                await self._worker.assigned(partition.tp)
+                break
+            except Retryable as error:
+                attempt += 1
+                wait = self._backoff.seconds(attempt, error.wait)
+                log.warning("partition waits", action="prepare", partition=str(partition.tp), error=str(error))
+                await asyncio.sleep(wait)
+        partition.taking = not partition.closed
+        # Resumed here and not at the next poll, which may be waiting for records already.
+        if partition.taking and not self._full():
+            self._apply_pauses(())
+
+    async def _let_go(self, partitions: Sequence[Partition], bound_s: float) -> None:
+        for partition in partitions:
+            partition.taking = False
+        leaving = {id(partition) for partition in partitions}
+
+        def settled() -> bool:
+            busy = [*self._dispatcher.working(), *(self._delivering.entries if self._delivering else ())]
+            return not any(id(entry.partition) in leaving for entry in busy) and not any(
+                p.entries and p.entries[0].outputs is not None for p in partitions
+            )
+
+        if not await self._until(settled, bound_s):
+            log.warning("dropped what did not finish in time", action="let_go", bound_s=bound_s)
+        for partition in partitions:
+            self._inflight.close(partition.tp)
+        await self._dispatcher.cancel_closed()
+        await self._delivery.revoked([partition.tp for partition in partitions])
+        for partition in partitions:
+            await self._worker.revoked(partition.tp)
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Whether the condition comes true in time; it is looked at whenever something has moved."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    # Working
+
+    async def _work(self, entry: Entry) -> None:
+        record = entry.record
+        RECORD.set(record)
+        try:
+            outputs = await self._worker.handle(record)
+        except Retryable as error:
+            self._retry(entry, error)
+            return
+        except Rejected as error:
+            outputs = (self._reject(entry, error),)
+        except Fatal as error:
+            self._fail(error)
+            return
+        except Exception as error:  # a defect costs its own record only, and is not retried for ever
+            log.exception("defect", action="defect", kind=type(error).__name__)
+            outputs = (self._reject(entry, Rejected("internal", f"{type(error).__name__}: {error}")),)
+        self._finish(entry, outputs)
+
+    def _finish(self, entry: Entry, outputs: Sequence[Outbound]) -> None:
+        room = self._sink.max_bytes - HEADERS_ROOM
+        for output in outputs:
+            if len(output.value or b"") + len(output.key or b"") > room:
+                outputs = (self._unwritable(entry, Unwritable("an output is over the producer's limit", ())),)
+                break
+        entry.outputs = outputs
+        partition = entry.partition
+        if entry.waits:
+            entry.waits = False
+            partition.held -= 1
+        self._dispatcher.leave(entry)
+        if partition.entries and partition.entries[0] is entry:
+            self._deliverable.set()
+        self._changed.set()
+
+    def _retry(self, entry: Entry, error: Retryable) -> None:
+        entry.attempt += 1
+        if error.shared and not entry.waits:
+            entry.waits = True
+            entry.partition.held += 1
+        wait = self._backoff.seconds(entry.attempt, error.wait)
+        self._metrics.retried.inc()
+        log.warning("record waits", action="retry", attempt=entry.attempt, wait_s=round(wait, 3), error=str(error))
+        asyncio.get_running_loop().call_later(wait, self._dispatcher.again, entry)
+        self._changed.set()
+
+    def _reject(self, entry: Entry, error: Rejected) -> Outbound:
+        self._metrics.rejected(error.reason).inc()
+        log.info("rejected", action="reject", reason=error.reason, error=str(error))
+        return self._worker.reject(entry.record, error)
+
+    def _unwritable(self, entry: Entry, error: Unwritable) -> Outbound:
+        """The dead letter, without the body where that is what is too large."""
+        letter = self._reject(entry, error)
+        body = len(letter.value or b"")
+        if body + len(letter.key or b"") <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
+            return letter
+        return replace(letter, value=None, headers=(*letter.headers, ("fs-body-left-out", str(body).encode())))
+
+    # Delivering
+
+    async def _deliver_loop(self) -> None:
+        while True:
+            await self._deliverable.wait()
+            if self._inflight.count < self._limits.batch:
+                await asyncio.sleep(self._limits.linger_s)
+            self._deliverable.clear()
+            while (batch := self._inflight.take(self._limits.batch)).entries:
+                self._delivering = batch
+                with self._metrics.delivery.time():
+                    await self._delivery.deliver(batch, self._unwritable)
+                self._delivering = None
+                self._inflight.release(batch)
+                self._metrics.delivered.inc(len(batch.entries))
+                self._changed.set()
+
+
+def _names(partitions: Collection[TopicPartition]) -> list[str]:
+    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)

@@ -1,0 +1,90 @@
+"""What the engine needs of its surroundings. Structural: sources and sinks do not import this module."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.errors import Rejected
+
+
+class Listener(Protocol):
+    """Whom a source tells about its partitions, from within the rebalance."""
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        """New partitions, read from the committed offset on. Must return at once: the group waits."""
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Partitions that another member may own once this returns. Offsets can still be committed here."""
+
+
+class Source(Protocol):
+    """Where records come from: a member of a consumer group."""
+
+    async def start(self, listener: Listener) -> None:
+        """Joins the group. Raises Retryable while the brokers are away."""
+
+    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
+        """At most `limit` records, per partition in offset order; empty after `timeout_s`.
+
+        No record of a partition comes before `assigned` has returned for it. Raises Fatal for good.
+        """
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Takes nothing more from these partitions. Lost at a rebalance. Not assigned ones are ignored."""
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Takes from these partitions again."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Reads the partition from `offset` on."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commits the offsets to read next. Raises Retryable when the brokers do not answer in time.
+
+        Membership lost is not an error: `revoked` and `assigned` follow, and the records come again.
+        """
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset."""
+
+    async def stop(self) -> None:
+        """Leaves the group."""
+
+
+class Sink(Protocol):
+    """Where records go."""
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest record (key, value and headers) that can be written."""
+
+    async def start(self) -> None:
+        """Connects. Raises Retryable while the brokers are away."""
+
+    async def publish(self, records: Sequence[Outbound]) -> None:
+        """Writes all and awaits every acknowledgement; waits as long as the brokers are away.
+
+        Raises Unwritable for records that are refused for good, after all others are acknowledged, and
+        Retryable when it is unknown whether some were written.
+        """
+
+    async def stop(self) -> None:
+        """Disconnects."""
+
+
+class Worker(Protocol):
+    """What is done with a record. Raises Retryable, Rejected or Fatal."""
+
+    async def handle(self, record: Record) -> Sequence[Outbound]:
+        """The record's outputs, maybe none."""
+
+    def reject(self, record: Record, error: Rejected) -> Outbound:
+        """The dead letter of a record that was rejected."""
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        """Called before the partition's first record: load state here, as long as it takes."""
+
+    async def revoked(self, partition: TopicPartition) -> None:
+        """Called when nothing of the partition is worked on any more and its offsets are committed."""

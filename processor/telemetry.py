@@ -1,0 +1,173 @@
+"""What the daemon says about itself: JSON log lines, metrics, and whether it is alive and ready."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import orjson
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from processor.contract import Record
+
+RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
+"""The record that is worked on; set by the engine. Log lines name it."""
+
+PIPELINE: ContextVar[str | None] = ContextVar("pipeline", default=None)
+"""The pipeline that is at work; set by the line."""
+
+Redact = Callable[[str], str]
+
+
+def configure_logs(
+    level: str = "info", form: str = "json", *, redact: Redact = str, stream: TextIO | None = None
+) -> None:
+    """Has structlog and the standard library's logging write JSON lines (or text, for `form` "console").
+
+    `redact` is applied to every text of every line, messages and tracebacks of libraries included. Each line
+    carries `event` (topic/partition/offset), `offset` and `pipeline` where there are any; the text is `message`.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        add_work,
+        Redaction(redact),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(event_key="message", colors=(stream or sys.stderr).isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # These say in every case what the engine's own lines say once and better.
+    for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def add_work(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Names the event and the pipeline that are at work, unless the line names its own."""
+    record = RECORD.get()
+    if record is not None:
+        line.setdefault("event", f"{record.topic}/{record.partition}/{record.offset}")
+        line.setdefault("offset", record.offset)
+    pipeline = PIPELINE.get()
+    if pipeline is not None:
+        line.setdefault("pipeline", pipeline)
+    return line
+
+
+class Redaction:
+    """Takes secrets out of every text in a log line, nested ones included."""
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """A structlog processor."""
+        for key, value in line.items():
+            if not key.startswith("_"):
+                line[key] = self._clean(value)
+        return line
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redact(value)
+        if isinstance(value, bytes):
+            return self._redact(value.decode("utf-8", "replace"))
+        if isinstance(value, Mapping):
+            return {self._clean(k): self._clean(v) for k, v in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(item) for item in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self._redact(repr(value) if not isinstance(value, BaseException) else str(value))
+
+
+def _dumps(line: Any, **_: Any) -> str:
+    return orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+Check = Callable[[], str | None]
+"""Says what is wrong, or None."""
+
+
+@dataclass(slots=True)
+class Health:
+    """Checks by name. `alive`: a restart would help; `ready`: it can do its work now."""
+
+    alive: dict[str, Check] = field(default_factory=dict)
+    ready: dict[str, Check] = field(default_factory=dict)
+
+    @staticmethod
+    def problems(checks: Mapping[str, Check]) -> dict[str, str]:
+        """What is wrong, by check."""
+        found = {name: check() for name, check in checks.items()}
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+
+class TelemetryServer:
+    """`/metrics`, `/healthz` and `/readyz` on one port. Port 0 takes a free one; `port` says which."""
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+        self.host = host
+        self.port = port
+        self._registry = registry
+        self._health = health
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listens. Raises OSError where the port is taken."""
+        app = web.Application()
+        app.add_routes(
+            [web.get("/metrics", self._metrics), web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Closes the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _alive(self, _request: web.Request) -> web.Response:
+        return self._answer(self._health.alive)
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        return self._answer({**self._health.alive, **self._health.ready})
+
+    def _answer(self, checks: Mapping[str, Check]) -> web.Response:
+        problems = self._health.problems(checks)
+        return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
