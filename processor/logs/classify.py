@@ -1,0 +1,171 @@
+"""Rank the values of an enum field by a linear model over the excerpt's words: no model server, well under 1 ms.
+
+`features` is shared with the trainer; whoever changes it must train again (VERSION says so).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from processor.contract import Excerpt
+from processor.errors import ConfigError
+from processor.logs.cues import Cues
+
+VERSION: Final = 1
+"""Version of `features` and of the weights' file."""
+
+CLOSE: Final = 12
+"""Ranked lines whose words count; those of the first HEAD count again on their own."""
+HEAD: Final = 3
+WORDS_PER_LINE: Final = 40
+
+_WORD: Final = re.compile(r"[a-z][a-z_]{1,24}")
+
+MARKERS: Final[Mapping[str, str]] = {
+    "npm": r"npm (ERR!|error)",
+    "yarn": r"^error .*(yarn|[Ii]ntegrity)|YN00[0-9]{2}",
+    "pnpm": r"ERR_PNPM",
+    "eresolve": r"ERESOLVE",
+    "not-found": r"[Nn]ot found|No such file|ENOENT",
+    "missing-module": r"ModuleNotFoundError|Cannot find module|No module named|cannot load such file",
+    "missing-package": r"No matching (distribution|version)|no matching package|[Cc]ould not find (artifact|gem|a version)",
+    "unsolved": r"ResolutionImpossible|[Cc]onflicting dependencies|version solving failed|failed to select a version",
+    "pip": r"pip's dependency resolver|pip install|\.whl|site-packages",
+    "maven": r"\[ERROR\] Failed to execute goal|BUILD FAILURE",
+    "maven-compile": r"maven-compiler-plugin|COMPILATION ERROR",
+    "surefire": r"<<< (FAILURE|ERROR)!|There are test failures|Tests run:.*(Failures|Errors): [1-9]",
+    "checkstyle": r"checkstyle|spotbugs|spotless|pmd|ktlint|detekt",
+    "enforcer": r"maven-enforcer|[Ee]nforcer|Banned Dependency|requires Jenkins",
+    "gradle": r"What went wrong|Execution failed for task",
+    "cargo": r"error\[E[0-9]+\]|could not compile `",
+    "cargo-test": r"test result: FAILED|^test .* FAILED",
+    "clippy": r"clippy::|rustfmt|^Diff in ",
+    "audit": r"RUSTSEC-|GHSA-|CVE-[0-9]|vulnerabilit|PYSEC-",
+    "go": r"\.go:[0-9]+:[0-9]+: ",
+    "go-module": r"go\.sum|go\.mod|unknown revision|go: module",
+    "go-test": r"--- FAIL:|^FAIL\t",
+    "gcc": r"\.(c|cc|cpp|h|hpp):[0-9]+:[0-9]+: (fatal )?error:",
+    "linker": r"undefined (reference|symbol)|cannot find -l|ld returned|linker command failed",
+    "cmake": r"CMake Error|Configuring incomplete",
+    "header": r"fatal error: .*(No such file|file not found)",
+    "javac": r"\.(java|kt|scala):\[?[0-9]+.*(error|symbol)|error: cannot find symbol",
+    "tsc": r"error TS[0-9]+",
+    "eslint": r"eslint|problems? \([0-9]+ errors?|Prettier|prettier|stylelint|tslint",
+    "python-lint": r"flake8|pylint|ruff|mypy|black|isort|would reformat|\b[EFWC][0-9]{3,4}\b ",
+    "line-length": r"[Ll]ine (is )?(too long|longer than)|trailing (white)?space",
+    "pytest": r"^(FAILED|ERROR) .*::|=+ .*(failed|error).* in [0-9.]+s",
+    "python-error": r"Traceback \(most recent call last\)",
+    "jest": r"● |Tests: .*failed|Test Suites:.*failed|[0-9]+ failing|✕|✗",
+    "assertion": r"[Aa]ssert(ion)?(Error)?|[Ee]xpected.*(but|to|got|received)|expected:<",
+    "ctest": r"tests failed out of|\[  FAILED  \]|\*\*\*Failed",
+    "phpunit": r"FAILURES!|PHPUnit|phpunit",
+    "rspec": r"[0-9]+ examples?, [0-9]+ failures?|rspec \./",
+    "links": r"[Dd]ead link|[Bb]roken link|awesome_bot|linkcheck|External link|→ .*https?://|HTTP status 404|\[✖\]",
+    "apt": r"^E: |Unable to locate package|unmet dependencies",
+    "apk": r"no such package|unable to select packages|unsatisfiable constraints",
+    "docker-pull": r"manifest (unknown|for)|pull access denied|toomanyrequests|failed to resolve source|ImagePullBackOff",
+    "docker": r"Error response from daemon|failed to solve|executor failed running",
+    "git": r"^fatal: |fatal: (unable|not a git|could not|[Rr]emote|repository|ambiguous|reference)",
+    "submodule": r"submodule",
+    "permission": r"[Pp]ermission( to .*)? denied|EACCES|403|[Ff]orbidden|not accessible by integration|401|[Uu]nauthorized",
+    "ownership": r"dubious ownership|[Aa]ccess denied|[Oo]peration not permitted|EPERM",
+    "dns": r"[Cc]ould not resolve host|ENOTFOUND|EAI_AGAIN|[Tt]emporary failure (in name )?resolv|no such host",
+    "network": r"[Cc]onnection (timed out|refused|reset)|ETIMEDOUT|ECONNRE|TLS handshake|i/o timeout|50[234]|SSL",
+    "timeout": r"[Tt]imed[ -]?out|[Tt]imeout|deadline exceeded|exceeded the maximum|No output has been received|stalled",
+    "space": r"[Nn]o space left|ENOSPC|disk quota",
+    "memory": r"[Oo]ut ?[Oo]f ?[Mm]emory|OOM|heap (space|limit|out)|Cannot allocate memory|std::bad_alloc|MemoryError",
+    "killed": r"\b[Kk]illed\b|signal 9|SIGKILL|exit(ed with)? (code|status) 137",
+    "cancel": r"[Cc]ancel(l)?ed|operation was canceled|SIGTERM|[Ii]nterrupted|Aborted|exit code 143",
+    "runner": r"lost communication|runner (system failure|has received)|job execution|[Rr]unner.*(offline|shutdown)",
+    "runner-system": r"system failure|prepare environment|no matches for kind|failed to start|cache\.zip|artifacts",
+    "missing-command": r"command not found|not recognized as|executable file not found|: not found$",
+    "missing-target": r"No rule to make target|Missing script|[Uu]nknown (task|option|command|argument)|Task '.*' not found",
+    "configuration": r"[Ii]nvalid (workflow|configuration|value|option)|[Cc]onfiguration error|YAML|yaml|toml|TOML",
+    "tool-version": r"requires? .*(version|[0-9]+\.[0-9]+)|[Uu]nsupported (engine|class file|version)|EBADENGINE",
+    "lockfile": r"lock ?file|package-lock|yarn\.lock|frozen|out of sync|--locked",
+    "hash-mismatch": r"[Hh]ash(es)? (sum )?mismatch|checksum|EINTEGRITY|DO NOT MATCH THE HASHES",
+    "policy": r"licen[sc]e|banned|deny|not allowed|policy|[Ff]orbidden dependency|deprecated version",
+    "segfault": r"[Ss]egmentation fault|SIGSEGV|core dumped|SIGABRT|panicked at|internal compiler error",
+    "size-limit": r"[Ss]ize limit|budget|exceeded by|coverage.*(below|threshold|less than)",
+}
+"""What tools and CI systems print, as Hyperscan expressions: features that need no words in common with training."""
+
+
+@functools.cache
+def _markers() -> tuple[Cues, tuple[str, ...]]:
+    return Cues(list(MARKERS.values()), once=True), tuple(f"t:{name}" for name in MARKERS)
+
+
+def features(excerpt: Excerpt) -> dict[str, float]:
+    """The excerpt as sparse features: words (w:, of the first lines h:), pairs of words (b:), tool markers (t:).
+
+    Numbers, paths' separators and case are gone; each kind is scaled to unit length, so that a long excerpt says
+    nothing louder than a short one.
+    """
+    by_number = {line.number: line.text for line in excerpt.lines}
+    ranked = [number for number in excerpt.ranked if number in by_number][:CLOSE]
+    texts = [by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]]
+    words: set[str] = set()
+    head: set[str] = set()
+    pairs: set[str] = set()
+    for place, text in enumerate(texts):
+        found = _WORD.findall(text[:400].lower())[:WORDS_PER_LINE]
+        words.update(found)
+        if place < HEAD:
+            head.update(found)
+        pairs.update(map("_".join, itertools.pairwise(found)))
+    cues, names = _markers()
+    data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
+    marks = {cue for cue, _ in cues.hits(data)}
+    result: dict[str, float] = {"bias": 1.0}
+    for prefix, group in (("w:", words), ("h:", head), ("b:", pairs)):
+        scale = 1.0 / math.sqrt(len(group)) if group else 0.0
+        result.update((prefix + one, scale) for one in group)
+    result.update((names[mark], 0.5) for mark in marks)
+    return result
+
+
+class Ranker:
+    """A multinomial linear model with sparse weights."""
+
+    def __init__(self, values: Sequence[str], weights: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        self.values = tuple(values)
+        self._weights = weights
+
+    @classmethod
+    def load(cls, path: Path) -> Ranker:
+        """Read the weights of a ranker.json.
+
+        The file holds {"version", "values": [...], "weights": {feature: [[index of the value, weight], ...]}}.
+        Raises ConfigError where it can't be read or was made for other features.
+        """
+        try:
+            raw = json.loads(path.read_bytes())
+            version, values, weights = raw["version"], raw["values"], raw["weights"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: not a ranker's weights: {error}") from error
+        if version != VERSION:
+            raise ConfigError(f"{path}: made for version {version} of the features, this is {VERSION}: train it again")
+        try:
+            return cls(values, {name: [(int(at), float(w)) for at, w in pairs] for name, pairs in weights.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{path}: not a ranker's weights: {error}") from error
+
+    def rank(self, excerpt: Excerpt) -> tuple[tuple[str, float], ...]:
+        """Every value with its probability, likeliest first; equal ones in the file's order."""
+        logits = [0.0] * len(self.values)
+        for name, value in features(excerpt).items():
+            for at, weight in self._weights.get(name, ()):
+                logits[at] += value * weight
+        highest = max(logits, default=0.0)
+        odds = [math.exp(logit - highest) for logit in logits]
+        total = sum(odds)
+        ranked = sorted(range(len(odds)), key=lambda at: (-odds[at], at))
+        return tuple((self.values[at], odds[at] / total) for at in ranked)
