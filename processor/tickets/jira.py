@@ -13,39 +13,21 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from time import time
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import requests
 from jira import JIRA
 from jira.exceptions import JIRAError
-from pydantic import SecretStr
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from processor.errors import FaultstreamError, Retryable
+from processor.settings import JiraSettings
 
 T = TypeVar("T")
 
 CONNECT_S: Final = 5.0
 """Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
-
-
-class JiraConfig(Protocol):
-    """What the client needs of the settings."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def user(self) -> str | None: ...
-    @property
-    def token(self) -> SecretStr | None: ...
-    @property
-    def token_file(self) -> Path | None: ...
-    @property
-    def timeout_s(self) -> float: ...
-    @property
-    def threads(self) -> int: ...
 
 
 class Unauthorised(Retryable):
@@ -78,7 +60,7 @@ class Hit:
 class JiraClient:
     """Creates, comments and finds issues. Every method raises Retryable, Unsettled (writes), or Refused."""
 
-    def __init__(self, config: JiraConfig) -> None:
+    def __init__(self, config: JiraSettings) -> None:
         self._config = config
         self._token = config.token.get_secret_value() if config.token else None
         self._generation = 0
@@ -272,7 +254,9 @@ def _retry_after(response: requests.Response | None) -> float | None:
     if not value:
         return None
     try:
-        seconds = float(value) if value.replace(".", "", 1).isdigit() else parsedate_to_datetime(value).timestamp() - time()
+        seconds = (
+            float(value) if value.replace(".", "", 1).isdigit() else parsedate_to_datetime(value).timestamp() - time()
+        )
     except ValueError:
         return None
     return min(max(seconds, 0.0), 3600.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -10,14 +10,20 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from processor.contract import Outbound
+from processor.contract import Origin, Outbound, Record
 from processor.errors import Rejected
+from processor.sinks.dead_letters import dead_letter
 
 LABEL: Final = "fs-"
 """Begins the label that marks a ticket with its fingerprint; what a lost ticket is found by."""
 
 REMEMBERED: Final = 64
 """How many finding ids are remembered per fingerprint, to count each once."""
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ class TicketEvent:
     finding: str
     key: str | None = None
     reason: str = ""
-    time: str = field(default_factory=lambda: now())
+    time: str = field(default_factory=now)
     v: int = 1
 
     def record(self, topics: Topics) -> Outbound:
@@ -187,9 +193,10 @@ def read_state(value: bytes) -> TicketState | None:
         return None
 
 
-def now() -> str:
-    """The time, RFC 3339 in UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def letter(topics: Topics, group: str, record: Record, error: Rejected, redact: Callable[[str], str] = str) -> Outbound:
+    """The dead letter of a signal or command. Its origin's topic is where a replay sends it."""
+    origin = Origin(group, record.topic, record.partition, record.offset)
+    return dead_letter(topics.prefix, record, error.reason, redact(str(error)), None, origin, now())
 
 
 def moment(text: str) -> datetime | None:

@@ -209,7 +209,9 @@ def evidence(lines: Iterable[Mapping[str, Any]]) -> Wiki:
 
 def build(attributes: Mapping[str, Any]) -> Wiki:
     """Which build: repository, job and run with a link, branch and commit."""
-    said = {name: wiki.one_line(attributes.get(name) or "") for name in ("repo", "job", "run_id", "branch", "commit", "url")}
+    said = {
+        name: wiki.one_line(attributes.get(name) or "") for name in ("repo", "job", "run_id", "branch", "commit", "url")
+    }
     name = " / ".join(said[part] for part in ("repo", "job") if said[part])
     if said["run_id"]:
         name = f"{name} run {said['run_id']}".strip()
@@ -223,7 +225,7 @@ def build(attributes: Mapping[str, Any]) -> Wiki:
 
 
 def seen(count: int, first: str, last: str) -> Wiki:
-    """How often and when: `Seen 3 times, first on 22 Nov 2026 04:10 UTC, last on 23 Nov 2026 11:00 UTC.`"""
+    """How often and when, as in: Seen 3 times, first on 22 Nov 2026 04:10 UTC, last on 23 Nov 2026 11:00 UTC."""
     if count <= 1:
         return Wiki(f"Seen once, on {_when(last)}.")
     return Wiki(f"Seen {count} times, first on {_when(first)}, last on {_when(last)}.")
@@ -237,15 +239,14 @@ def _when(text: str) -> str:
 def certainty(finding: Mapping[str, Any]) -> Wiki:
     """How sure the diagnosis is, in words. A figure is given only where it was measured."""
     decided, confidence = finding.get("decided") or {}, finding.get("confidence") or {}
-    value = confidence.get("value")
-    measured = f" ({100 * value:.0f} %)" if value is not None and confidence.get("calibrated") else ""
+    value = confidence.get("value") if confidence.get("calibrated") else None
     if decided.get("by") == "rule":
         rule = f" by the rule {wiki.mono(decided['rule'])}" if decided.get("rule") else ""
-        right = f"; it has been right in {100 * value:.0f} % of known cases" if measured else ""
+        right = f"; it has been right in {100 * value:.0f} % of known cases" if value is not None else ""
         return Wiki(f"*How sure:* A known failure, recognised{rule}{right}.")
-    if measured:
+    if value is not None:
         words = next(words for least, words in _SURE if value >= least)
-        return Wiki(f"*How sure:* {words}{measured}, measured on labelled failures.")
+        return Wiki(f"*How sure:* {words} ({100 * value:.0f} %, measured on labelled failures).")
     doubt = " It was unsure here." if finding.get("review") else ""
     return Wiki(
         "*How sure:* Not calibrated. A language model chose this diagnosis, and how often it is right has not been "

@@ -22,13 +22,13 @@ _INVISIBLE: Final = re.compile(
 _BREAK: Final = "\u200b"
 """Zero-width space: stands between two characters that together would be a link or a mention."""
 
-_MARKED: Final = re.compile(r"[\\{}\[\]|*_+^~?!#:;()-]|^\s*(?:h[1-6]|bq|fn\d*)\.", re.M)
+_MARKED: Final = re.compile(r"[\\{}\[\]|*_+^~?!#:;()-]|^\s*(?:h[1-6]|bq|fn\d*)\.", re.MULTILINE)
 _SCHEME: Final = re.compile(
-    r"\b(https?|ftps?|file|mailto|news|nntp|irc|svn|callto|skype|tel|javascript|data):(?=\S)", re.I
+    r"\b(https?|ftps?|file|mailto|news|nntp|irc|svn|callto|skype|tel|javascript|data):(?=\S)", re.IGNORECASE
 )
 _ISSUE_KEY: Final = re.compile(r"\b([A-Z][A-Z0-9_]+)-(?=\d)")
 _EMOTICON: Final = re.compile(r"\((?=(?:[!?/xiyn+\-]|\*[rgby]?|on|off|flag|flagoff)\))|[:;](?=-?[()DP](?!\w))")
-_BLOCK: Final = re.compile(r"^(\s*)(?:(?=(?:h[1-6]|bq|fn\d*)\.)|(?=[*#-]+\s)|(?=-{4,}\s*$))", re.M)
+_BLOCK: Final = re.compile(r"^(\s*)(?:(?=(?:h[1-6]|bq|fn\d*)\.)|(?=[*#-]+\s)|(?=-{4,}\s*$))", re.MULTILINE)
 _PHRASES: Final = ("*", "_", "+", "-", "^", "~", "??")
 
 
@@ -59,7 +59,7 @@ def escape(text: Any) -> Wiki:
     if not _MARKED.search(source):
         return Wiki(source)
     # A lone backslash is literal; before a mark, or doubled (a line break), it would not be.
-    source = re.sub(r"\\(?=[\\{}\[\]|*_+^~?!#:;()-]|$)", "&#92;", source, flags=re.M)
+    source = re.sub(r"\\(?=[\\{}\[\]|*_+^~?!#:;()-]|$)", "&#92;", source, flags=re.MULTILINE)
     source = "\n".join(_phrases(line) for line in source.split("\n"))
     source = re.sub(r"[{}\[\]|]", r"\\\g<0>", source)
     source = re.sub(r"!(?=[^\s!][^!\n]*!)", r"\!", source)
@@ -120,7 +120,7 @@ def link(address: Any, text: Any = "") -> Wiki:
 
 def noformat(lines: Iterable[Any]) -> Wiki:
     """A block that shows the lines as they are. The one thing that could end it is taken apart."""
-    body = "\n".join(re.sub(r"\{(?=\s*noformat)", "{ ", clean(line), flags=re.I) for line in lines)
+    body = "\n".join(re.sub(r"\{(?=\s*noformat)", "{ ", clean(line), flags=re.IGNORECASE) for line in lines)
     return Wiki("{noformat}\n" + body + "\n{noformat}")
 
 

@@ -16,9 +16,8 @@ import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.sinks.dead_letters import dead_letter
-from processor.tickets.jira import Hit, Refused, Unsettled
-from processor.tickets.messages import LABEL, Command, Draft, TicketEvent, TicketState, Topics, read_command
+from processor.tickets.jira import Hit, JiraClient, Refused, Unsettled
+from processor.tickets.messages import LABEL, Command, Draft, TicketEvent, TicketState, Topics, letter, read_command
 
 log = structlog.get_logger(__name__)
 
@@ -50,18 +49,6 @@ class Author(Protocol):
         """The comment that says that the fault was seen again; the same command gives the same text."""
 
 
-class Tracker(Protocol):
-    """What the writer needs of Jira; see JiraClient."""
-
-    async def myself(self) -> frozenset[str]: ...
-    async def create(self, fields: Mapping[str, Any]) -> str: ...
-    async def comment(self, key: str, body: str) -> None: ...
-    async def comments(self, key: str) -> list[str]: ...
-    async def description(self, key: str) -> str: ...
-    async def describe(self, key: str, description: str) -> None: ...
-    async def search(self, project: str, label: str) -> list[Hit]: ...
-
-
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
 
@@ -77,7 +64,7 @@ class Writer:
 
     def __init__(
         self,
-        jira: Tracker,
+        jira: JiraClient,
         author: Author,
         publish: Publish,
         load: Load,
@@ -107,7 +94,9 @@ class Writer:
     async def assigned(self, partition: TopicPartition) -> None:
         """Loads the state of the partition's fingerprints."""
         self._states[partition] = await self._load(partition.partition)
-        log.info("ticket state loaded", action="assigned", partition=partition.partition, known=len(self._states[partition]))
+        log.info(
+            "ticket state loaded", action="assigned", partition=partition.partition, known=len(self._states[partition])
+        )
 
     async def revoked(self, partition: TopicPartition) -> None:
         """Forgets the partition: its next owner reads the state anew."""
@@ -119,8 +108,7 @@ class Writer:
 
     def reject(self, record: Record, error: Rejected) -> Outbound:
         """The dead letter of a command; replayed, it is a command again."""
-        origin = (self._topics.writer, record.topic, record.partition, record.offset)
-        return dead_letter(self._topics.prefix, record, error, origin=origin)
+        return letter(self._topics, self._topics.writer, record, error, self._redact)
 
     async def handle(self, record: Record) -> Sequence[Outbound]:
         """Does what the command says, unless its finding has been dealt with already.
@@ -175,7 +163,9 @@ class Writer:
             await self._publish([self._event("failed", command, reason=reason).record(self._topics)])
             raise Rejected("ticket_refused", reason) from error
         await self._save(at, replace(state, status="open", key=key).saw(command))
-        log.info("ticket created", action="created", key=key, fingerprint=command.fingerprint, pipeline=command.pipeline)
+        log.info(
+            "ticket created", action="created", key=key, fingerprint=command.fingerprint, pipeline=command.pipeline
+        )
         return [self._event("created", command, key)]
 
     async def _settle(self, at: TopicPartition, command: Command, state: TicketState) -> list[TicketEvent]:

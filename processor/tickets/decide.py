@@ -1,0 +1,258 @@
+"""*decide*: a Faust app that turns signals into ticket commands.
+
+Faust keeps the table of faults, recovers it and shares out partitions; what it decides is `policy.decide`. It runs
+in the daemon's own event loop. A signal is acknowledged by hand when its command is: Faust by itself acknowledges
+an event whose handling failed. At least once, so commands may repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+import faust
+import orjson
+import structlog
+
+from processor.contract import Outbound, Record
+from processor.errors import Fatal, Rejected, Retryable
+from processor.tickets.committed import CommittedTransport
+from processor.tickets.messages import Topics, letter
+from processor.tickets.policy import Decision, Fault, Policy, decide
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 1.0
+"""Seconds between looks at whether Faust still works."""
+
+Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
+"""Writes records and awaits their acknowledgements."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaustConfig:
+    """Where and how *decide* runs.
+
+    `partitions` is that of the signals topic and of the table's changelog alike. `stall_s` is how long signals may
+    wait, or a recovery last, before the role is given up. `store` is Faust's: memory:// or rocksdb://.
+    """
+
+    bootstrap: str
+    partitions: int
+    store: str = "memory://"
+    data: Path | None = None
+    stall_s: float = 120.0
+    session_timeout_s: float = 30.0
+    request_timeout_s: float = 40.0
+
+
+class Decide:
+    """The *decide* part of the ticket role. `run` it, or `start`, watch `failed`, and `stop`."""
+
+    def __init__(
+        self,
+        config: FaustConfig,
+        topics: Topics,
+        policies: Mapping[str, Policy],
+        publish: Publish,
+        *,
+        redact: Callable[[str], str] = str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._config = config
+        self._topics = topics
+        self._policies = policies
+        self._publish = publish
+        self._redact = redact
+        self._clock = clock
+        self._app: Any = None
+        self._table: Any = None
+        self._moved_at = 0.0
+        self._failure: BaseException | None = None
+        self.decided = 0
+        """Signals dealt with since the start."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Decides until `stop` is set. Raises Fatal when Faust crashes or stalls."""
+        starting = asyncio.create_task(self.start(), name="decide-start")
+        try:
+            while not stop.is_set():
+                if starting.done():
+                    starting.result()
+                if reason := self.failed():
+                    raise Fatal(f"decide: {reason}")
+                try:
+                    await asyncio.wait_for(stop.wait(), LOOK_S)
+                except TimeoutError:
+                    continue
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await self.stop()
+
+    async def start(self) -> None:
+        """Starts the Faust app; returns when its table is recovered. Raises Fatal for unequal partitions."""
+        self._moved_at = asyncio.get_running_loop().time()
+        self._app = self._build()
+        await self._app.start()
+
+    async def stop(self) -> None:
+        """Stops the Faust app; the loop goes on."""
+        if self._app is not None:
+            await self._app.stop()
+            self._app = None
+
+    def failed(self) -> str | None:
+        """Why the role can't go on; None while it works."""
+        app = self._app
+        if app is None:
+            return None
+        if self._failure is not None:
+            return f"{type(self._failure).__name__}: {self._redact(str(self._failure))}"
+        crashed = next((part for part in (app, app.consumer, app.producer, app.tables) if part.crashed), None)
+        if crashed is not None:
+            return f"Faust's {type(crashed).__name__} crashed: {self._redact(repr(crashed.crash_reason))}"
+        now = asyncio.get_running_loop().time()
+        if not self._behind():
+            self._moved_at = now
+        if now - self._moved_at > self._config.stall_s:
+            return (
+                f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
+            )
+        return None
+
+    def _behind(self) -> bool:
+        """Whether there is work that should be getting done: starting, recovering, or signals waiting."""
+        app = self._app
+        if not app.started or app.rebalancing or app.tables.recovery.active_remaining_total():
+            return True
+        return any(tp.topic == self._topics.signals and self._waiting(tp) for tp in app.consumer.assignment())
+
+    def _waiting(self, tp: Any) -> bool:
+        """Whether a partition has committed records that are not read; an open transaction's do not count."""
+        consumer = self._app.consumer
+        stable = consumer._thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001  highwater counts open ones
+        done = consumer._committed_offset.get(tp)  # noqa: SLF001  there is no public view of progress
+        return stable is not None and stable >= 0 and (done or 0) < stable and bool(consumer.unacked)
+
+    def _build(self) -> Any:
+        config = self._config
+        app = faust.App(
+            self._topics.decide,
+            broker=[f"kafka://{host}" for host in config.bootstrap.split(",")],
+            store=config.store,
+            datadir=str(config.data or mkdtemp(prefix="faultstream-decide-")),
+            web_enabled=False,
+            topic_partitions=config.partitions,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=config.session_timeout_s,
+            broker_request_timeout=max(config.request_timeout_s, config.session_timeout_s + 1),
+            broker_commit_interval=1.0,
+            stream_wait_empty=False,
+        )
+        app.transport = CommittedTransport(app.conf.broker, app, loop=app.loop)
+        signals = app.topic(
+            self._topics.signals, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        self._table = app.Table(
+            self._topics.table,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=config.partitions,
+        )
+        app.agent(signals, name="decide")(self._agent)
+        return app
+
+    async def _agent(self, stream: Any) -> None:
+        stream.enable_acks = False
+        async for event in stream.events():
+            done = False
+            try:
+                await self._signal(event)
+                done = True
+            finally:
+                if not done:
+                    self._lost(sys.exception())
+            await stream.ack(event)
+            self.decided += 1
+            self._moved_at = asyncio.get_running_loop().time()
+
+    def _lost(self, error: BaseException | None) -> None:
+        """A defect in the handling of a signal: Faust would restart the agent and go on behind it."""
+        if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self._failure = error
+            log.error("decide failed", action="decide_failed", error=self._redact(repr(error)))
+
+    async def _signal(self, event: Any) -> None:
+        """One signal: its command is acknowledged before the table remembers it, and the table before the offset."""
+        record = _record(event.message)
+        try:
+            signal = read_signal(record.value)
+            if signal is None:
+                return
+            key = str(signal["fingerprint"]).encode()
+            fault = Fault.loads(self._table.get(key))
+            decision = decide(
+                signal, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
+            )
+        except Rejected as error:
+            await self._written([letter(self._topics, self._topics.decide, record, error, self._redact)])
+            return
+        await self._written(self._outbound(decision))
+        if decision.fault is not None:
+            self._table[key] = decision.fault.dumps()
+
+    def _outbound(self, decision: Decision) -> list[Outbound]:
+        said = (decision.command, decision.event)
+        return [part.record(self._topics) for part in said if part is not None]
+
+    async def _written(self, records: Sequence[Outbound]) -> None:
+        """Publishes, however long the brokers are away."""
+        wait = 0.1
+        while records:
+            try:
+                return await self._publish(records)
+            except Retryable as error:
+                wait = max(error.wait or 0.0, min(wait * 2, 10.0))
+                log.warning("decide waits", action="decide_waits", wait_s=wait, error=self._redact(str(error)))
+                await asyncio.sleep(wait)
+        return None
+
+
+def read_signal(value: bytes | None) -> dict[str, Any] | None:
+    """The finding in a signal; None for a signal that carries none. Raises Rejected for what is no signal."""
+    try:
+        signal = orjson.loads(value or b"")
+        finding = signal["finding"]
+        if finding is None:
+            return None
+        missing = {"id", "pipeline", "fingerprint"} - set(finding)
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise Rejected("invalid_signal", f"no signal: {type(error).__name__}") from None
+    if missing:
+        raise Rejected("invalid_signal", f"the finding has no {', '.join(sorted(missing))}")
+    return dict(finding)
+
+
+def _record(message: Any) -> Record:
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return Record(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        tuple(pairs),
+        int((message.timestamp or 0) * 1000),
+    )

@@ -1,0 +1,153 @@
+"""What becomes of a finding: a ticket, a comment, or nothing, and why. Pure: no clock, no Kafka, no Faust.
+
+Hits within a window, branches, storms, reopening and the like are further questions of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+from pydantic import TypeAdapter
+
+from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
+
+CERTAIN: Final = 1.0
+"""Stands for an unsure finding's confidence in `when`, once `unsure: file` has said that it is no obstacle."""
+
+
+class Condition(Protocol):
+    """A compiled predicate."""
+
+    text: str
+
+    def evaluate(self, values: Mapping[str, Any]) -> bool:
+        """Whether it holds. Raises Rejected("predicate_failed")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a pipeline says about which findings become tickets."""
+
+    when: Condition | None = None
+    unsure: Literal["file", "review", "drop"] = "file"
+    max_age: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is remembered of a fingerprint: how often and when it was seen, and in what.
+
+    `partition` and `offset` are the last signal's: one at or before it has been counted already.
+    """
+
+    count: int = 0
+    first_seen: str = ""
+    last_seen: str = ""
+    seen: tuple[str, ...] = ()
+    partition: int = -1
+    offset: int = -1
+    v: int = 1
+
+    def dumps(self) -> bytes:
+        """As the table keeps it."""
+        return orjson.dumps(self)
+
+    @classmethod
+    def loads(cls, value: bytes | None) -> Fault:
+        """From the table; a new one where there is none."""
+        return _FAULT.validate_json(value) if value else cls()
+
+    def counted(self, finding: str, partition: int, offset: int) -> bool:
+        """Whether this signal, or another of the same finding, has been counted."""
+        return (partition == self.partition and offset <= self.offset) or finding in self.seen
+
+    def saw(self, finding: str, time: str, partition: int, offset: int) -> Fault:
+        """The fault, seen once more."""
+        return replace(
+            self,
+            count=self.count + 1,
+            first_seen=min(self.first_seen or time, time),
+            last_seen=max(self.last_seen, time),
+            seen=(*self.seen, finding)[-REMEMBERED:],
+            partition=partition,
+            offset=offset,
+        )
+
+
+_FAULT: Final = TypeAdapter(Fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from a finding: a command with the fault to remember, or an event that says why not, or nothing."""
+
+    fault: Fault | None = None
+    command: Command | None = None
+    event: TicketEvent | None = None
+
+
+def decide(
+    finding: Mapping[str, Any],
+    fault: Fault,
+    policies: Mapping[str, Policy],
+    *,
+    partition: int,
+    offset: int,
+    at: datetime,
+) -> Decision:
+    """Decides on one finding; `fault` is what is remembered of its fingerprint.
+
+    Raises Rejected where the pipeline's condition fails at run time.
+    """
+    name, fingerprint, identity = str(finding["pipeline"]), str(finding["fingerprint"]), str(finding["id"])
+    if fault.counted(identity, partition, offset):
+        return Decision()
+    reason = refusal(finding, policies.get(name), at)
+    if reason:
+        return Decision(event=TicketEvent("suppressed", fingerprint, name, identity, reason=reason))
+    fault = fault.saw(identity, instant(finding), partition, offset)
+    command = Command(
+        "create" if fault.count == 1 else "comment",
+        fingerprint,
+        name,
+        dict(finding),
+        fault.count,
+        fault.first_seen,
+        fault.last_seen,
+    )
+    return Decision(fault, command)
+
+
+def refusal(finding: Mapping[str, Any], policy: Policy | None, at: datetime) -> str:
+    """Why the finding gets no ticket; empty if it gets one."""
+    if policy is None:
+        return "no pipeline here with a ticket section"
+    seen = moment(str(finding.get("time", "")))
+    if seen and at - seen > policy.max_age:
+        return f"older than ticket.max_age ({policy.max_age})"
+    doubtful = unsure(finding)
+    if doubtful and policy.unsure != "file":
+        return f"ticket.unsure: {policy.unsure}"
+    if policy.when is not None and not policy.when.evaluate({"finding": sure(finding) if doubtful else finding}):
+        return f"ticket.when does not hold: {policy.when.text}"
+    return ""
+
+
+def unsure(finding: Mapping[str, Any]) -> bool:
+    """Whether the finding's confidence is unknown or low."""
+    return bool(finding.get("review")) or (finding.get("confidence") or {}).get("value") is None
+
+
+def sure(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """The finding as `when` sees an unsure one that is to be filed: its other conditions still decide."""
+    return {**finding, "confidence": {**(finding.get("confidence") or {}), "value": CERTAIN}}
+
+
+def instant(finding: Mapping[str, Any]) -> str:
+    """When the event happened, UTC with milliseconds, so that times compare as texts."""
+    read = moment(str(finding.get("time", "")))
+    return read.isoformat(timespec="milliseconds").replace("+00:00", "Z") if read else now()
