@@ -12,9 +12,9 @@ from typing import Any, TextIO
 import orjson
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
-from processor.contract import Record
+from processor.contract import Record, Step
 
 RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
 """The record that is worked on; set by the engine. Log lines name it."""
@@ -171,3 +171,46 @@ class TelemetryServer:
     def _answer(self, checks: Mapping[str, Check]) -> web.Response:
         problems = self._health.problems(checks)
         return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
+
+
+class LineMetrics:
+    """What the line counts: per pipeline findings and who decided them, dead letters, repairs, tokens, time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        one, prefix = ["pipeline"], "faultstream_line"
+        self._findings = Counter(f"{prefix}_findings", "Findings.", [*one, "decided_by"], registry=registry)
+        self._rejected = Counter(f"{prefix}_dead_letters", "Dead letters.", [*one, "reason"], registry=registry)
+        self._repaired = Counter(f"{prefix}_repairs", "Answers asked for again.", [*one, "reason"], registry=registry)
+        self._waiting = Counter(f"{prefix}_waits", "Tries that wait for a dependency.", one, registry=registry)
+        self._unrouted = Counter(f"{prefix}_unrouted", "Events no pipeline wanted.", ["topic"], registry=registry)
+        self._tokens = Counter(f"{prefix}_tokens", "Tokens of model calls.", [*one, "kind"], registry=registry)
+        self._seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", [*one, "step"], registry=registry)
+        self._bound: dict[tuple[str, str], Counter] = {}
+
+    def found(self, pipeline: str, step: Step) -> None:
+        """A finding and the step that made it."""
+        counter = self._bound.get((pipeline, step.decided_by))
+        if counter is None:  # looking a label up costs more than counting
+            counter = self._bound[pipeline, step.decided_by] = self._findings.labels(pipeline, step.decided_by)
+        counter.inc()
+        if step.decided_by == "model":
+            for kind in ("prompt_tokens", "cached_tokens", "completion_tokens"):
+                self._tokens.labels(pipeline, kind.removesuffix("_tokens")).inc(getattr(step.usage, kind))
+            for name, milliseconds in step.timings_ms.items():
+                self._seconds.labels(pipeline, name).observe(milliseconds / 1000)
+
+    def rejected(self, pipeline: str, reason: str) -> None:
+        """A dead letter."""
+        self._rejected.labels(pipeline, reason).inc()
+
+    def repaired(self, pipeline: str, reason: str) -> None:
+        """An answer that had to be asked for again."""
+        self._repaired.labels(pipeline, reason).inc()
+
+    def waiting(self, pipeline: str) -> None:
+        """A try that waits for a dependency."""
+        self._waiting.labels(pipeline).inc()
+
+    def unrouted(self, topic: str) -> None:
+        """An event that no pipeline wanted."""
+        self._unrouted.labels(topic).inc()

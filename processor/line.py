@@ -1,0 +1,203 @@
+"""The line: what happens to an event, from the record to the finding. Read this first.
+
+    source → route → fetch → redact → reduce → recognise → prompt → infer → check → emit
+
+The engine hands `Line.handle` a record and delivers what it returns: findings, dead letters, or the note that
+no pipeline wanted the event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+import structlog
+
+from processor.contract import Event, Finding, Outbound, Reading, Record, Step, TopicPartition, Usage
+from processor.errors import Rejected, Retryable
+from processor.logs.redact import redactor
+from processor.models.chat import Completion
+from processor.pipeline import Pipeline
+from processor.sinks.dead_letters import dead_letter
+from processor.sources.decode import Decoder
+from processor.stages.check import Answer, Check, Invalid
+from processor.stages.emit import Emit, trace_of
+from processor.stages.fetch import Fetch
+from processor.stages.infer import Infer
+from processor.stages.prompt import BuildPrompt
+from processor.stages.recognise import Recognise
+from processor.stages.redact import Redact
+from processor.stages.reduce import Reduce
+from processor.stages.route import Route, unrouted
+from processor.telemetry import PIPELINE, LineMetrics
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One pipeline's way through the line."""
+
+    pipeline: Pipeline
+    fetch: Fetch
+    redact: Redact
+    reduce: Reduce
+    recognise: Recognise
+    prompt: BuildPrompt
+    infer: Infer
+    check: Check
+    emit: Emit
+    metrics: LineMetrics
+    running: asyncio.Semaphore
+
+    async def __call__(self, event: Event) -> list[Outbound]:
+        """The records of the event's finding. Raises Rejected or Retryable."""
+        finding = await self.find(event)
+        return self.emit.records(finding, trace_of(event))
+
+    async def find(self, event: Event) -> Finding:
+        """The event's finding: by a rule where one decides, else by the model."""
+        started = time.perf_counter()
+        event = await self.redact(event, await self._body(event))
+        excerpt = await self.reduce(event.body or b"")
+        reading = self.recognise(excerpt)
+        reduced_ms = (time.perf_counter() - started) * 1000
+        if reading.rule is not None and reading.rule.decides:
+            answer, step = self.check.decided(reading, reading.rule), _by_rule(reading)
+        else:
+            answer, step = await self._ask(event, reading)
+        step.timings_ms["reduce"] = round(reduced_ms, 2)
+        self.metrics.found(self.pipeline.name, step)
+        return self.emit.finding(
+            event,
+            reading,
+            result=answer.result,
+            evidence=answer.evidence,
+            confidence=answer.confidence,
+            steps=[step],
+            review=self.pipeline.unsure(answer.confidence),
+        )
+
+    async def _body(self, event: Event) -> bytes:
+        if event.body:
+            return event.body
+        if event.reference:
+            return await self.fetch(event.reference)
+        return orjson.dumps(event.payload, option=orjson.OPT_INDENT_2)
+
+    async def _ask(self, event: Event, reading: Reading) -> tuple[Answer, Step]:
+        """The model's answer, with one repair; what it cost in all."""
+        prompt = self.prompt(event, reading)
+        waiting = time.perf_counter()
+        async with self.running:
+            queued_ms = (time.perf_counter() - waiting) * 1000
+            first = await self.infer(prompt)
+            try:
+                return self.check(prompt, first, reading), self._step([first], queued_ms)
+            except Invalid as fault:
+                self.metrics.repaired(self.pipeline.name, fault.reason)
+                second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
+        try:
+            return self.check(prompt, second, reading), self._step([first, second], queued_ms)
+        except Invalid as fault:
+            raise fault.rejected() from fault
+
+    def _step(self, completions: Sequence[Completion], queued_ms: float) -> Step:
+        usages = [each.usage for each in completions]
+        costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
+        return Step(
+            name="diagnose",
+            decided_by="model",
+            tier=self.infer.tier,
+            model=completions[-1].model,
+            adapter=self.infer.adapter,
+            usage=Usage(
+                sum(usage.prompt_tokens for usage in usages),
+                sum(usage.cached_tokens for usage in usages),
+                sum(usage.completion_tokens for usage in usages),
+                sum(costs) if len(costs) == len(usages) else None,
+            ),
+            timings_ms={
+                "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
+                "infer": round(sum(each.milliseconds for each in completions), 2),
+            },
+        )
+
+
+def _by_rule(reading: Reading) -> Step:
+    rule = reading.rule
+    return Step("diagnose", "rule", rule=rule.rule if rule else None, confidence=rule.precision if rule else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that is read: how its records are decoded and which pipelines are asked."""
+
+    decoder: Decoder
+    pipelines: tuple[str, ...]
+    retry: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """The engine's worker: all lanes, and the way into them."""
+
+    prefix: str
+    topics: Mapping[str, Topic]
+    lanes: Mapping[str, Lane]
+    route: Route
+    metrics: LineMetrics
+
+    async def handle(self, record: Record) -> list[Outbound]:
+        """A record's outputs: per pipeline that wants it a finding or a dead letter, never nothing."""
+        topic = self.topics[record.topic]
+        event = topic.decoder.decode(record)
+        if topic.retry:  # sent back to one pipeline, which has wanted it before
+            return await self._through(topic.pipelines[0], event)
+        routed = self.route(event, topic.pipelines)
+        outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
+        if len(routed.wanted) == 1:
+            outputs += await self._through(routed.wanted[0], event)
+        elif routed.wanted:
+            for made in await asyncio.gather(*(self._through(name, event) for name in routed.wanted)):
+                outputs += made
+        elif not outputs:
+            self.metrics.unrouted(record.topic)
+            outputs.append(unrouted(self.prefix, event, redactor().redact_text))
+        return outputs
+
+    async def _through(self, name: str, event: Event) -> list[Outbound]:
+        """One pipeline's outputs: what it rejects is its dead letter and nobody else's."""
+        token = PIPELINE.set(name)
+        try:
+            return await self.lanes[name](event)
+        except Rejected as error:
+            return [self._dead_letter(event.record, error, name)]
+        except Retryable:
+            self.metrics.waiting(name)
+            raise
+        finally:
+            PIPELINE.reset(token)
+
+    def reject(self, record: Record, error: Rejected) -> Outbound:
+        """The dead letter of a record that did not even become an event."""
+        pipelines = self.topics[record.topic].pipelines
+        return self._dead_letter(record, error, pipelines[0] if len(pipelines) == 1 else "")
+
+    def _dead_letter(self, record: Record, error: Rejected, pipeline: str) -> Outbound:
+        message = redactor().redact_text(str(error))
+        self.metrics.rejected(pipeline, error.reason)
+        log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
+        origin = self.topics[record.topic].decoder.origin(record)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, now)
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        """The line keeps no state of its partitions."""
+
+    async def revoked(self, partition: TopicPartition) -> None:
+        """The line keeps no state of its partitions."""
