@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from processor.contract import Excerpt, ExcerptLine
 from processor.logs.tokens import TokenCounter
 
 _GAP_COST: Final = 9
-def collapse(numbers: list[int], texts: Mapping[int, str]) -> list[tuple[int, int]]:
-    """Runs of neighbouring lines with the same text become (first number, count)."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs:
-            first, count = runs[-1]
-            if first + count == number and texts[first] == texts[number]:
-                runs[-1] = (first, count + 1)
-                continue
-        runs.append((number, 1))
-    return runs
 
 
 def choose(
@@ -52,19 +41,27 @@ def choose(
 
 
 def assemble(
-    numbers: list[int],
+    numbers: Sequence[int],
     texts: Mapping[int, str],
     scores: Mapping[int, float],
     ranked: tuple[int, ...],
     total: int,
     count: TokenCounter,
 ) -> Excerpt:
-    """An excerpt of these lines."""
-    lines = tuple(
-        ExcerptLine(first, texts[first], round(scores.get(first, 0.0), 3), repeated)
-        for first, repeated in collapse(numbers, texts)
-    )
+    """An excerpt of these lines; runs of neighbours with the same text become one with a count."""
+    lines: list[ExcerptLine] = []
+    first, repeated, held = 0, 0, ""
+    for number in numbers:
+        text = texts[number]
+        if repeated and text == held and number == first + repeated:
+            repeated += 1
+            continue
+        if repeated:
+            lines.append(ExcerptLine(first, held, scores.get(first, 0.0), repeated))
+        first, repeated, held = number, 1, text
+    if repeated:
+        lines.append(ExcerptLine(first, held, scores.get(first, 0.0), repeated))
     kept = set(numbers)
-    order = tuple(number for number in ranked if number in kept)
-    excerpt = Excerpt(lines, total, order)
-    return Excerpt(lines, total, order, count(excerpt.text))
+    order = tuple([number for number in ranked if number in kept])
+    excerpt = Excerpt(tuple(lines), total, order)
+    return Excerpt(excerpt.lines, total, order, count(excerpt.text))

@@ -49,9 +49,7 @@ def sign(indexes: tuple[int, ...]) -> tuple[float, bool]:
 @functools.lru_cache(maxsize=20_000)
 def detail(indexes: tuple[int, ...]) -> tuple[float, bool]:
     """What the details on one line take off its weight (negative), and whether it continues the one before."""
-    return min(DETAILS[index].weight for index in indexes), any(
-        DETAILS[index].kind == "frame" for index in indexes
-    )
+    return min(DETAILS[index].weight for index in indexes), any(DETAILS[index].kind == "frame" for index in indexes)
 
 
 def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:

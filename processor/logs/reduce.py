@@ -35,15 +35,17 @@ _TAIL: Final = 40
 def reduce(data: bytes, budget_tokens: int = 1000, *, count: TokenCounter = estimate) -> Excerpt:
     """The excerpt of a log: at most `budget_tokens` tokens of `Excerpt.text`, by `count`.
 
-    Line numbers count from 1 in the raw bytes split on b"\\n". Raises Rejected ("empty", "binary").
+    Line numbers count from 1 in the raw bytes split on newlines. Raises Rejected ("empty", "binary").
     """
     data = text.require_text(data)
+    if len(data) < min(budget_tokens * 8, text.BLOCK):
+        excerpt = _whole(text.clean(data), budget_tokens, count)
+        if excerpt is not None:
+            return excerpt
     return _reduce(_slices(data), budget_tokens, count)
 
 
-def reduce_stream(
-    chunks: Iterable[bytes], budget_tokens: int = 1000, *, count: TokenCounter = estimate
-) -> Excerpt:
+def reduce_stream(chunks: Iterable[bytes], budget_tokens: int = 1000, *, count: TokenCounter = estimate) -> Excerpt:
     """Like `reduce`, for a log that comes in chunks of any size; memory stays bounded."""
     source = iter(chunks)
     head = b""
@@ -151,6 +153,22 @@ def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerp
         store.close()
 
 
+def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
+    """A small clean log as it is, if it is within the budget: the common case of short logs, made fast."""
+    lines = block.split(b"\n")
+    total = len(lines) - (not lines[-1])
+    marks: Marks = {}
+    _mark(block, _signs(), 1, marks)
+    found: Marks = {}
+    if marks:
+        _mark(block, _details(), 1, found)
+    weights = weigh(marks, found, {number: lines[number - 1] for number in marks}, total)
+    shown = text.show(block).split("\n")
+    texts = {number: text.shorten(shown[number - 1]) for number in range(1, total + 1)}
+    excerpt = blocks.assemble(range(1, total + 1), texts, weights.own, weights.ranked, total, count)
+    return excerpt if excerpt.tokens <= budget else None
+
+
 def _read(block: bytes, store: _Store, marks: Marks) -> None:
     """Cleans and scans one block, notes which signs are on which lines."""
     block = text.clean(block)
@@ -196,10 +214,6 @@ def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Exce
     details = {order[place]: indexes for place, indexes in found.items()}
     shown = dict(zip(order, map(text.shorten, text.show(joined).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
-    if len(raw) == total and len(joined) < budget * 8:
-        whole = blocks.assemble(order, shown, weights.own, weights.ranked, total, count)
-        if whole.tokens <= budget:
-            return whole
     scores = spread(weights, details, total)
     worth = {number: line for number, line in shown.items() if line}
     return blocks.choose(worth, scores, weights.ranked, total, budget, count)

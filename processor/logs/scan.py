@@ -8,35 +8,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import hyperscan
 
 Hit = tuple[int, int]
 """Pattern index, offset of the match's end."""
 
-Span = tuple[int, int, int]
-"""Pattern index, start, end."""
 
-
-def _collect(index: int, _start: int, end: int, _flags: int, hits: list[Hit]) -> None:
+def _collect(index: int, _start: int, end: int, _flags: int, hits: Any) -> None:
     hits.append((index, end))
-
-
-def _collect_spans(index: int, start: int, end: int, _flags: int, hits: list[Span]) -> None:
-    hits.append((index, start, end))
 
 
 class Scanner:
     """A compiled set of expressions; safe to share between threads.
 
-    `expressions` are (regex, caseless) pairs in hyperscan's syntax; `^` and `$` match at line ends. With
-    `starts`, `spans` reports where each match begins (leftmost), which costs speed.
+    `expressions` are (regex, caseless) pairs in hyperscan's syntax; `^` and `$` match at line ends.
     """
 
-    def __init__(self, expressions: Sequence[tuple[str, bool]], *, starts: bool = False) -> None:
-        base = hyperscan.HS_FLAG_MULTILINE | (hyperscan.HS_FLAG_SOM_LEFTMOST if starts else 0)
-        flags = [base | (hyperscan.HS_FLAG_CASELESS if caseless else 0) for _, caseless in expressions]
+    def __init__(self, expressions: Sequence[tuple[str, bool]]) -> None:
+        flags = [
+            hyperscan.HS_FLAG_MULTILINE | (hyperscan.HS_FLAG_CASELESS if caseless else 0) for _, caseless in expressions
+        ]
         self._database: Final = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
             expressions=[regex.encode() for regex, _ in expressions],
@@ -52,15 +45,8 @@ class Scanner:
         self._database.scan(data, match_event_handler=_collect, context=found, scratch=self._scratch())
         return found
 
-    def spans(self, data: bytes) -> list[Span]:
-        """All matches in `data` as (pattern index, start, end); only for a scanner made with `starts`."""
-        found: list[Span] = []
-        self._database.scan(data, match_event_handler=_collect_spans, context=found, scratch=self._scratch())
-        return found
-
     def _scratch(self) -> hyperscan.Scratch:
-        try:
-            return self._local.scratch
-        except AttributeError:
-            self._local.scratch = hyperscan.Scratch(self._database)
-            return self._local.scratch
+        scratch: hyperscan.Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = hyperscan.Scratch(self._database)
+        return scratch

@@ -1,7 +1,7 @@
 """From raw bytes to clean lines: decoding, colour codes, progress bars, time stamps, step prefixes.
 
 Cleaning works on whole blocks and never adds or removes a newline, so that the n-th clean line is the n-th
-line of the raw bytes split on b"\\n". (A UTF-16 log counts the newlines of its decoded text.)
+line of the raw bytes split on newlines. (A UTF-16 log counts the newlines of its decoded text.)
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ _STAMP: Final = (
 )
 _PREFIX: Final = re.compile(
     rb"\n(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"  # `gh run view --log`: job, step
-    + rb"(?:"
-    + _STAMP
-    + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
-    + rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
-    + rb")+"
+    rb"(?:" + _STAMP + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
+    rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
+    rb")+"
 )
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
-_HIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]")
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"  # invisible and direction-changing ones
+)
 _PADDING: Final = re.compile(r"([=\-_*#.~+ ])\1{7,}")
 _PADS: Final = tuple(char * 8 for char in "=-_*#.~+ ")
 _LONGEST: Final = 1200
@@ -80,8 +81,7 @@ def clean(block: bytes) -> bytes:
         block = _ANSI.sub(b"", block)
     if b"\r" in block:
         block = _carriage_returns(block)
-    block = _PREFIX.sub(b"\n", b"\n" + block)[1:]
-    return block
+    return _PREFIX.sub(b"\n", b"\n" + block)[1:]
 
 
 def show(lines: bytes) -> str:

@@ -26,14 +26,12 @@ class Pattern:
 
 
 def errors(prefix: str, weight: float, *regexes: str, caseless: bool = False) -> tuple[Pattern, ...]:
-    """Error patterns of one weight, named `prefix-1`, `prefix-2`, …"""
+    """Error patterns of one weight, named `prefix-1`, and so on."""
     return tuple(
         Pattern(f"{prefix}-{index}", regex, weight, "error", caseless) for index, regex in enumerate(regexes, 1)
     )
 
 
 def kinds(prefix: str, kind: Kind, weight: float, *regexes: str, caseless: bool = False) -> tuple[Pattern, ...]:
-    """Patterns of one kind and weight, named `prefix-1`, `prefix-2`, …"""
-    return tuple(
-        Pattern(f"{prefix}-{index}", regex, weight, kind, caseless) for index, regex in enumerate(regexes, 1)
-    )
+    """Patterns of one kind and weight, named `prefix-1`, and so on."""
+    return tuple(Pattern(f"{prefix}-{index}", regex, weight, kind, caseless) for index, regex in enumerate(regexes, 1))

@@ -1,5 +1,7 @@
 """Words and shapes that errors have whatever the tool."""
 
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
 from __future__ import annotations
 
 from typing import Final

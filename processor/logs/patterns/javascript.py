@@ -1,5 +1,7 @@
 """JavaScript and TypeScript: npm, yarn, pnpm, tsc, webpack, Jest, Vitest, Mocha, Cypress, eslint."""
 
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
 from __future__ import annotations
 
 from typing import Final

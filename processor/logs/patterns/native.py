@@ -1,5 +1,7 @@
 """C, C++, Fortran, Haskell, Swift: compilers, linkers, make, CMake, autotools, CTest, GoogleTest."""
 
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
 from __future__ import annotations
 
 from typing import Final

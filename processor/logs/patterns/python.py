@@ -1,5 +1,7 @@
 """Python: pip, uv, poetry, conda, pytest, unittest, tox, linters."""
 
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
 from __future__ import annotations
 
 from typing import Final

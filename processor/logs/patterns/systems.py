@@ -1,5 +1,7 @@
 """Rust, Go, .NET, Ruby, PHP, Elixir, Perl: package managers, compilers and test runners."""
 
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
 from __future__ import annotations
 
 from typing import Final
