@@ -235,10 +235,10 @@ def npm_eacces(run: int, package: str) -> Fault:
     )
 
 
-@kind("env/command_not_found", {"tool": "terraform"}, {"tool": "helm"}, keep=(3, 1), tools=BASH)
+@kind("env/command_not_found", {"tool": "pulumi"}, {"tool": "helm"}, keep=(3, 1), tools=BASH)
 def command_not_found(run: int, tool: str) -> Fault:
     """The image lacks a tool that the job calls."""
-    arguments = "plan -input=false" if tool == "terraform" else "upgrade --install web ./chart"
+    arguments = "preview --diff" if tool == "pulumi" else "upgrade --install web ./chart"
     plan = _script(
         'for module in network dns storage cluster; do echo "rendering $module"; done',
         *([f"echo 'revision {run}'"] * run),

@@ -86,7 +86,7 @@ def submodule(run: int, path: str) -> Fault:
             **python("gateway", 6, run),
         },
         setup=(
-            "git init --quiet",
+            f"git init --quiet && mkdir -p {path}",
             f"git update-index --add --cacheinfo 160000,{GONE},{path}",
         ),
         script=(

@@ -137,19 +137,21 @@ def project_python(run: int, wanted: str) -> Fault:
     )
 
 
-@kind("pip/no_pg_config", {"name": "psycopg2", "version": "2.9.9"}, keep=(2,), tools=PIP)
-def no_pg_config(run: int, name: str, version: str) -> Fault:
-    """A package is built from source and a system library's tool is missing."""
+@kind("pip/no_native_library", {"name": "mysqlclient", "version": "2.2.4"}, keep=(2,), tools=PIP)
+def no_native_library(run: int, name: str, version: str) -> Fault:
+    """A package is built from source and the system library is missing."""
     return Fault(
         repo="acme/scoring",
         job="install",
         category="environment",
         alt=("build", "dependency_missing", "dependency_incompatible"),
-        dependency=Dependency(name, version, "pypi", accept=("pg_config", "libpq-dev")),
+        dependency=Dependency(name, version, "pypi", accept=("pkg-config", "libmysqlclient", "mariadb")),
         files={"requirements.txt": requirements(f"{name}=={version}"), **python("scoring", 3, run)},
-        script=(VENV, "pip install --no-binary psycopg2 -r requirements.txt"),
-        spans=(Span(r"Error: pg_config executable not found"),
-               Span(r"^error: (metadata-generation-failed|subprocess-exited-with-error)")),
+        script=(VENV, "pip install -r requirements.txt"),
+        spans=(
+            Span(r"Exception: Can not find valid pkg-config name"),
+            Span(r"error: (subprocess-exited-with-error|metadata-generation-failed|Getting requirements)"),
+        ),
         tty=run == 1,
     )
 
@@ -184,7 +186,6 @@ def no_solution(run: int, name: str, version: str, other: str) -> Fault:
 )
 def incompatible_import(run: int, name: str, version: str, other: str, module: str) -> Fault:
     """A library imports what a newer release of its dependency no longer has."""
-    extra = " 'itsdangerous' 'click' 'jinja2>=3'" if module == "flask" else ""
     files = python("catalogue", 12, run)
     files["tests/test_api.py"] = (
         f"import {module}\n\nfrom catalogue.invoice import Invoice\n\n\n"
@@ -199,7 +200,7 @@ def incompatible_import(run: int, name: str, version: str, other: str, module: s
         files=files,
         script=(
             VENV,
-            f"pip install --no-deps {other} {name}=={version}{extra} && pip install {TEST_TOOLS}",
+            f"pip install {other} {name}=={version} {TEST_TOOLS}",
             "pip list",
             "python -m pytest -v --continue-on-collection-errors",
         ),
@@ -228,7 +229,7 @@ def missing_module(run: int, name: str, module: str) -> Fault:
     )
 
 
-@kind("pytest/assertion", {"noun": "tariff", "rate": "0.19"}, {"noun": "voucher", "rate": "0.07"}, keep=(4, 1),
+@kind("pytest/assertion", {"noun": "tariff", "rate": "0.19"}, {"noun": "voucher", "rate": "0.16"}, keep=(4, 1),
       tools=PYTEST)
 def assertion(run: int, noun: str, rate: str) -> Fault:
     """A change of behaviour that one test notices among many."""
