@@ -60,9 +60,8 @@ class Server:
     ) -> None:
         self.name = name
         self.address = address
-        self.log = Path(
-            logs or bootstrap.cache() / "logs", f"{name}-{address.rsplit(':', 1)[-1].split('/', maxsplit=1)[0]}.log"
-        )
+        port = address.rpartition(":")[2].partition("/")[0]
+        self.log = Path(logs or bootstrap.cache() / "logs", f"{name}-{port}.log")
         self.seconds_to_ready = 0.0
         self._command = [str(word) for word in command]
         self._ready = ready
