@@ -9,6 +9,8 @@ from processor.contract import Excerpt, ExcerptLine
 from processor.logs.tokens import TokenCounter
 
 _GAP_COST: Final = 9
+_BRIDGE: Final = 3
+"""Gaps of at most so many lines are filled if that is cheap."""
 
 
 def choose(
@@ -23,21 +25,40 @@ def choose(
     costs = {number: count(text) + 1 for number, text in texts.items()}
     chosen: set[int] = set()
     spent = 2 * _GAP_COST
-    for number in sorted(texts, key=lambda number: (-scores.get(number, 0.0), number)):
-        cost = costs[number]
-        if number - 1 not in chosen and number + 1 not in chosen:
-            cost += _GAP_COST
+    for number in sorted(scores, key=lambda number: (-scores[number], number)):
+        if number in chosen or not texts.get(number):
+            continue
+        added = _with_bridges(number, chosen, costs)
+        cost = sum(costs[line] for line in added)
+        cost += _GAP_COST * (1 - (number - 1 in chosen) - (number + 1 in chosen) - (len(added) > 1))
         if spent + cost > budget:
-            if spent > budget * 0.9:
+            if spent > budget * 0.95:
                 break
             continue
-        chosen.add(number)
+        chosen.update(added)
         spent += cost
     while True:
         excerpt = assemble(sorted(chosen), texts, scores, ranked, total, count)
         if excerpt.tokens <= budget or not chosen:
             return excerpt
         chosen.remove(min(chosen, key=lambda number: (scores.get(number, 0.0), -number)))
+
+
+def _with_bridges(number: int, chosen: set[int], costs: Mapping[int, int]) -> list[int]:
+    """A line, with the few cheap ones between it and a chosen neighbour: cheaper than the mark of a gap."""
+    added = [number]
+    for step in (-1, 1):
+        between: list[int] = []
+        cost = 0
+        for line in range(number + step, number + step * (_BRIDGE + 2), step):
+            if line in chosen:
+                added += between
+                break
+            cost += costs.get(line, _GAP_COST * 2)
+            if cost > _GAP_COST * 2:
+                break
+            between.append(line)
+    return added
 
 
 def assemble(

@@ -215,5 +215,4 @@ def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Exce
     shown = dict(zip(order, map(text.shorten, text.show(joined).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, total)
-    worth = {number: line for number, line in shown.items() if line}
-    return blocks.choose(worth, scores, weights.ranked, total, budget, count)
+    return blocks.choose(shown, scores, weights.ranked, total, budget, count)

@@ -30,11 +30,12 @@ _STAMP: Final = (
     rb"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?=[ \t])[ \t])"
 )
 _PREFIX: Final = re.compile(
-    rb"\n(?:[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-))?"  # `gh run view --log`: job, step
-    rb"(?:" + _STAMP + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
+    rb"\n(?:" + _STAMP + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
     rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
     rb")+"
 )
+_STEP: Final = re.compile(rb"\n[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-\d\d-\d\dT)")
+"""`gh run view --log` writes job and step before each line."""
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -81,7 +82,10 @@ def clean(block: bytes) -> bytes:
         block = _ANSI.sub(b"", block)
     if b"\r" in block:
         block = _carriage_returns(block)
-    return _PREFIX.sub(b"\n", b"\n" + block)[1:]
+    block = b"\n" + block
+    if b"\t" in block[:200] and _STEP.match(block):
+        block = _STEP.sub(b"\n", block)
+    return _PREFIX.sub(b"\n", block)[1:]
 
 
 def show(lines: bytes) -> str:
