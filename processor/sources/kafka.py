@@ -1,0 +1,282 @@
+"""A member of a Kafka consumer group (aiokafka 0.14), with what that client needs around it to be safe.
+
+- An exception in a rebalance callback is logged and swallowed by the client: here it is kept, and the next poll
+  raises it.
+- The client fetches a new assignment before the callback has ended: `poll` holds such records back until then.
+- `commit` waits without a bound while the brokers are away: here it is bounded. `getmany` must not be cancelled
+  by `wait_for`, which would break the client's check of the poll interval: its own time-out is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from processor.contract import Record, TopicPartition
+from processor.errors import ConfigError, Fatal, Retryable
+
+log = structlog.get_logger(__name__)
+
+Start = Literal["earliest", "latest"] | datetime
+"""Where a group begins that has never committed anything on a topic."""
+
+
+class _Listener(Protocol):
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
+
+
+def parse_start(text: str) -> Start:
+    """`latest`, `earliest`, or an RFC 3339 time (UTC unless it says otherwise). Raises ConfigError."""
+    if text == "latest":
+        return "latest"
+    if text == "earliest":
+        return "earliest"
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"source.kafka.start: {text!r} is none of latest, earliest, or a time as in RFC 3339"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaClient:
+    """How to reach the cluster. `options` go to every client as they are (TLS, SASL)."""
+
+    bootstrap: str
+    client_id: str = "faultstream"
+    request_timeout_s: float = 30.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of every aiokafka client."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "request_timeout_ms": int(self.request_timeout_s * 1000),
+            **self.options,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSourceConfig:
+    """A group and its topics, each with where to begin. `rebalance_s` bounds what `revoked` may take."""
+
+    group: str
+    topics: Mapping[str, Start]
+    session_timeout_s: float = 30.0
+    rebalance_s: float = 60.0
+    max_poll_interval_s: float = 300.0
+    fetch_bytes: int = 16_000_000  # per partition and fetch
+    read_committed: bool = True
+
+
+class KafkaSource:
+    """See processor.engine.ports.Source."""
+
+    def __init__(self, client: KafkaClient, config: KafkaSourceConfig) -> None:
+        self._client = client
+        self._config = config
+        self._consumer: AIOKafkaConsumer | None = None
+        self._failure: Exception | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._epoch = 0
+
+    async def start(self, listener: _Listener) -> None:
+        """Joins the group, after resolving where to begin if the group is new. Raises Retryable."""
+        await self._resolve_start()
+        consumer = self._new_consumer(
+            auto_offset_reset="earliest",  # the first start is resolved: what has no offset now is a new partition
+            session_timeout_ms=int(self._config.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(self._config.session_timeout_s * 1000 / 10),
+            rebalance_timeout_ms=int(self._config.rebalance_s * 1000),
+            max_poll_interval_ms=int(self._config.max_poll_interval_s * 1000),
+            max_partition_fetch_bytes=self._config.fetch_bytes,
+            fetch_max_bytes=max(self._config.fetch_bytes, 52_428_800),
+            isolation_level="read_committed" if self._config.read_committed else "read_uncommitted",
+            metadata_max_age_ms=60_000,
+        )
+        consumer.subscribe(list(self._config.topics), listener=_Rebalance(self, listener))
+        self._consumer = consumer  # the first assignment comes while it starts
+        await self._connect(consumer)
+
+    def _new_consumer(self, **options: Any) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            group_id=self._config.group, enable_auto_commit=False, **self._client.arguments(), **options
+        )
+
+    async def _connect(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            await consumer.stop()
+            raise Retryable(f"can't reach Kafka at {self._client.bootstrap} (kafka.bootstrap): {error}") from error
+
+    async def _resolve_start(self) -> None:
+        """Commits where to begin on topics that the group has never committed anything on.
+
+        Done before joining and for all partitions, since afterwards a replica can't tell a partition that is new
+        from one whose owner has not committed yet. A group with members refuses such a commit: then one of them
+        has done it.
+        """
+        consumer = self._new_consumer()
+        await self._connect(consumer)
+        try:
+            for topic, start in self._config.topics.items():
+                await self._resolve_topic(consumer, topic, start)
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"can't resolve where to start: {_text(error)}") from error
+        finally:
+            await consumer.stop()
+
+    async def _resolve_topic(self, consumer: AIOKafkaConsumer, topic: str, start: Start) -> None:
+        async with asyncio.timeout(self._client.request_timeout_s):
+            # The metadata of a topic that nobody subscribed to is fetched by this call alone.
+            await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
+            partitions = [ClientPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            consumer.assign(partitions)
+            committed = [await consumer.committed(tp) for tp in partitions]
+            if not partitions or any(offset is not None for offset in committed):
+                return
+            offsets = await _offsets(consumer, partitions, start)
+            try:
+                await consumer.commit(offsets)
+            except CommitFailedError:
+                log.info("start was resolved by another replica", action="start", topic=topic)
+            else:
+                log.info("start resolved", action="start", topic=topic, start=str(start), offsets=_by_number(offsets))
+
+    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
+        """At most `limit` records; empty after `timeout_s`. Raises Retryable, Fatal."""
+        self._raise_failure()
+        epoch = self._epoch
+        try:
+            found = await self._joined.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
+        except KafkaError as error:
+            if error.retriable:
+                raise Retryable(f"poll: {_text(error)}") from error
+            raise Fatal(f"poll: {_text(error)}") from error
+        if not self._settled.is_set():
+            epoch = self._epoch
+            await self._settled.wait()
+            if epoch != self._epoch:
+                return []  # revoked again: they come to whoever is assigned now
+        self._raise_failure()
+        return [
+            Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
+            for messages in found.values()
+            for m in messages
+        ]
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Takes nothing more from these; what was fetched ahead of them is thrown away by the client."""
+        self._joined.pause(*self._assigned(partitions))
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Takes from these again."""
+        self._joined.resume(*self._assigned(partitions))
+
+    def _assigned(self, partitions: Collection[TopicPartition]) -> list[ClientPartition]:
+        assignment = self._joined.assignment()
+        return [ClientPartition(*tp) for tp in partitions if tp in assignment]
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Reads the partition from `offset` on."""
+        if partition in self._joined.assignment():
+            self._joined.seek(ClientPartition(*partition), offset)
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commits, within the request time-out. Raises Retryable; a lost membership is no error."""
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(self._client.request_timeout_s):
+                await self._joined.commit({ClientPartition(*tp): offset for tp, offset in offsets.items()})
+        except (CommitFailedError, IllegalStateError) as error:
+            log.warning("commit came too late: the group has rebalanced", action="commit", error=_text(error))
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"commit: {_text(error)}") from error
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The group's committed offset. Raises Retryable."""
+        try:
+            async with asyncio.timeout(self._client.request_timeout_s):
+                offset: int | None = await self._joined.committed(ClientPartition(*partition))
+                return offset
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"committed: {_text(error)}") from error
+
+    async def stop(self) -> None:
+        """Leaves the group; bounded, for the brokers may be away."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=10)
+
+    @property
+    def _joined(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise Fatal("the source is not started")
+        return self._consumer
+
+    def _raise_failure(self) -> None:
+        if isinstance(self._failure, Fatal):
+            raise self._failure
+        if self._failure is not None:
+            raise Fatal(f"a change of partitions failed: {_text(self._failure)}") from self._failure
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes the client's callbacks on, and keeps what they raise."""
+
+    def __init__(self, source: KafkaSource, listener: _Listener) -> None:
+        self._source = source
+        self._listener = listener
+
+    async def on_partitions_revoked(self, revoked: Collection[ClientPartition]) -> None:
+        self._source._epoch += 1  # noqa: SLF001 (two halves of one thing)
+        self._source._settled.clear()  # noqa: SLF001
+        if revoked:
+            try:
+                await self._listener.revoked([TopicPartition(*tp) for tp in revoked])
+            except Exception as error:  # noqa: BLE001 (the client would swallow it)
+                self._source._failure = error  # noqa: SLF001
+
+    async def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
+        try:
+            await self._listener.assigned([TopicPartition(*tp) for tp in assigned])
+        except Exception as error:  # noqa: BLE001 (the client would swallow it)
+            self._source._failure = error  # noqa: SLF001
+        finally:
+            self._source._settled.set()  # noqa: SLF001
+
+
+async def _offsets(
+    consumer: AIOKafkaConsumer, partitions: list[ClientPartition], start: Start
+) -> dict[ClientPartition, int]:
+    if start == "earliest":
+        return dict(await consumer.beginning_offsets(partitions))
+    ends = dict(await consumer.end_offsets(partitions))
+    if not isinstance(start, datetime):
+        return ends
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(start.timestamp() * 1000)))
+    return {tp: at.offset if (at := found.get(tp)) is not None else ends[tp] for tp in partitions}
+
+
+def _by_number(offsets: Mapping[ClientPartition, int]) -> dict[str, int]:
+    return {str(tp.partition): offset for tp, offset in offsets.items()}
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
