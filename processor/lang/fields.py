@@ -236,10 +236,10 @@ def check_object(fields: tuple[Field, ...], value: Mapping[str, Any], path: str,
     for one in fields:
         if one.name in value:
             result[one.name] = one.check(value[one.name], path + one.name, messages)
-        elif one.required and not one.nullable:
-            messages.append(f"{path}{one.name}: missing")
-        else:
+        elif one.nullable:
             result[one.name] = None
+        elif one.required:
+            messages.append(f"{path}{one.name}: missing")
     return result
 
 

@@ -69,6 +69,8 @@ _ENVIRONMENT: Final = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, autoescape=False
 )
 _ENVIRONMENT.filters.update(FILTERS)
+# The same bytes for the same context, always: prompts are cached by their text.
+del _ENVIRONMENT.filters["random"]
 _ENVIRONMENT.globals.clear()
 
 
@@ -120,8 +122,11 @@ def check(text: str, context: Mapping[str, Type]) -> list[Issue]:
 
 
 def variables(text: str) -> set[str]:
-    """Names of the variables that a (valid) template reads."""
-    tree = _ENVIRONMENT.parse(text)
+    """Names of the variables that a template reads; raises TemplateInvalid."""
+    try:
+        tree = _ENVIRONMENT.parse(text)
+    except TemplateSyntaxError as exc:
+        raise TemplateInvalid("<template>", _syntax_issue(text, exc)) from exc
     return {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
 
 

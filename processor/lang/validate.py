@@ -101,14 +101,16 @@ def valid_keys(model: type[BaseModel], path: Path_) -> list[str]:
     annotation: Any = model
     for part in path:
         annotation = _step(annotation, part)
-    return sorted({name for one in _models(annotation) for name in one.model_fields})
+    return sorted({info.alias or name for one in _models(annotation) for name, info in one.model_fields.items()})
 
 
 def _step(annotation: Any, part: str | int) -> Any:
-    found: list[Any] = []
-    for one in _models(annotation):
-        if isinstance(part, str) and part in one.model_fields:
-            found.append(one.model_fields[part].annotation)
+    found: list[Any] = [
+        info.annotation
+        for one in _models(annotation)
+        for name, info in one.model_fields.items()
+        if part == (info.alias or name)
+    ]
     for one in _flat(annotation):
         arguments = typing.get_args(one)
         if typing.get_origin(one) in {list, tuple, dict} and arguments:
@@ -131,7 +133,7 @@ def _flat(annotation: Any) -> list[Any]:
 
 
 def _some(model: type[BaseModel]) -> str:
-    required = [name for name, info in model.model_fields.items() if info.is_required()]
+    required = [info.alias or name for name, info in model.model_fields.items() if info.is_required()]
     return ", ".join(required or list(model.model_fields)[:5])
 
 

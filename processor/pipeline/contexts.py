@@ -1,0 +1,121 @@
+"""The types of what predicates and templates may name: `event`, `finding`, `confidence`, `schema` and others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from processor.contract import ATTRIBUTES
+from processor.lang.fields import ResultSchema
+from processor.lang.types import ANY, BOOL, DOUBLE, INT, STRING, Type, enum_of, list_of, map_of, object_of
+
+EVENT: Final = object_of(
+    {name: (INT if one.type is int else STRING).note(one.description) for name, one in ATTRIBUTES.items()}
+)
+"""`event`: the attributes of an event."""
+
+BUILD: Final = object_of(
+    {name: EVENT.members[name]
+     for name in ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")}
+)  # fmt: skip
+
+EVIDENCE: Final = list_of(object_of({"line": INT.note("1-based number in the log."), "text": STRING.note("The line.")}))
+
+USAGE: Final = object_of({
+    "prompt_tokens": INT, "cached_tokens": INT, "completion_tokens": INT, "cost_usd": DOUBLE.or_null(),
+})  # fmt: skip
+
+STEP: Final = object_of({
+    "name": STRING, "decided_by": enum_of("rule", "model"), "rule": STRING.or_null(), "tier": STRING.or_null(),
+    "model": STRING.or_null(), "adapter": STRING.or_null(), "usage": USAGE, "timings_ms": map_of(DOUBLE),
+    "confidence": DOUBLE.or_null(),
+})  # fmt: skip
+
+WIKI: Final = object_of(
+    dict.fromkeys(("mono", "bold", "link", "evidence", "package", "build", "certainty", "seen"), ANY)
+)
+"""`wiki`: what makes markup in a ticket's description; all else that a template prints is escaped."""
+
+SEEN: Final = object_of({
+    "count": INT.note("How often the fault was seen."),
+    "first": STRING.note("When first, RFC 3339."),
+    "last": STRING.note("When last, RFC 3339."),
+})  # fmt: skip
+
+
+def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
+    """`finding` with this result. `sure`: its confidence is not null (predicates never see a null one)."""
+    value = DOUBLE if sure else DOUBLE.or_null()
+    return object_of({
+        "id": STRING.note("Deterministic id."),
+        "pipeline": STRING,
+        "pipeline_version": STRING,
+        "fingerprint": STRING.note("Stable identity of the fault."),
+        "fingerprint_parts": object_of({"v": INT, "scope": list_of(STRING), "anchor": STRING}),
+        "result": schema.shape if schema is not None else ANY,
+        "also": list_of(STRING),
+        "evidence": EVIDENCE,
+        "confidence": object_of({"value": value.note("0 to 1."), "calibrated": BOOL}),
+        "steps": list_of(STEP),
+        "usage": USAGE,
+        "build": BUILD,
+        "event": object_of({"topic": STRING, "partition": INT, "offset": INT}),
+        "time": STRING,
+        "source": STRING,
+        "subject": STRING,
+        "review": BOOL.note("Whether a person should look at it."),
+    })  # fmt: skip
+
+
+def match_roots() -> dict[str, Type]:
+    """Roots of `match`."""
+    return {"event": EVENT}
+
+
+def escalate_roots(schema: ResultSchema | None) -> dict[str, Type]:
+    """Roots of `model.escalate.when`."""
+    return {"confidence": DOUBLE, "result": schema.shape if schema is not None else ANY, "event": EVENT}
+
+
+def ticket_roots(schema: ResultSchema | None) -> dict[str, Type]:
+    """Roots of `ticket.when`: a finding as signals carry it, without steps and usage."""
+    whole = finding(schema, sure=True)
+    members = {name: one for name, one in whole.members.items() if name not in {"steps", "usage"}}
+    return {"finding": object_of(members)}
+
+
+def summary_context(schema: ResultSchema | None) -> dict[str, Type]:
+    """Variables of the summary, the labels and the assignee of a ticket."""
+    members = {name: one for name, one in finding(schema).members.items() if name not in {"steps", "usage"}}
+    return {"finding": object_of(members), "seen": SEEN}
+
+
+def description_context(schema: ResultSchema | None) -> dict[str, Type]:
+    """Variables of a ticket's description."""
+    return {**summary_context(schema), "wiki": WIKI}
+
+
+FIELD: Final = object_of({
+    "name": STRING, "description": STRING, "type": STRING, "nullable": BOOL, "ground": STRING.or_null(),
+    "enum": map_of(STRING).note("Value to definition."), "max_length": INT.or_null(), "max_items": INT.or_null(),
+})  # fmt: skip
+
+
+def system_context(schema: ResultSchema | None) -> dict[str, Type]:
+    """Variables of the system prompt: nothing that an event could change."""
+    names = schema.fields if schema is not None else {}
+    fields = object_of(dict.fromkeys(names, FIELD)) if names else map_of(FIELD)
+    described: Mapping[str, Type] = {"name": STRING, "description": STRING, "version": INT, "fields": fields}
+    return {"pipeline": STRING.note("Name of the pipeline."), "schema": object_of(described)}
+
+
+def system_values(name: str, schema: ResultSchema) -> dict[str, object]:
+    """The values of `system_context`."""
+    keys = ("name", "description", "type", "nullable", "ground", "enum", "max_length", "max_items")
+    fields = {each: {key: getattr(one, key) for key in keys} for each, one in schema.fields.items()}
+    return {
+        "pipeline": name,
+        "schema": {
+            "name": schema.name, "description": schema.description, "version": schema.version, "fields": fields,
+        },
+    }  # fmt: skip

@@ -1,0 +1,211 @@
+"""From a pipeline's folder to the compiled pipeline that the line runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processor.errors import ConfigError, Rejected
+from processor.home import Homes
+from processor.lang.fields import Ground, ResultSchema
+from processor.lang.predicate import Predicate
+from processor.lang.problem import Problem
+from processor.lang.template import Template
+from processor.logs.classify import Ranker
+from processor.logs.rules import RuleSet
+from processor.models.question import Question, questions
+from processor.pipeline import contexts
+from processor.pipeline.checks import Checked, check
+from processor.pipeline.document import ModelPart, PipelineDocument, ReducePart, Source
+from processor.pipeline.rules import load_rules
+from processor.pipeline.ticket import TicketConfig, TicketDocument
+from processor.sources.decode import DecodeConfig
+
+
+class PipelineError(ConfigError):
+    """One or several pipelines are wrong; `problems` has all that is, each at its place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(one) for one in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptConfig:
+    """The rendered system prompt, the same for every event, and the template of the user prompt."""
+
+    system: str
+    user: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline, checked and compiled. `version` is the digest of every file that it loads."""
+
+    name: str
+    version: str
+    description: str
+    folder: Path
+    source: Source
+    match: Predicate | None
+    reduce: ReducePart
+    rules: RuleSet | None
+    rankers: Mapping[str, tuple[Ranker, int]]
+    prompt: PromptConfig
+    schema: ResultSchema
+    questions: tuple[Question, ...]
+    scope: tuple[str, ...]
+    model: ModelPart
+    escalate: Predicate | None
+    ticket: TicketConfig | None
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path, homes: Homes, tiers: Mapping[str, str | None] | None = None) -> Pipeline:
+        """The pipeline in `folder`; raises PipelineError with all problems. `tiers` as in `checks.check`."""
+        checked = check(folder, homes, tiers)
+        if checked.problems:
+            raise PipelineError(checked.problems)
+        return build(checked)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that it reads."""
+        return tuple(self.source.kafka.topics)
+
+    @property
+    def decode(self) -> DecodeConfig:
+        """How the records of its topics are read."""
+        return decode_config(self.source)
+
+    @property
+    def ground(self) -> dict[str, Ground]:
+        """The grounded fields and where their values come from."""
+        return {name: one.ground for name, one in self.schema.fields.items() if one.ground is not None}
+
+
+def decode_config(source: Source) -> DecodeConfig:
+    """How the records of these topics are read."""
+    attributes = {name: tuple(places) for name, places in source.attributes.items()}
+    return DecodeConfig(source.kafka.format, attributes, source.max_bytes)
+
+
+def build(checked: Checked) -> Pipeline:
+    """The compiled pipeline of a folder without problems; raises PipelineError where its system prompt fails."""
+    model, schema = checked.model, checked.schema
+    if model is None or schema is None:
+        raise PipelineError(checked.problems)
+    return Pipeline(
+        name=model.pipeline,
+        version=digest(checked.files),
+        description=" ".join(model.description.split()),
+        folder=checked.folder,
+        source=model.source,
+        match=Predicate.compile(model.match, contexts.match_roots()) if model.match is not None else None,
+        reduce=model.reduce,
+        rules=load_rules(checked.files[model.rules]) if model.rules is not None else None,
+        rankers={name: (Ranker.load(checked.files[one.ranker]), one.keep) for name, one in model.narrow.items()},
+        prompt=PromptConfig(_system(checked, model, schema), Template.load(checked.files[model.prompt.user])),
+        schema=schema,
+        questions=questions(schema, model.narrow),
+        scope=tuple(model.fingerprint.scope),
+        model=model.model,
+        escalate=_escalate(model, schema),
+        ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
+        files=dict(checked.files),
+    )
+
+
+def digest(files: Mapping[str, Path]) -> str:
+    """Twelve hexadecimal digits over the names and bytes of files."""
+    total = hashlib.sha256()
+    for name, file in sorted(files.items()):
+        content = file.read_bytes()
+        total.update(f"{name}\n{len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()[:12]
+
+
+def _system(checked: Checked, model: PipelineDocument, schema: ResultSchema) -> str:
+    file = checked.files[model.prompt.system]
+    try:
+        return Template.load(file).render(**contexts.system_values(model.pipeline, schema)).strip()
+    except Rejected as exc:
+        raise PipelineError([Problem(file, 1, 1, str(exc))]) from exc
+
+
+def _escalate(model: PipelineDocument, schema: ResultSchema) -> Predicate | None:
+    escalate = model.model.escalate
+    return Predicate.compile(escalate.when, contexts.escalate_roots(schema)) if escalate is not None else None
+
+
+def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> TicketConfig:
+    return TicketConfig(
+        project=ticket.project,
+        type=ticket.type,
+        when=Predicate.compile(ticket.when, contexts.ticket_roots(schema)) if ticket.when is not None else None,
+        unsure=ticket.unsure,
+        max_age=ticket.max_age,
+        after=ticket.after,
+        summary=Template.load(checked.files[ticket.summary]),
+        description=Template.load(checked.files[ticket.description]),
+        labels=tuple(Template(label, f"label {label!r}") for label in ticket.labels),
+        components=tuple(ticket.components),
+        assignee=Template(ticket.assignee, "assignee") if ticket.assignee is not None else None,
+        priority=dict(ticket.priority),
+        recur=ticket.recur,
+        dry_run=ticket.dry_run,
+    )
+
+
+def load_all(
+    homes: Homes, tiers: Mapping[str, str | None] | None = None, names: Sequence[str] | None = None
+) -> list[Pipeline]:
+    """The pipelines of the homes (those named, or all); raises PipelineError with the problems of all of them."""
+    folders = homes.pipelines()
+    unknown = [name for name in names or () if name not in folders]
+    if unknown:
+        raise ConfigError(f"no pipeline {', '.join(unknown)} in {', '.join(map(str, homes.paths))}")
+    wanted = [folder for name, folder in folders.items() if names is None or name in names]
+    checked = [check(folder, homes, tiers) for folder in wanted]
+    problems = [problem for one in checked for problem in one.problems]
+    problems += [*clashes(homes), *conflicts(checked)]
+    if problems:
+        raise PipelineError(sorted(set(problems)))
+    return [build(one) for one in checked]
+
+
+def clashes(homes: Homes) -> Iterator[Problem]:
+    """Pipelines whose stem stands in two homes of the user's."""
+    for stem, first, second in homes.clashes():
+        yield Problem(second / "pipeline.yaml", 1, 1, f"pipeline {stem!r} stands in {first}, too", "rename one of them")
+
+
+def conflicts(checked: Sequence[Checked]) -> Iterator[Problem]:
+    """Pipelines that read one topic in different ways, or share a name."""
+    seen: dict[str, tuple[str, Source]] = {}
+    names: dict[str, Path] = {}
+    for one in checked:
+        if one.model is None:
+            continue
+        name, source = one.model.pipeline, one.model.source
+        if name in names:
+            message = f"pipeline {name!r} is also in {names[name]}"
+            yield one.document.problem(("pipeline",), message, "rename one of them")
+        names.setdefault(name, one.folder)
+        for index, topic in enumerate(source.kafka.topics):
+            other, first = seen.setdefault(topic, (name, source))
+            different = [key for key, left, right in _settings(first, source) if left != right]
+            if different:
+                message = f"pipeline {other!r} reads {topic} with another {', '.join(different)}"
+                hint = "a topic is read in one way"
+                yield one.document.problem(("source", "kafka", "topics", index), message, hint)
+
+
+def _settings(first: Source, second: Source) -> Iterator[tuple[str, object, object]]:
+    yield "format", first.kafka.format, second.kafka.format
+    yield "start", first.kafka.start, second.kafka.start
+    for key in ("attributes", "assemble", "max_bytes"):
+        yield key, getattr(first, key), getattr(second, key)

@@ -1,0 +1,102 @@
+"""The `ticket` part of a pipeline.yaml: what becomes a Jira ticket, and what one says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import Field
+
+from processor.lang.predicate import Predicate
+from processor.lang.template import Template
+from processor.lang.validate import Part
+from processor.lang.values import Duration
+
+Unsure = Literal["file", "review", "drop"]
+
+
+class After(Part):
+    """How often a fault must be seen before it gets a ticket."""
+
+    hits: int = Field(1, ge=1, description="Failed builds.", examples=[3])
+    within: Duration = Field(3600.0, description="Window of event time in which they are counted.", examples=["1h"])
+    branches: int = Field(1, ge=1, description="Branches on which it must have been seen.", examples=[2])
+
+
+class Recur(Part):
+    """What happens when a fault that has a ticket is seen again."""
+
+    comment_every: Duration = Field(3600.0, description="Least time between two comments.", examples=["1h"])
+    reopen_within: Duration = Field(
+        1_209_600.0,
+        description="A resolved ticket is reopened within this time, later a new one is filed.",
+        examples=["14d"],
+    )
+    never_touch: list[str] = Field(
+        default_factory=lambda: ["Won't Fix", "Duplicate"],
+        description="Resolutions after which a ticket is left alone and no new one is filed.",
+        examples=[["Won't Fix", "Duplicate"]],
+    )
+
+
+class TicketDocument(Part):
+    """What becomes a Jira ticket."""
+
+    when: str | None = Field(
+        None,
+        description="Predicate over `finding`. `finding.confidence.value` is never null here: see `unsure`.",
+        examples=['finding.result.category != "infra_cancel" && finding.confidence.value >= 0.6'],
+    )
+    unsure: Unsure = Field(
+        "file",
+        description="What happens to a finding whose confidence is null (uncalibrated), before `when` is asked: `file` "
+        "it and say so in words, leave it for `review`, or `drop` it.",
+        examples=["review"],
+    )
+    max_age: Duration = Field(86_400.0, description="An older event gets no ticket.", examples=["24h"])
+    after: After = Field(
+        default_factory=After, description="How often it must be seen first.", examples=[{"hits": 3, "within": "1h"}]
+    )
+    project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the Jira project.", examples=["BUILD"])
+    type: str = Field("Bug", min_length=1, description="Issue type.", examples=["Bug"])
+    summary: str = Field("summary.j2", description="Template of the summary.", examples=["summary.j2"])
+    description: str = Field("ticket.j2", description="Template of the description.", examples=["ticket.j2"])
+    labels: list[str] = Field(
+        default_factory=list,
+        description="Labels; each may be a template over `finding`.",
+        examples=[["ci", "{{ finding.result.category }}"]],
+    )
+    components: list[str] = Field(default_factory=list, description="Components.", examples=[["Build"]])
+    assignee: str | None = Field(
+        None, description="Assignee; may be a template over `finding`.", examples=["build-team"]
+    )
+    priority: dict[str, str] = Field(
+        default_factory=dict,
+        description="Severity (a value of the result's `severity`) to the name of a Jira priority.",
+        examples=[{"critical": "Highest", "minor": "Low"}],
+    )
+    recur: Recur = Field(
+        default_factory=Recur, description="When it is seen again.", examples=[{"comment_every": "1h"}]
+    )
+    dry_run: bool = Field(False, description="Say what would be done, do nothing.", examples=[True])
+
+
+@dataclass(frozen=True, slots=True)
+class TicketConfig:
+    """The ticket part, compiled. Times are seconds."""
+
+    project: str
+    type: str = "Bug"
+    when: Predicate | None = None
+    unsure: Unsure = "file"
+    max_age: float = 86_400.0
+    after: After = field(default_factory=After)
+    summary: Template | None = None
+    description: Template | None = None
+    labels: tuple[Template, ...] = ()
+    components: tuple[str, ...] = ()
+    assignee: Template | None = None
+    priority: Mapping[str, str] = field(default_factory=dict)
+    recur: Recur = field(default_factory=Recur)
+    dry_run: bool = False
