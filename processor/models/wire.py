@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import PurePath
 from typing import Any, Final
 
 import orjson
@@ -62,7 +63,7 @@ def decode(data: bytes, server: Capabilities) -> Completion:
             finish_reason=reason,
             tokens=tokens,
             usage=_usage(answer.get("usage") or {}),
-            model=str(answer.get("model") or ""),
+            model=PurePath(model).name if (model := str(answer.get("model") or "")).startswith("/") else model,
             masked=server.engine == "vllm",
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:

@@ -1,0 +1,188 @@
+"""What goes wrong between the client and a model server, and what it means for the event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from processor.errors import ConfigError, Rejected, Retryable
+from processor.models.chat import ChatRequest, Message
+from processor.models.client import ModelClient
+from processor.models.form import Slot, compile_form
+from processor.models.replicas import Pauses
+from processor.settings import ModelSettings
+from processor.testing.model import FakeModelServer
+
+FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summary", "text", length=40)))
+ASK = ChatRequest((Message("system", "You judge."), Message("user", "A log.")), FORM)
+QUICK = Pauses(first_s=0.01, longest_s=0.02)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeModelServer]:
+    """A model server that is well."""
+    async with FakeModelServer() as fake:
+        yield fake
+
+
+def client_of(*servers: FakeModelServer, **settings: object) -> ModelClient:
+    """A client with short times."""
+    values = {"timeout_s": 5, "connect_timeout_s": 2, "attempts": 3} | settings
+    return ModelClient(ModelSettings(urls=[each.url for each in servers], **values), pauses=QUICK)
+
+
+@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "busy"])
+async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: str) -> None:
+    """One bad answer costs a second request and nothing else."""
+    server.faults.append(fault)
+    server.retry_after = "0.01"
+    async with client_of(server) as client:
+        answer = await client.complete(ASK)
+    assert answer.text == '{"category":"k1","summary":"the build failed"}'
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies"])
+async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fault: str) -> None:
+    """After the last try the event goes back to wait; the tries are bounded."""
+    server.always = fault
+    async with client_of(server) as client:
+        with pytest.raises(Retryable) as caught:
+            await client.complete(ASK)
+    assert caught.value.shared
+    assert len(server.asked) <= 3
+
+
+@pytest.mark.parametrize("fault", ["hang", "trickle"])
+async def test_no_end_is_a_time_out(server: FakeModelServer, fault: str) -> None:
+    """A server that answers never, or a byte at a time for ever, is given up after timeout_s."""
+    server.always = fault
+    async with client_of(server, timeout_s=0.3) as client:
+        with pytest.raises(Retryable, match=r"did not answer within 0\.3 s"):
+            await client.complete(ASK)
+    assert len(server.asked) == 1
+
+
+async def test_a_server_that_is_down_is_retryable_and_found_again(server: FakeModelServer) -> None:
+    """Down at start is no error of the event; once the server is up the same client works."""
+    port = int(server.url.split(":")[2].split("/")[0])
+    await server.stop()
+    async with client_of(server) as client:
+        with pytest.raises(Retryable) as caught:
+            await client.complete(ASK)
+        assert caught.value.shared
+        await server.start(port)
+        assert (await client.complete(ASK)).finish_reason == "stop"
+
+
+async def test_a_long_retry_after_is_left_to_the_engine(server: FakeModelServer) -> None:
+    """What the server asks to wait is told, not slept through."""
+    server.always, server.retry_after = "busy", "30"
+    async with client_of(server) as client:
+        with pytest.raises(Retryable) as caught:
+            await client.complete(ASK)
+        assert caught.value.wait == 30
+        with pytest.raises(Retryable) as again:
+            await client.complete(ASK)
+    assert again.value.wait == pytest.approx(30, abs=1)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("too_long", "prompt_too_long"), ("refused", "request_refused")])
+async def test_what_is_wrong_with_the_request_is_rejected_at_once(
+    server: FakeModelServer, fault: str, reason: str
+) -> None:
+    """The server's verdict on a request is not asked for twice."""
+    server.always = fault
+    async with client_of(server) as client:
+        with pytest.raises(Rejected) as caught:
+            await client.complete(ASK)
+    assert caught.value.reason == reason
+    assert len(server.asked) == 1
+
+
+async def test_a_missing_adapter_is_this_pipelines_own_trouble(server: FakeModelServer) -> None:
+    """Other pipelines go on while an adapter is away."""
+    request = ChatRequest(ASK.messages, FORM, model="ci_failure@abc")
+    async with client_of(server) as client:
+        with pytest.raises(Retryable, match="no adapter ci_failure@abc") as caught:
+            await client.complete(request)
+        assert not caught.value.shared
+        server.adapters.add("ci_failure@abc")
+        assert (await client.complete(request)).model == "ci_failure@abc"
+
+
+async def test_a_refused_key_names_the_setting_and_not_the_key(server: FakeModelServer) -> None:
+    """401 is the operator's to mend; the key stays out of the error even where the server says it."""
+    server.key = "right"
+    async with client_of(server, api_key="sk-secret-123") as client:
+        with pytest.raises(ConfigError) as caught:
+            await client.complete(ASK)
+    assert str(caught.value).startswith("models.lite.api_key:")
+    assert "sk-secret-123" not in str(caught.value)
+    assert "[api key]" in str(caught.value)
+
+
+async def test_a_wrong_model_name_says_what_is_served(server: FakeModelServer) -> None:
+    """The remedy is in the error."""
+    async with client_of(server, model="basis") as client:
+        with pytest.raises(ConfigError, match=r"models\.lite\.model: .* no `basis`; it serves base"):
+            await client.complete(ASK)
+
+
+async def test_another_replica_answers_for_one_that_fails(server: FakeModelServer) -> None:
+    """A request that fails on one replica is answered by the next."""
+    async with FakeModelServer(always="500") as broken, client_of(broken, server) as client:
+        answers = [await client.complete(ASK) for _ in range(6)]
+    assert {answer.replica for answer in answers} == {server.url}
+    assert len(broken.asked) >= 1
+
+
+async def test_requests_at_once_are_bounded(server: FakeModelServer) -> None:
+    """No replica is asked for more at once than models.<tier>.concurrency."""
+    running = most = 0
+
+    async with client_of(server, concurrency=3) as client:
+        await client.capabilities()
+        send = client._send
+
+        async def counted(*arguments: Any) -> Any:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                return await send(*arguments)
+            finally:
+                running -= 1
+
+        client._send = counted  # type: ignore[method-assign]
+        await asyncio.gather(*(client.complete(ASK) for _ in range(12)))
+    assert most == 3
+
+
+async def test_cut_off_answers_say_so(server: FakeModelServer) -> None:
+    """finish_reason length is told apart from an answer."""
+    server.always = "cut_off"
+    async with client_of(server) as client:
+        assert (await client.complete(ASK)).cut_off
+
+
+async def test_usage_is_priced(server: FakeModelServer) -> None:
+    """Cached prompt tokens have a price of their own."""
+    prices = {"usd_per_million_prompt": 1.0, "usd_per_million_cached": 0.5, "usd_per_million_completion": 2.0}
+    async with client_of(server, **prices) as client:
+        usage = (await client.complete(ASK)).usage
+    assert usage.cost_usd == pytest.approx((36 * 1.0 + 64 * 0.5 + usage.completion_tokens * 2.0) / 1e6)
+
+
+async def test_the_doctor_sees_each_replica(server: FakeModelServer) -> None:
+    """`inspect` reports what is well and what is not, and raises for neither."""
+    async with FakeModelServer(key="k") as locked, client_of(server, locked) as client:
+        reports = await client.inspect()
+    assert reports[0].capabilities is not None
+    assert reports[0].capabilities.engine == "vllm"
+    assert reports[1].capabilities is None
+    assert "api_key" in reports[1].error
