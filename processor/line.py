@@ -20,7 +20,7 @@ import structlog
 from processor.contract import Event, Finding, Outbound, Reading, Record, Step, TopicPartition, Usage
 from processor.errors import Rejected, Retryable
 from processor.logs.redact import redactor
-from processor.models.chat import Completion
+from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
 from processor.sinks.dead_letters import dead_letter
 from processor.sources.decode import Decoder
@@ -39,6 +39,17 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What all lanes share. `concurrency` bounds the questions of one pipeline that are open at once."""
+
+    prefix: str
+    fetch: Fetch
+    redact: Redact
+    metrics: LineMetrics
+    concurrency: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One pipeline's way through the line."""
 
@@ -53,6 +64,38 @@ class Lane:
     emit: Emit
     metrics: LineMetrics
     running: asyncio.Semaphore
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, model: Model, shared: Shared, *, context_tokens: int = 8192) -> Lane:
+        """The lane of a pipeline whose questions `model` answers."""
+        part = pipeline.model
+        return cls(
+            pipeline=pipeline,
+            fetch=shared.fetch,
+            redact=shared.redact,
+            reduce=Reduce(pipeline.reduce.budget_tokens),
+            recognise=Recognise(pipeline.rules, pipeline.rankers),
+            prompt=BuildPrompt(
+                pipeline.name,
+                pipeline.prompt.system,
+                pipeline.prompt.user,
+                pipeline.questions,
+                context_tokens,
+                part.max_tokens,
+            ),
+            infer=Infer(model, part.tier, part.adapter, part.max_tokens),
+            check=Check(pipeline.schema, pipeline.questions),
+            emit=Emit(
+                pipeline.name,
+                pipeline.version,
+                shared.prefix,
+                ticket=pipeline.ticket is not None,
+                scope=pipeline.scope,
+                dataschema=f"urn:faultstream:{pipeline.name}:{pipeline.version}",
+            ),
+            metrics=shared.metrics,
+            running=asyncio.Semaphore(shared.concurrency),
+        )
 
     async def __call__(self, event: Event) -> list[Outbound]:
         """The records of the event's finding. Raises Rejected or Retryable."""
@@ -79,8 +122,17 @@ class Lane:
             evidence=answer.evidence,
             confidence=answer.confidence,
             steps=[step],
-            review=self.pipeline.unsure(answer.confidence),
+            review=self._unsure(answer, event),
         )
+
+    def _unsure(self, answer: Answer, event: Event) -> bool:
+        """Whether a person should look at it."""
+        value, pipeline = answer.confidence.value, self.pipeline
+        if value is None:
+            return pipeline.ticket is not None and pipeline.ticket.unsure == "review"
+        if pipeline.escalate is None:
+            return False
+        return pipeline.escalate.evaluate({"confidence": value, "result": answer.result, "event": event.attributes})
 
     async def _body(self, event: Event) -> bytes:
         if event.body:

@@ -1,0 +1,1 @@
+"""`make demo`: real failing builds become Jira tickets on this machine."""
