@@ -28,6 +28,22 @@ _ABOVE: Final = 10
 _BELOW: Final = 30
 _MOST_READ: Final = 4_000
 
+_WEAK: Final = 0.7
+"""What a weight below `_ANCHOR` counts for the score."""
+
+# How scores fall off from an error line: downwards, along frames, upwards. Found by trying; all are flat optima.
+_LENT_BELOW: Final = 0.8
+_BELOW_DECAY: Final = 0.87
+_FRAME_DECAY: Final = 0.97
+_LENT_ABOVE: Final = 0.55
+_ABOVE_DECAY: Final = 0.8
+
+# What the place is worth: lines at the job's failing end get a bonus, those far before it down to `_FLOOR`.
+_END_BONUS: Final = 1.5
+_END_LINES: Final = 25
+_FLOOR: Final = 0.5
+_FAR: Final = 150
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -93,11 +109,11 @@ def spread(weights: Weights, details: Mapping[int, list[int]], total: int) -> di
     frames = {number for number, indexes in details.items() if detail(tuple(indexes))[1]}
     scores: dict[int, float] = {}
     for number, weight in weights.own.items():
-        scores[number] = max(scores.get(number, 0.0), weight)
+        scores[number] = max(scores.get(number, 0.0), weight if weight >= _ANCHOR else weight * _WEAK)
         if weight >= _ANCHOR:
             _lend(scores, frames, number, weight, total)
-    for number in range(max(1, weights.failed - 25), min(total, weights.failed + 2) + 1):
-        scores[number] = scores.get(number, 0.0) + 1.5
+    for number in range(max(1, weights.failed - _END_LINES), min(total, weights.failed + 2) + 1):
+        scores[number] = scores.get(number, 0.0) + _END_BONUS
     return {number: score * _place(number, weights.failed) for number, score in scores.items() if score > 0}
 
 
@@ -111,21 +127,19 @@ def _ends(marks: Marks) -> Iterable[int]:
 
 
 def _lend(scores: dict[int, float], frames: set[int], number: int, weight: float, total: int) -> None:
-    value = weight * 0.7
+    value = weight * _LENT_BELOW
     for below in range(number + 1, min(total, number + _BELOW) + 1):
-        value *= 0.97 if below in frames else 0.87
-        if value < 1:
-            break
+        value *= _FRAME_DECAY if below in frames else _BELOW_DECAY
         if scores.get(below, 0.0) < value:
             scores[below] = value
-    value = weight * 0.55
+    value = weight * _LENT_ABOVE
     for above in range(number - 1, max(0, number - _ABOVE), -1):
-        value *= 0.8
+        value *= _ABOVE_DECAY
         if scores.get(above, 0.0) < value:
             scores[above] = value
 
 
 def _place(number: int, failed: int) -> float:
     if number > failed + 1:
-        return 0.55
-    return 0.55 + 0.45 * math.exp((number - failed) / 150)
+        return _FLOOR
+    return _FLOOR + (1 - _FLOOR) * math.exp((number - failed) / _FAR)

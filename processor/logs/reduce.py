@@ -86,16 +86,19 @@ class _Store:
 
     def __init__(self) -> None:
         self.total = 0
+        self.open = False
+        self._more: dict[int, bytes] = {}
         self._firsts: list[int] = []
         self._places: list[tuple[int, int]] = []
         self._kept: list[bytes] = []
         self._size = 0
         self._file: IO[bytes] | None = None
 
-    def add(self, block: bytes, lines: int) -> None:
-        """Takes a block of `lines` lines."""
+    def add(self, block: bytes) -> None:
+        """Takes a block of lines; if the last lacks its newline, `extend` can continue it."""
         self._firsts.append(self.total + 1)
-        self.total += lines
+        self.open = not block.endswith(b"\n")
+        self.total += block.count(b"\n") + self.open
         if self._size + len(block) <= _IN_MEMORY:
             self._places.append((-1, len(self._kept)))
             self._kept.append(block)
@@ -105,6 +108,12 @@ class _Store:
             self._places.append((self._file.tell(), len(block)))
             self._file.write(block)
         self._size += len(block)
+
+    def extend(self, piece: bytes, ends: bool) -> None:
+        """Continues the last line by a piece; of many pieces the last ones are kept."""
+        more = self._more.get(self.total, b"") + " … ".encode() + piece
+        self._more[self.total] = more[-(1 << 14) :]
+        self.open = not ends
 
     def texts(self, numbers: Iterable[int]) -> dict[int, bytes]:
         """The lines with these numbers; numbers ascend."""
@@ -116,7 +125,7 @@ class _Store:
             if index != current:
                 current = index
                 lines = self._block(index).split(b"\n")
-            found[number] = lines[number - self._firsts[index]]
+            found[number] = lines[number - self._firsts[index]] + self._more.get(number, b"")
         return found
 
     def _block(self, index: int) -> bytes:
@@ -164,7 +173,7 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
         _mark(block, _details(), 1, found)
     weights = weigh(marks, found, {number: lines[number - 1] for number in marks}, total)
     shown = text.show(block).split("\n")
-    texts = {number: text.shorten(shown[number - 1]) for number in range(1, total + 1)}
+    texts = {number: shown[number - 1].rstrip() for number in range(1, total + 1)}
     excerpt = blocks.assemble(range(1, total + 1), texts, weights.own, weights.ranked, total, count)
     return excerpt if excerpt.tokens <= budget else None
 
@@ -172,10 +181,27 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
 def _read(block: bytes, store: _Store, marks: Marks) -> None:
     """Cleans and scans one block, notes which signs are on which lines."""
     block = text.clean(block)
+    if store.open:
+        cut = block.find(b"\n") + 1 or len(block)
+        rest, block = block[:cut], block[cut:]
+        _mark(rest, _signs(), store.total, marks)
+        store.extend(_window(rest.rstrip(b"\n")), rest.endswith(b"\n"))
+        if not block:
+            return
     _mark(block, _signs(), store.total + 1, marks)
-    store.add(block, block.count(b"\n") + (not block.endswith(b"\n")))
+    if len(block) > text.LONGEST_LINE and not block.endswith(b"\n"):
+        block = _window(block)
+    store.add(block)
     if len(marks) > _MOST_MARKED:
         _forget(marks)
+
+
+def _window(line: bytes) -> bytes:
+    """What to show of a line that is too long: its strongest sign, with what stands around it."""
+    if len(line) <= text.LONGEST_SHOWN:
+        return line
+    best = max(_signs().hits(line), key=lambda hit: (SIGNS[hit[0]].weight, -hit[1]), default=None)
+    return text.window(line, best and best[1])
 
 
 def _mark(block: bytes, scanner: Scanner, line: int, marks: Marks) -> None:
@@ -206,13 +232,13 @@ def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Exce
         numbers: Iterable[int] = range(1, total + 1)
     else:
         numbers = neighbourhood(marks, total, _TAIL)
-    raw = store.texts(numbers)
+    raw = {number: _window(line) for number, line in store.texts(numbers).items()}
     joined = b"\n".join(raw.values())
     found: Marks = {}
     _mark(joined, _details(), 0, found)
     order = list(raw)
     details = {order[place]: indexes for place, indexes in found.items()}
-    shown = dict(zip(order, map(text.shorten, text.show(joined).split("\n")), strict=True))
+    shown = dict(zip(order, map(str.rstrip, text.show(joined).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, total)
     return blocks.choose(shown, scores, weights.ranked, total, budget, count)

@@ -15,8 +15,8 @@ from processor.errors import Rejected
 
 BLOCK: Final = 1 << 18
 """Bytes per block: large enough to amortise calls, small enough to stay in the cache."""
-LONG_LINE: Final = 1 << 16
-"""A line longer than this is condensed to its windows of interest before anything else is done to it."""
+LONGEST_LINE: Final = 1 << 21
+"""A line longer than this comes in several blocks."""
 
 _SNIFF: Final = 8192
 _TEXT_BYTES: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r\x1b\x08\x0c" + bytes(range(0x80, 0x100))
@@ -43,7 +43,9 @@ _HIDDEN: Final = re.compile(
 )
 _PADDING: Final = re.compile(r"([=\-_*#.~+ ])\1{7,}")
 _PADS: Final = tuple(char * 8 for char in "=-_*#.~+ ")
-_LONGEST: Final = 1200
+LONGEST_SHOWN: Final = 1200
+"""Bytes of one line that are shown at most, unless the whole log is."""
+_CUT: Final = " … ".encode()
 
 
 def sniff(data: bytes) -> str | None:
@@ -102,12 +104,20 @@ def show(lines: bytes) -> str:
     return text
 
 
-def shorten(text: str, longest: int = _LONGEST) -> str:
-    """A line of at most `longest` characters, its middle cut if need be, without white space at its end."""
-    if len(text) <= longest:
-        return text.rstrip()
-    head = longest * 3 // 5
-    return f"{text[:head]} … {text[head - longest + 3 :].rstrip()}"
+def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> bytes:
+    """At most `longest` bytes of a line: its ends, and most of all what stands around offset `around`."""
+    if len(line) <= longest:
+        return line
+    if around is None:
+        head = longest * 3 // 5
+        return line[:head] + _CUT + line[head - longest + len(_CUT) :]
+    side = longest // 8
+    first = max(0, around - longest // 2 + side)
+    last = min(len(line), first + longest - 2 * side - 2 * len(_CUT))
+    head, tail = line[: min(side, first)], line[max(last, len(line) - side) :]
+    return b"".join(
+        (head, _CUT if first > len(head) else b"", line[first:last], _CUT if last < len(line) - len(tail) else b"", tail)
+    )
 
 
 def _carriage_returns(block: bytes) -> bytes:
@@ -128,24 +138,32 @@ def _last_state(line: bytes) -> bytes:
 
 
 def blocks(chunks: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
-    """Regroups chunks into blocks that end at a newline (but the last), each about `size` bytes.
+    """Regroups chunks into blocks of about `size` bytes that end with a newline.
 
-    A line that is longer than `size` comes as a block of its own, in pieces of at most LONG_LINE * 16
-    bytes joined: the caller condenses it. Memory is bounded by the longest line.
+    The last block may lack the newline, and so do the pieces of a line that is over LONGEST_LINE bytes:
+    what follows them continues that line. Memory is bounded by LONGEST_LINE.
     """
     held: list[bytes] = []
     length = 0
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            piece = chunk[start : start + size] if len(chunk) > size else chunk
-            cut = piece.rfind(b"\n") + 1
-            if length + len(piece) < size or not cut:
-                held.append(piece)
-                length += len(piece)
-                continue
-            held.append(piece[:cut])
-            yield b"".join(held)
-            held = [piece[cut:]]
-            length = len(piece) - cut
+    for piece in _pieces(chunks, size):
+        cut = piece.rfind(b"\n") + 1
+        if cut and length + len(piece) >= size:
+            yield b"".join([*held, piece[:cut]])
+            held, length = [piece[cut:]], len(piece) - cut
+        else:
+            held.append(piece)
+            length += len(piece)
+            if length > LONGEST_LINE:
+                yield b"".join(held)
+                held, length = [], 0
     if length:
         yield b"".join(held)
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        if len(chunk) <= size:
+            yield chunk
+        else:
+            for start in range(0, len(chunk), size):
+                yield chunk[start : start + size]
