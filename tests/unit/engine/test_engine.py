@@ -1,0 +1,429 @@
+"""The engine on the in-memory broker: order of commit, errors, bounds, rebalances, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.errors import Fatal, Rejected, Retryable
+from processor.telemetry import RECORD
+from processor.testing.broker import BROKER_AWAY
+
+from .conftest import QUICK, Rig, Worker, echo, eventually
+
+
+async def test_every_record_has_its_output_and_is_committed(rig: Rig) -> None:
+    """The plain way."""
+    rig.fill(100, partitions=3)
+    async with rig.running(Worker()):
+        await eventually(lambda: [rig.committed(p) for p in range(3)] == [34, 33, 33])
+    assert sorted(rig.values()) == list(range(100))
+
+
+async def test_a_restart_goes_on_where_the_commit_ended(rig: Rig) -> None:
+    """Nothing is done twice after a clean stop."""
+    rig.fill(10)
+    async with rig.running(Worker()):
+        await eventually(lambda: rig.committed() == 10)
+    rig.fill(3)
+    worker = Worker()
+    async with rig.running(worker):
+        await eventually(lambda: rig.committed() == 13)
+    assert [record.offset for record in worker.handled] == [10, 11, 12]
+
+
+async def test_a_slow_record_holds_back_the_commit_and_nothing_else(rig: Rig) -> None:
+    """Later records finish; their outputs and offsets wait for the earlier one."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 2:
+            await gate.wait()
+        return await echo(record)
+
+    rig.fill(6)
+    worker = Worker(handler)
+    async with rig.running(worker):
+        await eventually(lambda: len(worker.handled) == 6 and rig.committed() == 2)
+        assert rig.values() == [0, 1]
+        gate.set()
+        await eventually(lambda: rig.committed() == 6)
+    assert rig.values() == list(range(6))
+
+
+async def test_handlers_run_concurrently_up_to_the_limit(rig: Rig) -> None:
+    """`concurrency` handlers at once, never more."""
+    running = most = 0
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return ()
+
+    rig.fill(60)
+    async with rig.running(Worker(handler), replace(QUICK, concurrency=7)):
+        await eventually(lambda: rig.committed() == 60)
+    assert most == 7
+
+
+async def test_the_same_record_again_after_retryable(rig: Rig) -> None:
+    """Neither lost nor a dead letter, however often it fails."""
+    tries: dict[int, int] = defaultdict(int)
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        tries[record.offset] += 1
+        if record.offset == 1 and tries[1] < 12:
+            raise Retryable("model away", shared=False)
+        return await echo(record)
+
+    rig.fill(4)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.committed() == 4)
+    assert (tries[1], rig.values(), rig.values("dead")) == (12, [0, 1, 2, 3], [])
+
+
+async def test_a_shared_cause_pauses_the_partition_while_polling_goes_on(rig: Rig) -> None:
+    """What is in flight goes on; nothing new is taken until it is over."""
+    away = True
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if away and record.partition == 0:
+            raise Retryable("no replica", shared=True)
+        return await echo(record)
+
+    rig.fill(2, partitions=2)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.source.paused == {TopicPartition("in", 0)})
+        polls = rig.source.polls
+        rig.fill(2, partitions=2)
+        await eventually(lambda: rig.committed(1) == 2 and rig.source.polls > polls + 2)
+        assert rig.source.positions[TopicPartition("in", 0)] == 1
+        away = False
+        await eventually(lambda: rig.committed(0) == 2)
+    assert not rig.source.paused
+
+
+async def test_the_wait_that_an_error_asks_for_is_kept(rig: Rig) -> None:
+    """`Retryable(wait=…)` is the least, whatever the back-off would be."""
+    times: list[float] = []
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            raise Retryable("slow down", wait=0.1)
+        return ()
+
+    rig.fill(1)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.committed() == 1)
+    assert times[1] - times[0] >= 0.099
+
+
+async def test_rejected_becomes_a_dead_letter_and_the_line_goes_on(rig: Rig) -> None:
+    """With its reason and its bytes."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 1:
+            raise Rejected("binary")
+        return await echo(record)
+
+    rig.fill(3)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.committed() == 3)
+    [dead] = rig.broker.records("dead")
+    assert (dead.value, dead.headers, rig.values()) == (b"1", (("reason", b"binary"),), [0, 2])
+
+
+async def test_a_defect_costs_its_own_record_only(rig: Rig) -> None:
+    """An unexpected exception is a dead letter with reason `internal`."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        return await echo(record) if record.offset else [].pop()
+
+    rig.fill(2)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.committed() == 2)
+    assert rig.broker.records("dead")[0].headers == (("reason", b"internal"),)
+
+
+async def test_fatal_drains_and_comes_out_of_run(rig: Rig) -> None:
+    """What was finished before it is committed; the rest is left for the restart."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 5:
+            raise Fatal("adapter's base model differs")
+        return await echo(record)
+
+    rig.fill(8)
+    async with rig.running(Worker(handler)) as task:
+        with pytest.raises(Fatal, match="adapter's base model"):
+            await task
+    assert rig.committed() == 5
+
+
+async def test_in_flight_is_bounded_by_count(rig: Rig) -> None:
+    """At the bound the partitions pause, and polling goes on."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await gate.wait()
+        return ()
+
+    rig.fill(50)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, in_flight=10)):
+        await eventually(lambda: rig.source.paused)
+        polls = rig.source.polls
+        await eventually(lambda: rig.source.polls > polls + 2)
+        assert len(worker.handled) == 10
+        gate.set()
+        await eventually(lambda: rig.committed() == 50)
+
+
+async def test_in_flight_is_bounded_by_bytes(rig: Rig) -> None:
+    """At most one poll goes over it, and that by its first size alone."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await gate.wait()
+        return ()
+
+    rig.fill(1, size=1000)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, in_flight_bytes=10_000)):
+        await eventually(lambda: worker.handled)
+        rig.fill(49, size=1000)
+        await eventually(lambda: rig.source.paused)
+        assert len(worker.handled) <= 10
+        gate.set()
+        await eventually(lambda: rig.committed() == 50)
+
+
+async def test_records_of_a_key_run_one_after_the_other(rig: Rig) -> None:
+    """With `key_of`, in order, a wait for a retry included; other keys go on."""
+    seen: list[tuple[bytes | None, bytes | None]] = []
+    failed: set[int] = set()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await asyncio.sleep(0)
+        if record.offset % 5 == 0 and record.offset not in failed:
+            failed.add(record.offset)
+            raise Retryable(shared=False)
+        seen.append((record.key, record.value))
+        return ()
+
+    rig.broker.create("in", 1)
+    for number in range(30):
+        rig.broker.produce(Outbound("in", b"ab"[number % 2 : number % 2 + 1], b"%d" % number))
+    async with rig.running(Worker(handler), key_of=lambda record: record.key):
+        await eventually(lambda: rig.committed() == 30)
+    for key in (b"a", b"b"):
+        values = [int(value or b"") for k, value in seen if k == key]
+        assert values == sorted(values)
+
+
+@pytest.mark.parametrize("step", ["publish", "ack", "commit", "poll", "start"])
+async def test_a_broker_that_is_away_costs_time_only(rig: Rig, step: str) -> None:
+    """Each step is repeated; a lost acknowledgement repeats outputs, never loses them."""
+    rig.fill(20)
+    rig.broker.fail(step, BROKER_AWAY, times=3)
+    async with rig.running(Worker()):
+        await eventually(lambda: rig.committed() == 20)
+    assert set(rig.values()) == set(range(20))
+    assert len(rig.values()) == (80 if step == "ack" else 20)
+
+
+async def test_offsets_are_committed_after_the_acknowledgement(rig: Rig) -> None:
+    """As long as outputs are not acknowledged, nothing is committed."""
+    rig.fill(5)
+    rig.broker.fail("ack", Retryable("away", wait=0.02), times=2)
+    async with rig.running(Worker()):
+        await eventually(lambda: rig.values())
+        assert rig.committed() == 0
+        await eventually(lambda: rig.committed() == 5)
+
+
+async def test_an_output_over_the_limit_becomes_a_dead_letter(rig: Rig) -> None:
+    """Whole if it fits, without its body if it does not; the line goes on."""
+    rig.broker.max_bytes = 20_000
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        return (Outbound("out", None, b"x" * 30_000),)
+
+    rig.fill(1, size=10)
+    rig.fill(1, size=19_000)
+    async with rig.running(Worker(handler)):
+        await eventually(lambda: rig.committed() == 2)
+    small, large = rig.broker.records("dead")
+    assert (small.value, large.value) == (b"0".ljust(10), None)
+    assert dict(large.headers)["fs-body-left-out"] == b"19000"
+
+
+async def test_a_rebalance_commits_what_is_finished_and_drops_the_rest(rig: Rig) -> None:
+    """The dropped handler is cancelled, and its record is read again."""
+    gate = asyncio.Event()
+    cancelled: list[int] = []
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 3:
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                cancelled.append(record.offset)
+                raise
+        return await echo(record)
+
+    rig.fill(5)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, revoke_s=0.05)):
+        await eventually(lambda: rig.committed() == 3)
+        await rig.broker.rebalance("group")
+        assert (cancelled, worker.let_go, rig.committed()) == ([3], [TopicPartition("in", 0)], 3)
+        gate.set()
+        await eventually(lambda: rig.committed() == 5)
+    assert rig.values() == list(range(5))
+
+
+async def test_pauses_are_applied_again_after_a_rebalance(rig: Rig) -> None:
+    """A rebalance forgets them; the bound does not."""
+    away = True
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if away:
+            raise Retryable("no replica")
+        return await echo(record)
+
+    rig.fill(3)
+    async with rig.running(Worker(handler), replace(QUICK, revoke_s=0.01)):
+        await eventually(lambda: rig.source.paused)
+        await rig.broker.rebalance("group")
+        await eventually(lambda: rig.source.paused == {TopicPartition("in", 0)})
+        away = False
+        await eventually(lambda: rig.committed() == 3)
+    assert rig.values() == [0, 1, 2]
+
+
+async def test_nothing_is_taken_before_the_worker_has_loaded(rig: Rig) -> None:
+    """`assigned` of the worker may take long, and may fail for a while."""
+    loaded = asyncio.Event()
+    tries = 0
+
+    class Loading(Worker):
+        async def assigned(self, partition: TopicPartition) -> None:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise Retryable("state topic away")
+            await loaded.wait()
+
+    rig.fill(3)
+    worker = Loading()
+    async with rig.running(worker):
+        await eventually(lambda: tries == 2 and rig.source.polls > 2)
+        assert worker.handled == []
+        loaded.set()
+        await eventually(lambda: rig.committed() == 3)
+
+
+async def test_a_failed_assignment_is_fatal(rig: Rig) -> None:
+    """State that can't be loaded stops the engine instead of leaving a partition without an owner."""
+
+    class Broken(Worker):
+        async def assigned(self, partition: TopicPartition) -> None:
+            raise Fatal("ticket state is of a newer version")
+
+    async with rig.running(Broken()) as task:
+        with pytest.raises(Fatal, match="newer version"):
+            await asyncio.wait_for(task, 5)
+
+
+async def test_stop_finishes_what_is_worked_on(rig: Rig) -> None:
+    """Handlers that run are awaited, what is queued is left for the next owner."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await gate.wait()
+        return await echo(record)
+
+    rig.fill(10)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, concurrency=4)):
+        await eventually(lambda: len(worker.handled) == 4)
+        asyncio.get_running_loop().call_later(0.05, gate.set)
+    assert (rig.values(), rig.committed(), len(worker.handled)) == ([0, 1, 2, 3], 4, 4)
+
+
+async def test_stop_is_bounded(rig: Rig) -> None:
+    """A handler that never ends is dropped after `drain_s`, uncommitted."""
+    rig.fill(2)
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 1:
+            await asyncio.Event().wait()
+        return await echo(record)
+
+    loop = asyncio.get_running_loop()
+    async with rig.running(Worker(handler), replace(QUICK, drain_s=0.1)):
+        await eventually(lambda: rig.committed() == 1)
+        before = loop.time()
+    assert loop.time() - before < 1
+    assert rig.committed() == 1
+
+
+async def test_stop_while_the_broker_is_away_at_the_start(rig: Rig) -> None:
+    """It waits for the broker, and still stops at once."""
+    rig.broker.fail("start", Retryable("away", wait=60), times=100)
+    async with rig.running(Worker()) as task:
+        await eventually(lambda: rig.engine.problem() == "not connected")
+    assert task.done()
+
+
+async def test_handlers_see_their_record_for_their_log_lines(rig: Rig) -> None:
+    """Also after they have waited while others ran."""
+    seen: list[bool] = []
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await asyncio.sleep(0)
+        seen.append(RECORD.get() is record)
+        return ()
+
+    rig.fill(40)
+    async with rig.running(Worker(handler), replace(QUICK, concurrency=8)):
+        await eventually(lambda: rig.committed() == 40)
+    assert seen == [True] * 40
+
+
+async def test_a_timeout_in_a_handler_hits_that_handler_alone(rig: Rig) -> None:
+    """Handlers share tasks one after the other; a time-out must not reach into the next one."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset % 2:
+            try:
+                async with asyncio.timeout(0.001):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                raise Rejected("reference_failed") from None
+        return await echo(record)
+
+    rig.fill(20)
+    async with rig.running(Worker(handler), replace(QUICK, concurrency=3)):
+        await eventually(lambda: rig.committed() == 20)
+    assert (rig.values(), sorted(rig.values("dead"))) == (list(range(0, 20, 2)), list(range(1, 20, 2)))
+
+
+async def test_metrics_and_readiness(rig: Rig) -> None:
+    """Counted per batch; ready once connected."""
+    rig.fill(5)
+    async with rig.running(Worker()):
+        await eventually(lambda: rig.committed() == 5)
+        assert rig.engine.problem() is None
+    registry = rig.metrics.families
+    assert registry.delivered.labels("engine")._value.get() == 5
