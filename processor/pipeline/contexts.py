@@ -21,18 +21,14 @@ BUILD: Final = object_of(
 
 EVIDENCE: Final = list_of(object_of({"line": INT.note("1-based number in the log."), "text": STRING.note("The line.")}))
 
-USAGE: Final = object_of({
-    "prompt_tokens": INT, "cached_tokens": INT, "completion_tokens": INT, "cost_usd": DOUBLE.or_null(),
-})  # fmt: skip
-
-STEP: Final = object_of({
-    "name": STRING, "decided_by": enum_of("rule", "model"), "rule": STRING.or_null(), "tier": STRING.or_null(),
-    "model": STRING.or_null(), "adapter": STRING.or_null(), "usage": USAGE, "timings_ms": map_of(DOUBLE),
-    "confidence": DOUBLE.or_null(),
+DECIDED: Final = object_of({
+    "by": enum_of("rule", "model"), "rule": STRING.or_null(), "model": STRING.or_null(), "adapter": STRING.or_null(),
 })  # fmt: skip
 
 WIKI: Final = object_of(
-    dict.fromkeys(("mono", "bold", "link", "evidence", "package", "build", "certainty", "seen"), ANY)
+    dict.fromkeys(
+        ("mono", "bold", "link", "noformat", "evidence", "package", "facts", "build", "certainty", "seen", "footer"), ANY
+    )
 )
 """`wiki`: what makes markup in a ticket's description; all else that a template prints is escaped."""
 
@@ -44,7 +40,7 @@ SEEN: Final = object_of({
 
 
 def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
-    """`finding` with this result. `sure`: its confidence is not null (predicates never see a null one)."""
+    """`finding` with this result, as signals carry it. `sure`: its confidence is not null, as `ticket.when` sees it."""
     value = DOUBLE if sure else DOUBLE.or_null()
     return object_of({
         "id": STRING.note("Deterministic id."),
@@ -54,16 +50,15 @@ def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
         "fingerprint_parts": object_of({"v": INT, "scope": list_of(STRING), "anchor": STRING}),
         "result": schema.shape if schema is not None else ANY,
         "also": list_of(STRING),
+        "review": BOOL.note("Whether a person should look at it."),
         "evidence": EVIDENCE,
         "confidence": object_of({"value": value.note("0 to 1."), "calibrated": BOOL}),
-        "steps": list_of(STEP),
-        "usage": USAGE,
+        "decided": DECIDED.note("Who decided: a rule or a model."),
         "build": BUILD,
         "event": object_of({"topic": STRING, "partition": INT, "offset": INT}),
         "time": STRING,
         "source": STRING,
         "subject": STRING,
-        "review": BOOL.note("Whether a person should look at it."),
     })  # fmt: skip
 
 
@@ -78,16 +73,13 @@ def escalate_roots(schema: ResultSchema | None) -> dict[str, Type]:
 
 
 def ticket_roots(schema: ResultSchema | None) -> dict[str, Type]:
-    """Roots of `ticket.when`: a finding as signals carry it, without steps and usage."""
-    whole = finding(schema, sure=True)
-    members = {name: one for name, one in whole.members.items() if name not in {"steps", "usage"}}
-    return {"finding": object_of(members)}
+    """Roots of `ticket.when`."""
+    return {"finding": finding(schema, sure=True)}
 
 
 def summary_context(schema: ResultSchema | None) -> dict[str, Type]:
     """Variables of the summary, the labels and the assignee of a ticket."""
-    members = {name: one for name, one in finding(schema).members.items() if name not in {"steps", "usage"}}
-    return {"finding": object_of(members), "seen": SEEN}
+    return {"finding": finding(schema), "seen": SEEN}
 
 
 def description_context(schema: ResultSchema | None) -> dict[str, Type]:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import faust
 import orjson
 import structlog
+from aiokafka.errors import KafkaError
 
 from processor.contract import Outbound, Record
 from processor.errors import Fatal, Rejected, Retryable
@@ -28,8 +29,11 @@ from processor.tickets.policy import Decision, Fault, Policy, decide
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 1.0
+LOOK_S: Final = 2.0
 """Seconds between looks at whether Faust still works."""
+
+ASK_S: Final = 5.0
+"""Bound on asking the broker how much is waiting."""
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
@@ -75,40 +79,43 @@ class Decide:
         self._table: Any = None
         self._moved_at = 0.0
         self._failure: BaseException | None = None
+        self._started = False
         self.decided = 0
         """Signals dealt with since the start."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decides until `stop` is set. Raises Fatal when Faust crashes or stalls."""
         starting = asyncio.create_task(self.start(), name="decide-start")
+        stopping = asyncio.create_task(stop.wait(), name="decide-stop")
         try:
-            while not stop.is_set():
+            while not stopping.done():
                 if starting.done():
                     starting.result()
-                if reason := self.failed():
+                if reason := await self.failed():
                     raise Fatal(f"decide: {reason}")
-                try:
-                    await asyncio.wait_for(stop.wait(), LOOK_S)
-                except TimeoutError:
-                    continue
+                await asyncio.wait([stopping], timeout=LOOK_S)
         finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            for task in (starting, stopping):
+                task.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
             await self.stop()
 
     async def start(self) -> None:
-        """Starts the Faust app; returns when its table is recovered. Raises Fatal for unequal partitions."""
+        """Starts the Faust app; returns when its table is recovered."""
         self._moved_at = asyncio.get_running_loop().time()
         self._app = self._build()
         await self._app.start()
+        self._started = True
+        log.info("decide runs", action="decide_started", known=len(self._table))
 
     async def stop(self) -> None:
         """Stops the Faust app; the loop goes on."""
+        self._started = False
         if self._app is not None:
             await self._app.stop()
             self._app = None
 
-    def failed(self) -> str | None:
+    async def failed(self) -> str | None:
         """Why the role can't go on; None while it works."""
         app = self._app
         if app is None:
@@ -119,27 +126,32 @@ class Decide:
         if crashed is not None:
             return f"Faust's {type(crashed).__name__} crashed: {self._redact(repr(crashed.crash_reason))}"
         now = asyncio.get_running_loop().time()
-        if not self._behind():
+        if not await self._behind():
             self._moved_at = now
         if now - self._moved_at > self._config.stall_s:
-            return (
-                f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
-            )
+            return f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
         return None
 
-    def _behind(self) -> bool:
-        """Whether there is work that should be getting done: starting, recovering, or signals waiting."""
-        app = self._app
-        if not app.started or app.rebalancing or app.tables.recovery.active_remaining_total():
-            return True
-        return any(tp.topic == self._topics.signals and self._waiting(tp) for tp in app.consumer.assignment())
+    def problem(self) -> str | None:
+        """Why it is not ready, or None."""
+        if not self._started:
+            return "decide: starting"
+        return "decide: partitions change hands" if self._app.rebalancing else None
 
-    def _waiting(self, tp: Any) -> bool:
-        """Whether a partition has committed records that are not read; an open transaction's do not count."""
+    async def _behind(self) -> bool:
+        """Whether there is work that should be getting done: starting, recovering, or signals waiting."""
         consumer = self._app.consumer
-        stable = consumer._thread._ensure_consumer().last_stable_offset(tp)  # noqa: SLF001  highwater counts open ones
-        done = consumer._committed_offset.get(tp)  # noqa: SLF001  there is no public view of progress
-        return stable is not None and stable >= 0 and (done or 0) < stable and bool(consumer.unacked)
+        if not self._started or self._app.rebalancing or consumer.unacked:
+            return True
+        mine = [tp for tp in consumer.assignment() if tp.topic == self._topics.signals]
+        try:
+            async with asyncio.timeout(ASK_S):
+                # Asked of the broker, since a fetcher that has stopped knows nothing new; committed records only.
+                ends = await consumer.highwaters(*mine) if mine else {}
+                # The position, unlike the last record, also moves over the markers of transactions.
+                return any([(await consumer.position(tp) or 0) < end for tp, end in ends.items()])
+        except (TimeoutError, KafkaError):
+            return False  # an absent broker is no stall: the client comes back by itself
 
     def _build(self) -> Any:
         config = self._config
@@ -148,6 +160,8 @@ class Decide:
             broker=[f"kafka://{host}" for host in config.bootstrap.split(",")],
             store=config.store,
             datadir=str(config.data or mkdtemp(prefix="faultstream-decide-")),
+            key_serializer="raw",
+            value_serializer="raw",
             web_enabled=False,
             topic_partitions=config.partitions,
             topic_disable_leader=True,
@@ -159,17 +173,8 @@ class Decide:
             stream_wait_empty=False,
         )
         app.transport = CommittedTransport(app.conf.broker, app, loop=app.loop)
-        signals = app.topic(
-            self._topics.signals, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
-        self._table = app.Table(
-            self._topics.table,
-            key_type=bytes,
-            value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
-            partitions=config.partitions,
-        )
+        signals = app.topic(self._topics.signals, key_type=bytes, value_type=bytes)
+        self._table = app.Table(self._topics.table, key_type=bytes, value_type=bytes, partitions=config.partitions)
         app.agent(signals, name="decide")(self._agent)
         return app
 

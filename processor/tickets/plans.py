@@ -1,0 +1,43 @@
+"""What the ticket role takes from a pipeline: the policy of *decide*, the plan of *write*."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from processor.lang.template import Template
+from processor.pipeline import Pipeline
+from processor.pipeline.ticket import TicketConfig
+from processor.tickets.policy import Policy
+from processor.tickets.text import Plan
+from processor.tickets.wiki import escape
+
+
+def policies(pipelines: Iterable[Pipeline]) -> Mapping[str, Policy]:
+    """The policies of all pipelines that file tickets, by pipeline."""
+    return {pipeline.name: policy(pipeline.ticket) for pipeline in pipelines if pipeline.ticket is not None}
+
+
+def plans(pipelines: Iterable[Pipeline]) -> Mapping[str, Plan]:
+    """The plans of all pipelines that file tickets, by pipeline."""
+    return {pipeline.name: plan(pipeline.name, pipeline.ticket) for pipeline in pipelines if pipeline.ticket is not None}
+
+
+def policy(ticket: TicketConfig) -> Policy:
+    """Which findings become tickets."""
+    return Policy(ticket.when, ticket.unsure, timedelta(seconds=ticket.max_age))
+
+
+def plan(pipeline: str, ticket: TicketConfig) -> Plan:
+    """What tickets say and where they go. All that the description's template prints is escaped."""
+    description = ticket.description
+    return Plan(
+        pipeline,
+        ticket.project,
+        ticket.type,
+        summary=ticket.summary,
+        description=Template(description.text, description.name, finalize=escape) if description else None,
+        labels=ticket.labels,
+        priority=ticket.priority,
+        components=ticket.components,
+    )
