@@ -75,9 +75,12 @@ def _one(kind: Kind, variant: int, run: int, out: Path, cache: Path) -> bool:
 def _keep(sample: Sample, out: Path) -> None:
     (out / f"{sample.truth['id']}.log").write_bytes(sample.log)
     index = out / "truth.jsonl"
-    with (out / ".lock").open("w") as lock:  # two recorders may fill one folder
+    lock = os.open(out, os.O_RDONLY)
+    try:  # two recorders may fill one folder
         fcntl.flock(lock, fcntl.LOCK_EX)
         _index(sample, index)
+    finally:
+        os.close(lock)
 
 
 def _index(sample: Sample, index: Path) -> None:

@@ -118,6 +118,7 @@ class Machine:
             layers = f"lowerdir={outside},upperdir={self.scratch}/up-{name},workdir={self.scratch}/wk-{name}"
             lines.append(f"mkdir -p {root}{inside} {self.scratch}/up-{name} {self.scratch}/wk-{name}")
             lines.append(f"mount -t overlay overlay -o {layers} {root}{inside}")
+        lines.append(f"sed -i '1s@.*@#!/opt/python/bin/python3@' {root}/opt/python/bin/pip*")
         if not sandbox.cold:
             for name, inside in CACHES.items():
                 lines.append(f"mkdir -p {root}{inside} && mount --bind {self.cache}/{name} {root}{inside}")

@@ -149,7 +149,7 @@ class _Ends:
         spent = time.monotonic() - self.started
         sandbox = self.fault.sandbox
         if sandbox.cancel_s and spent > sandbox.cancel_s:
-            say("Received a request to cancel this job, sending SIGTERM to its processes")
+            say("Received a request to cancel this job, ending its processes")
             return 130
         if spent > (sandbox.timeout_s or BOUND_S):
             return 124

@@ -232,6 +232,7 @@ def npm_eacces(run: int, package: str) -> Fault:
         script=("id -un", f"npm install --global {package}@14.1.1 --no-audit"),
         spans=(Span(r"npm (ERR!|error) code EACCES", r"npm (ERR!|error) .*permission"),),
         sandbox=Sandbox(user="ci", cold=True),
+        env={"npm_config_cache": "/home/ci/.npm"},
     )
 
 

@@ -69,10 +69,27 @@ def test_failure(run: int, noun: str) -> Fault:
     )
 
 
-@kind("go/unknown_revision", {"name": "github.com/google/uuid", "version": "v1.99.0"},
-      {"name": "golang.org/x/sync", "version": "v0.99.0"}, keep=(2, 1), tools=TOOLS)
+def _module_repository(name: str) -> tuple[str, ...]:
+    """Commands that put a module with the versions 1.7.0 and 1.8.0 where the git server keeps it."""
+    path = name.removeprefix("git.acme.example/").removesuffix(".git")
+    return (
+        "git config --system url.file:///srv/git/.insteadOf https://git.acme.example/",
+        "git config --system user.name ci && git config --system user.email ci@acme.example",
+        f"git init --quiet /srv/git/{path} && cd /srv/git/{path}",
+        f"printf 'module {name}\n\ngo 1.22\n' > go.mod && printf 'package tracing\n' > tracing.go",
+        "git add --all && git commit --quiet -m first && git tag v1.7.0 && git tag v1.8.0",
+    )
+
+
+@kind(
+    "go/unknown_revision",
+    {"name": "git.acme.example/shared/tracing.git", "version": "v1.9.0"},
+    {"name": "git.acme.example/shared/rollout.git", "version": "v1.8.1"},
+    keep=(2, 1),
+    tools=TOOLS,
+)
 def unknown_revision(run: int, name: str, version: str) -> Fault:
-    """A version of a module that does not exist."""
+    """A version of a module of the house that was never tagged."""
     return Fault(
         repo="acme/gateway",
         job="build",
@@ -80,9 +97,10 @@ def unknown_revision(run: int, name: str, version: str) -> Fault:
         alt=("dependency_missing",),
         dependency=Dependency(name, version, "golang"),
         files=_project(6, run, f"{name} {version}"),
-        script=("go version", "GOFLAGS=-mod=mod go mod download -x", "go build ./..."),
-        spans=(Span(rf"^go: {name}@{version}"),),
-        env={"GOPROXY": "https://proxy.golang.org", "GONOSUMDB": "*"},
+        script=("go version", "GOFLAGS=-mod=mod go mod download", "go build ./..."),
+        spans=(Span(rf"^go: {name}@{version}.*unknown revision"),),
+        env={"GOPRIVATE": "git.acme.example"},
+        sandbox=Sandbox(prepare=_module_repository(name)),
     )
 
 

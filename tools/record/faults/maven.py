@@ -113,7 +113,12 @@ def missing_plugin(run: int, name: str, version: str) -> Fault:
         category="dependency_resolution",
         alt=("dependency_missing",),
         dependency=Dependency(name, version, "maven"),
-        files=_project(run, plugins=_plugin(name, version, "")),
+        files=_project(
+            run,
+            plugins=_plugin(
+                name, version, "<executions><execution><goals><goal>notes</goal></goals></execution></executions>"
+            ),
+        ),
         script=("mvn --batch-mode verify",),
         spans=(Span(r"^\[ERROR\] (Plugin|Failed to).*release-notes-maven-plugin"),),
         sandbox=Sandbox(cold=True),
