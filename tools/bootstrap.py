@@ -104,7 +104,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def command(part: str, words: Sequence[str | Path], *, remedy: str, env: dict[str, str] | None = None) -> str:
+def command(part: str, words: Sequence[object], *, remedy: str, env: dict[str, str] | None = None) -> str:
     """Runs a command to its end and returns what it printed.
 
     Raises SetupError with its last lines and `remedy`.
@@ -122,7 +122,7 @@ def command(part: str, words: Sequence[str | Path], *, remedy: str, env: dict[st
     if done.returncode != 0:
         tail = "\n".join("    " + line for line in done.stdout.strip().splitlines()[-12:])
         raise SetupError(
-            f"{part}: `{Path(words[0]).name} {' '.join(map(str, words[1:4]))} …` failed:\n{tail}\n{remedy}"
+            f"{part}: `{Path(str(words[0])).name} {' '.join(map(str, words[1:4]))} …` failed:\n{tail}\n{remedy}"
         )
     return done.stdout
 
@@ -149,10 +149,10 @@ def pip_command() -> tuple[str | Path, ...]:
     return (python, "-m", "pip")
 
 
-def pip(part: str, *words: str | Path, into: Path | None = None, scratch: Path) -> None:
+def pip(part: str, *words: object, into: Path | None = None, scratch: Path) -> None:
     """Runs pip for the environment `into`, its temporary files under `scratch`, so that progress can be seen there."""
     scratch.mkdir(parents=True, exist_ok=True)
-    base: list[str | Path] = [
+    base = [
         *pip_command(),
         *(("--python", into) if into else ()),
         "--disable-pip-version-check",
@@ -282,7 +282,7 @@ class Environment:
         say(self.name, f"installing requirements/{name}.txt, {count} packages")
         scratch = cache() / "tmp" / f"{self.name}-{os.getpid()}"
         # The pinned list is complete, so nothing is resolved; wheels only, so nothing is built.
-        words: list[str | Path] = ["install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+        words = ["install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
         words += [] if self.keep_wheels else ["--no-cache-dir"]
         with heartbeat(self.name, lambda: f"{megabytes(self.path, scratch):.0f} MB so far"):
             pip(self.name, *words, "-r", file, into=self.python, scratch=scratch)

@@ -103,7 +103,7 @@ def fetch() -> Path:
             with tempfile.TemporaryDirectory() as folder:
                 pom = Path(folder, "pom.xml")
                 pom.write_text(POM, encoding="utf-8")
-                words: list[str | Path] = [
+                words = [
                     "mvn",
                     "-q",
                     "-B",
@@ -165,7 +165,7 @@ class Kafka(process.Server):
         lines = [f"{key}={value.replace('{controller}', controller)}\n" for key, value in self._settings.items()]
         self._properties.write_text(PROPERTIES + "".join(lines), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
-        words: list[str | Path] = [*self._format_command, "format", "-t", cluster, "-c", self._properties]
+        words = [*self._format_command, "format", "-t", cluster, "-c", self._properties]
         bootstrap.command("kafka", words, remedy="The folder is new; is the disk full?")
 
 

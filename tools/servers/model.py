@@ -12,14 +12,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Literal
 
 from tools import bootstrap, weights
 from tools.bootstrap import SetupError
 from tools.servers import process
 from tools.servers.jira import answers
 
-Engine = Literal["llamacpp", "vllm"]
 BASE = "base"  # the name under which both serve the base model
 CONTEXT = 8192
 
@@ -96,7 +94,7 @@ def vllm(port: int | None = None, logs: Path | None = None) -> process.Server:
     )
 
 
-def model(engine: Engine | None = None, port: int | None = None, logs: Path | None = None) -> process.Server:
+def model(engine: str | None = None, port: int | None = None, logs: Path | None = None) -> process.Server:
     """The server of `engine`; by default `$ENGINE`, else vllm where there is a GPU, else llamacpp."""
     chosen = engine or bootstrap.default_engine()
     if chosen == "vllm":

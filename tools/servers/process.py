@@ -48,7 +48,7 @@ class Server:
     def __init__(
         self,
         name: str,
-        command: Sequence[str | Path],
+        command: Sequence[object],
         *,
         address: str,
         ready: Callable[[], bool],

@@ -1,0 +1,44 @@
+"""What every test may use: the real servers, and at the end a list of what this machine left out and why."""
+
+from __future__ import annotations
+
+import collections
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.servers.plugin"]
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The folder of the checkout."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The corpora that lie beside the checkout, or in `$FAULTSTREAM_DATA`; the test is left out without them."""
+    folder = Path(os.environ.get("FAULTSTREAM_DATA") or CHECKOUT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(
+            "left out: the corpora of others aren't beside the checkout; FAULTSTREAM_DATA may name their folder"
+        )
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what was left out, once per reason, just above the closing line."""
+    reasons: collections.Counter[str] = collections.Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        where = report.longrepr
+        reason = where[2] if isinstance(where, tuple) else str(where)
+        reasons[reason.removeprefix("Skipped: ").removeprefix("left out: ")] += 1
+    terminalreporter.section("left out on this machine")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count:4d} test{'s' if count > 1 else ' '}  {reason}")
+    if not reasons:
+        terminalreporter.line("nothing")

@@ -1,0 +1,118 @@
+"""The real servers come up, answer, and are gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tools.servers import broker, process
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"kind": {"type": "string", "enum": ["test", "dependency"]}},
+    "required": ["kind"],
+    "additionalProperties": False,
+}
+
+
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """GET, or POST of JSON; the answer as JSON."""
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=280) as answer:
+        return json.load(answer)
+
+
+def complete(base: str) -> Any:
+    """One short completion under a schema."""
+    body = {
+        "model": "base",
+        "messages": [{"role": "user", "content": "npm ERR! ERESOLVE. Which kind of fault is it?"}],
+        "max_tokens": 24,
+        "temperature": 0,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "kind", "schema": SCHEMA}},
+    }
+    return ask(f"{base}/chat/completions", body)
+
+
+@pytest.mark.broker
+def test_embedded_broker_speaks_kafka(embedded_broker: str) -> None:
+    """The embedded broker answers Kafka's protocol."""
+    assert broker.speaks_kafka(embedded_broker)
+
+
+@pytest.mark.kafka
+async def test_apache_kafka_commits_a_transaction(apache_kafka: str) -> None:
+    """Apache Kafka has what the embedded broker lacks: transactions."""
+    producer = AIOKafkaProducer(bootstrap_servers=apache_kafka, transactional_id="test-servers")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            sent = await producer.send_and_wait("test-servers", b"x")
+    finally:
+        await producer.stop()
+    assert sent.offset >= 0
+
+
+@pytest.mark.jira
+def test_jira_double_has_the_project(jira_double: str) -> None:
+    """The double has the demo's project."""
+    assert "BUILD" in {project["key"] for project in ask(f"{jira_double}/rest/api/2/project")}
+
+
+@pytest.mark.llamacpp
+@pytest.mark.timeout(300)
+def test_llamacpp_obeys_a_schema(llamacpp_server: str) -> None:
+    """The answer of llama.cpp is JSON of the asked form."""
+    assert json.loads(complete(llamacpp_server)["choices"][0]["message"]["content"])["kind"] in {"test", "dependency"}
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(300)
+def test_vllm_obeys_a_schema_and_counts_cached_tokens(vllm_server: str) -> None:
+    """The answer of vLLM is JSON of the asked form, and the usage says how much came from the prefix cache."""
+    answer = complete(vllm_server)
+    assert json.loads(answer["choices"][0]["message"]["content"])["kind"] in {"test", "dependency"}
+    assert "cached_tokens" in (answer["usage"]["prompt_tokens_details"] or {})
+
+
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    """The error has the exit code and the end of the log."""
+    server = process.Server(
+        "dying", ["/bin/sh", "-c", "echo no room; exit 3"], address="x:1", ready=lambda: False, logs=tmp_path
+    )
+    with pytest.raises(process.ServerError, match=r"(?s)exit code 3.*no room"):
+        server.start()
+
+
+def test_stop_ends_helpers_too(tmp_path: Path) -> None:
+    """Processes that the server started don't outlive it."""
+    helper = tmp_path / "helper"
+    script = f"sleep 300 & echo $! > {helper}; wait"
+    server = process.Server("parent", ["/bin/sh", "-c", script], address="x:1", ready=helper.exists, logs=tmp_path)
+    with server:
+        while not (number := helper.read_text(encoding="utf-8").strip()):
+            continue
+        assert _alive(int(number))
+    assert server.pid is None
+    deadline = time.monotonic() + 5
+    while _alive(int(number)) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not _alive(int(number))
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody waited for yet counts as ended."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"

@@ -1,0 +1,104 @@
+"""Fixtures of real servers, each started once per run, at its first use, on a free port of loopback.
+
+A server that this machine can't run leaves its tests out, with the reason; if `$REQUIRE` (comma-separated: broker,
+kafka, llamacpp, vllm, jira) names it, they fail instead. Nothing is downloaded here but for what `$REQUIRE` asks:
+`make test` sets everything up beforehand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import bootstrap, weights
+from tools.bootstrap import SetupError
+from tools.servers import broker, jira, kafka, model
+from tools.servers.process import Server, ServerError
+
+KNOWN = ("broker", "kafka", "llamacpp", "vllm", "jira")
+
+
+def required() -> set[str]:
+    """The servers that may not be left out."""
+    return {name.strip() for name in os.environ.get("REQUIRE", "").split(",") if name.strip()}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuses a `$REQUIRE` that names no server, which would otherwise require nothing."""
+    unknown = required() - set(KNOWN)
+    if unknown:
+        raise pytest.UsageError(f"REQUIRE names {', '.join(sorted(unknown))}; known are {', '.join(KNOWN)}")
+
+
+def servers_obstacle() -> str | None:
+    """Why the servers from the demo's environment can't be run."""
+    if bootstrap.SERVERS.ready():
+        return None
+    return "the servers' environment isn't set up: python3 -m tools.bootstrap servers"
+
+
+def llamacpp_obstacle() -> str | None:
+    """Why llama.cpp can't be run."""
+    return servers_obstacle() or (
+        None if weights.ready() else "the model isn't there: python3 -m tools.bootstrap model"
+    )
+
+
+def vllm_obstacle() -> str | None:
+    """Why vLLM can't be run, or is too much to set up unasked."""
+    if weights.vllm_environment().ready() and weights.converted_path().exists():
+        return None
+    return "vLLM isn't set up, and takes 6 GB: python3 -m tools.bootstrap vllm, or make test REQUIRE=vllm"
+
+
+def running(name: str, obstacle: str | None, make: Callable[[], Server]) -> Iterator[str]:
+    """Yields the address of a running server; skips, or fails if it is required, where there can be none."""
+    if obstacle and name not in required():
+        pytest.skip(f"left out: {obstacle}")
+    try:
+        server = make().start()
+    except (SetupError, ServerError) as error:
+        pytest.fail(f"{name}{' is required and' if name in required() else ''} can't be run: {error}", pytrace=False)
+    try:
+        yield server.address
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the servers' logs."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(server_logs: Path) -> Iterator[str]:
+    """Bootstrap address of the embedded broker: no transactions, no compaction."""
+    yield from running("broker", servers_obstacle(), lambda: broker.embedded(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(server_logs: Path) -> Iterator[str]:
+    """Bootstrap address of Apache Kafka: our own from Maven artifacts, or the one in `$KAFKA_BOOTSTRAP`."""
+    yield from running("kafka", kafka.obstacle(), lambda: kafka.kafka(server_logs / "kafka"))
+
+
+@pytest.fixture(scope="session")
+def llamacpp_server(server_logs: Path) -> Iterator[str]:
+    """Base URL (ending in /v1) of llama.cpp with the demo's model, named `base`. About 100 prompt tokens a second."""
+    yield from running("llamacpp", llamacpp_obstacle(), lambda: model.llamacpp(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def vllm_server(server_logs: Path) -> Iterator[str]:
+    """Base URL (ending in /v1) of vLLM with the demo's model, named `base`; adapters may be loaded."""
+    yield from running("vllm", vllm_obstacle(), lambda: model.vllm(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def jira_double(server_logs: Path) -> Iterator[str]:
+    """Base URL of the Jira double with the project BUILD. Shared: a test looks at its own issues alone."""
+    yield from running("jira", servers_obstacle(), lambda: jira.jira(logs=server_logs))
