@@ -45,3 +45,11 @@ def read(log: str) -> bytes:
 def machine_readable(wanted: bool) -> bool:
     """Whether to print JSON: asked for, or piped."""
     return wanted or not sys.stdout.isatty()
+
+
+def shown(path: Path) -> str:
+    """A path as people type it: relative to where they stand, if it lies below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

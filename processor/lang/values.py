@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -34,17 +34,19 @@ def parse_size(value: Any) -> int:
     return int(float(match[1]) * _BYTES[match[2]])
 
 
-def parse_start(value: Any) -> str:
+def parse_start(value: Any) -> Literal["latest", "earliest"] | datetime:
     """`latest`, `earliest` or a time with its zone (RFC 3339); raises ValueError."""
-    if value in {"latest", "earliest"}:
-        return str(value)
+    if isinstance(value, datetime):
+        return value
+    if value == "latest" or value == "earliest":
+        return value  # type: ignore[no-any-return]
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"{value!r}: write latest, earliest or a time with its zone, such as 2026-11-01T00:00:00Z")
-    return str(value)
+    return moment
 
 
 def format_duration(seconds: float) -> str:
@@ -69,5 +71,7 @@ Size = Annotated[
 ]
 """Bytes, written as `50MB`."""
 
-Start = Annotated[str, BeforeValidator(parse_start), WithJsonSchema({"type": "string"})]
+Start = Annotated[
+    Literal["latest", "earliest"] | datetime, BeforeValidator(parse_start), WithJsonSchema({"type": "string"})
+]
 """Where a new group begins to read."""

@@ -27,7 +27,8 @@ DECIDED: Final = object_of({
 
 WIKI: Final = object_of(
     dict.fromkeys(
-        ("mono", "bold", "link", "noformat", "evidence", "package", "facts", "build", "certainty", "seen", "footer"), ANY
+        ("mono", "bold", "link", "noformat", "evidence", "package", "facts", "build", "certainty", "seen", "footer"),
+        ANY,
     )
 )
 """`wiki`: what makes markup in a ticket's description; all else that a template prints is escaped."""

@@ -116,11 +116,6 @@ class Escalate(Part):
         description="Predicate over `confidence` (0 to 1), `result` and `event`.", examples=["confidence < 0.7"]
     )
     to: str = Field("pro", description="Tier to ask.", examples=["pro"])
-    unsure: Literal["keep", "escalate"] = Field(
-        "keep",
-        description="What an uncalibrated (null) confidence does, which `when` never sees.",
-        examples=["escalate"],
-    )
 
 
 class Shadow(Part):

@@ -1,0 +1,75 @@
+"""The JSON Schema of a pipeline's findings: the CloudEvent with the result that its schema describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from processor.pipeline.load import Pipeline
+
+_TEXT = {"type": "string"}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_NUMBER_OR_NULL = {"type": ["number", "null"]}
+
+
+def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the records on the pipeline's topic of findings."""
+    result = {key: value for key, value in pipeline.schema.json_schema().items() if key != "$schema"}
+    data = _object({
+        "pipeline": {"const": pipeline.name},
+        "pipeline_version": _TEXT,
+        "fingerprint": _TEXT,
+        "fingerprint_parts": _object({"v": {"type": "integer"}, "scope": _list(_TEXT), "anchor": _TEXT}),
+        "result": result,
+        "also": _list(_TEXT),
+        "evidence": _list(_object({"line": {"type": "integer", "minimum": 1}, "text": _TEXT})),
+        "confidence": _object({"value": _NUMBER_OR_NULL, "calibrated": {"type": "boolean"}}),
+        "steps": _list(_step()),
+        "usage": _usage(),
+        "build": {"type": "object"},
+        "event": _object({"topic": _TEXT, "partition": {"type": "integer"}, "offset": {"type": "integer"}}),
+        "review": {"type": "boolean"},
+    })  # fmt: skip
+    envelope = {
+        "specversion": {"const": "1.0"},
+        "type": {"const": "faultstream.finding.v1"},
+        "id": {"type": "string", "format": "uuid"},
+        "source": _TEXT,
+        "subject": _TEXT,
+        "time": {"type": "string", "format": "date-time"},
+        "data": data,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"finding of {pipeline.name}",
+        "type": "object",
+        "properties": envelope,
+        "required": list(envelope),
+    }
+
+
+def _step() -> dict[str, Any]:
+    return _object({
+        "name": _TEXT,
+        "decided_by": {"enum": ["rule", "model"]},
+        "rule": _TEXT_OR_NULL,
+        "tier": _TEXT_OR_NULL,
+        "model": _TEXT_OR_NULL,
+        "adapter": _TEXT_OR_NULL,
+        "usage": _usage(),
+        "timings_ms": {"type": "object", "additionalProperties": {"type": "number"}},
+        "confidence": _NUMBER_OR_NULL,
+    })  # fmt: skip
+
+
+def _usage() -> dict[str, Any]:
+    tokens = {"type": "integer", "minimum": 0}
+    names = ("prompt_tokens", "cached_tokens", "completion_tokens")
+    return _object({**dict.fromkeys(names, tokens), "cost_usd": _NUMBER_OR_NULL})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
