@@ -65,7 +65,7 @@ class Engine:
         self._worker = worker
         self._limits = limits or Limits()
         self._backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_most_s)
-        self._delivery = delivery or AtLeastOnce(source, sink)
+        self._delivery = delivery or AtLeastOnce(source, sink, self._backoff)
         self._metrics = metrics or EngineMetrics.unregistered()
         self._name = name
         self._inflight = InFlight()

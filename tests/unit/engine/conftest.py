@@ -91,7 +91,7 @@ class Rig:
 async def eventually(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
     """Waits until the condition holds, giving way to the loop in between."""
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (any condition, not one that sets an event)
             await asyncio.sleep(0.001)
 
 

@@ -76,7 +76,7 @@ async def life(broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bo
     await asyncio.wait([task])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_no_gap_and_no_loss_over_crashes(data: st.DataObject) -> None:
     """Crash after any number of completions in any order, with faults of the broker, then run to the end."""

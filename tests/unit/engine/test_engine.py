@@ -246,7 +246,7 @@ async def test_offsets_are_committed_after_the_acknowledgement(rig: Rig) -> None
     rig.fill(5)
     rig.broker.fail("ack", Retryable("away", wait=0.02), times=2)
     async with rig.running(Worker()):
-        await eventually(lambda: rig.values())
+        await eventually(rig.values)
         assert rig.committed() == 0
         await eventually(lambda: rig.committed() == 5)
 
