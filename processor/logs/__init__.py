@@ -14,8 +14,8 @@ __all__ = [
     "TokenCounter",
     "estimate",
     "mask",
+    "redactor",
     "reduce",
     "reduce_stream",
-    "redactor",
     "sniff",
 ]

@@ -36,6 +36,8 @@ _PREFIX: Final = re.compile(
 )
 _STEP: Final = re.compile(rb"\n[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-\d\d-\d\dT)")
 """`gh run view --log` writes job and step before each line."""
+_BACKSPACES: Final = re.compile(rb"[^\x08\n]?\x08")
+"""A character and the backspace that takes it back: spinners."""
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
@@ -82,6 +84,8 @@ def clean(block: bytes) -> bytes:
     """A block of whole lines without colour codes, overwritten progress, time stamps and step prefixes."""
     if b"\x1b" in block:
         block = _ANSI.sub(b"", block)
+    if b"\x08" in block:
+        block = _BACKSPACES.sub(b"", block)
     if b"\r" in block:
         block = _carriage_returns(block)
     block = b"\n" + block
@@ -115,9 +119,9 @@ def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> byt
     first = max(0, around - longest // 2 + side)
     last = min(len(line), first + longest - 2 * side - 2 * len(_CUT))
     head, tail = line[: min(side, first)], line[max(last, len(line) - side) :]
-    return b"".join(
-        (head, _CUT if first > len(head) else b"", line[first:last], _CUT if last < len(line) - len(tail) else b"", tail)
-    )
+    before = _CUT if first > len(head) else b""
+    after = _CUT if last < len(line) - len(tail) else b""
+    return b"".join((head, before, line[first:last], after, tail))
 
 
 def _carriage_returns(block: bytes) -> bytes:

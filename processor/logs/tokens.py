@@ -56,6 +56,7 @@ def estimate(text: str) -> int:
         + 0.987 * runs
         + 0.452 * classes.count(b" ")
         + 2.126 * classes.count(b"\n")
-        + 0.737 * classes.count(b"!")
+        + classes.count(b"!")
+        + 3.0 * classes.count(b".....")  # punctuation that is no operator or ellipsis
     )
     return min(len(data), max(int(tokens), (small + capital) // 12) + 1) if data else 0
