@@ -1,0 +1,248 @@
+"""The daemon, built of settings and pipelines: the line, the ticket role, and what both stand on.
+
+Everything has an owner: tasks and clean-ups belong to the `Lifecycle`, whose end is the daemon's. A task that
+ends early ends the daemon, since half a daemon is worse than one that is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from processor.engine.engine import Engine
+from processor.engine.engine import Limits as EngineLimits
+from processor.engine.metrics import MetricFamilies
+from processor.errors import ConfigError, Retryable
+from processor.home import Homes
+from processor.lifecycle import Lifecycle
+from processor.line import Lane, Line, Shared, Topic
+from processor.logs.redact import redactor
+from processor.models.chat import Model
+from processor.models.client import ModelClient
+from processor.pipeline import Pipeline, load_all
+from processor.settings import Settings
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.topics import Wanted, ensure
+from processor.sources.decode import DecodeConfig, Decoder
+from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig, Start, parse_start
+from processor.sources.providers import Providers
+from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.redact import Redact
+from processor.stages.route import Route
+from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
+from processor.tickets.decide import Decide, FaustConfig
+from processor.tickets.jira import JiraClient
+from processor.tickets.load import StateLoader
+from processor.tickets.messages import Topics
+from processor.tickets.plans import plans, policies
+from processor.tickets.text import Texts
+from processor.tickets.write import Writer
+
+log = structlog.get_logger(__name__)
+
+ROLES = ("line", "tickets")
+_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the roles are built of."""
+
+    settings: Settings
+    homes: Homes
+    pipelines: Sequence[Pipeline]
+    registry: CollectorRegistry
+    health: Health
+    partitions: Mapping[str, int]
+
+    @property
+    def client(self) -> KafkaClient:
+        """How to reach the cluster."""
+        kafka = self.settings.kafka
+        return KafkaClient(kafka.bootstrap, request_timeout_s=kafka.request_timeout_s)
+
+    def sink(self) -> KafkaSink:
+        """A sink of its own for each user of one."""
+        largest = self.settings.limits.record_bytes
+        return KafkaSink(KafkaSinkConfig(arguments=self.client.arguments(), max_bytes=largest))
+
+    def limits(self) -> EngineLimits:
+        """The engine's bounds."""
+        ours = self.settings.limits
+        return EngineLimits(in_flight=ours.in_flight, in_flight_bytes=ours.in_flight_bytes, drain_s=ours.drain_s)
+
+
+def load(settings: Settings, homes: Homes) -> list[Pipeline]:
+    """The pipelines to run. Raises ConfigError with all that is wrong with them."""
+    pipelines = load_all(homes, tiers(settings), settings.pipelines)
+    if not pipelines:
+        raise ConfigError(f"no pipeline in {', '.join(map(str, homes.paths))}; give a --home that has one")
+    for pipeline in pipelines:
+        if pipeline.model.tier not in settings.models:
+            raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
+    return pipelines
+
+
+def tiers(settings: Settings) -> dict[str, str | None]:
+    """Base model by tier: what adapters must have been made for."""
+    return {name: tier.base_model for name, tier in settings.models.items()}
+
+
+async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: asyncio.Event) -> None:
+    """Runs the daemon until `stop`. Raises ConfigError before anything starts, Fatal when it can't go on."""
+    configure_logs(settings.log.level, settings.log.format, redact=redactor().redact_text)
+    pipelines = load(settings, homes)
+    registry, health = CollectorRegistry(), Health()
+    for pipeline in pipelines:
+        log.info("pipeline", action="load", pipeline=pipeline.name, version=pipeline.version, topics=pipeline.topics)
+    families = MetricFamilies(registry)
+    async with Lifecycle(stop, grace_s=settings.limits.drain_s + 5) as life:
+        server = TelemetryServer(settings.http.host, settings.http.port, registry, health)
+        await server.start()
+        life.cleanup("telemetry", server.stop)
+        log.info("listening", action="start", address=f"http://{server.host}:{server.port}", roles=list(roles))
+        health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
+        partitions = await _ensure_topics(settings, pipelines, stop)
+        parts = Parts(settings, homes, pipelines, registry, health, partitions)
+        if stop.is_set():
+            return
+        if "line" in roles:
+            await _line(parts, families, life)
+        if "tickets" in roles:
+            await _tickets(parts, families, life)
+        await stop.wait()
+
+
+async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
+    settings = parts.settings
+    fetch = Fetch(fetch_config(settings))
+    await fetch.__aenter__()
+    life.cleanup("fetch", lambda: fetch.__aexit__(None, None, None))
+    models: dict[str, ModelClient] = {}
+    for tier, model in settings.models.items():
+        models[tier] = client = ModelClient(model, tier)
+        life.cleanup(f"models.{tier}", client.stop)
+        parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
+    shared = Shared(settings.topics.prefix, fetch, Redact(redactor()), LineMetrics(parts.registry))
+    line = build_line(parts.pipelines, settings, parts.homes, models, shared)
+    starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
+    source = KafkaSource(parts.client, KafkaSourceConfig(settings.group, starts, settings.kafka.session_timeout_s))
+    engine = Engine(source, parts.sink(), line, parts.limits(), metrics=families.of("line"), name="line")
+    parts.health.ready["line"] = engine.problem
+    life.task("line", engine.run(life.stop))
+
+
+def _unhealthy(client: ModelClient) -> str | None:
+    return None if client.healthy else "no healthy replica"
+
+
+async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
+    settings, topics = parts.settings, Topics(parts.settings.topics.prefix)
+    if settings.jira is None:
+        raise ConfigError("the role tickets needs the settings' section jira; set jira.url and jira.token_file")
+    redact = redactor().redact_text
+    deciding, writing = parts.sink(), parts.sink()
+    for name, sink in (("decide", deciding), ("write", writing)):
+        await sink.start()
+        life.cleanup(f"{name} sink", sink.stop)
+    jira = JiraClient(settings.jira)
+    life.cleanup("jira", jira.close)
+    faust = FaustConfig(settings.kafka.bootstrap, parts.partitions[topics.signals])
+    decide = Decide(faust, topics, policies(parts.pipelines), deciding.publish, redact=redact)
+    writer = Writer(
+        jira,
+        Texts(plans(parts.pipelines), redact),
+        writing.publish,
+        StateLoader(parts.client, topics),
+        topics,
+        unsettled_s=settings.jira.timeout_s + settings.jira.search_lag_s,
+        redact=redact,
+    )
+    source = KafkaSource(parts.client, KafkaSourceConfig(topics.writer, {topics.commands: "earliest"}))
+    engine = Engine(
+        source, parts.sink(), writer, parts.limits(), key_of=Writer.key_of, metrics=families.of("write"), name="write"
+    )
+    parts.health.ready |= {"decide": decide.failed, "write": engine.problem, "jira": lambda: writer.trouble}
+    life.task("decide", decide.run(life.stop))
+    life.task("write", engine.run(life.stop))
+
+
+def wanted_topics(settings: Settings, pipelines: Sequence[Pipeline]) -> list[Wanted]:
+    """All topics that these pipelines read and write."""
+    prefix, tickets = settings.topics.prefix, Topics(settings.topics.prefix)
+    names = [topic for pipeline in pipelines for topic in pipeline.topics]
+    for pipeline in pipelines:
+        names += [f"{prefix}.{kind}.{pipeline.name}" for kind in ("findings", "review", "retry")]
+    names += [f"{prefix}.dead-letters", f"{prefix}.unrouted"]
+    names += [tickets.signals, tickets.commands, tickets.events]
+    wanted = [Wanted(name) for name in dict.fromkeys(names)]
+    return [*wanted, Wanted(tickets.state, compact=True), Wanted(tickets.changelog, compact=True)]
+
+
+async def _ensure_topics(settings: Settings, pipelines: Sequence[Pipeline], stop: asyncio.Event) -> dict[str, int]:
+    """Number of partitions by topic; waits while the brokers are away."""
+    kafka = settings.kafka
+    arguments = KafkaClient(kafka.bootstrap, request_timeout_s=kafka.request_timeout_s).arguments()
+    while not stop.is_set():
+        try:
+            return await ensure(
+                arguments,
+                wanted_topics(settings, pipelines),
+                create=kafka.create_topics,
+                partitions_each=kafka.partitions,
+                replication=kafka.replication,
+            )
+        except Retryable as error:
+            log.warning("start waits", action="start", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _WAIT_S)
+    return {}
+
+
+def _start(pipelines: Sequence[Pipeline], topic: str) -> Start:
+    """Where to begin on a topic: what its pipeline says; retry topics from their beginning."""
+    wanted = next((pipeline.source.kafka.start for pipeline in pipelines if topic in pipeline.topics), "earliest")
+    return wanted if isinstance(wanted, datetime) else parse_start(wanted)
+
+
+def build_line(
+    pipelines: Sequence[Pipeline], settings: Settings, homes: Homes, models: Mapping[str, Model], shared: Shared
+) -> Line:
+    """The line over all pipelines: each with its lane, its topics and its retry topic."""
+    providers = Providers.load(list(homes.providers().values()))
+    by_topic: dict[str, list[Pipeline]] = {}
+    for pipeline in pipelines:
+        for topic in pipeline.topics:
+            by_topic.setdefault(topic, []).append(pipeline)
+
+    def decoder(config: DecodeConfig) -> Decoder:
+        return Decoder(config, providers, settings.group)
+
+    topics = {
+        topic: Topic(decoder(wanting[0].decode), tuple(each.name for each in wanting))
+        for topic, wanting in by_topic.items()
+    }
+    for pipeline in pipelines:
+        topics[f"{shared.prefix}.retry.{pipeline.name}"] = Topic(decoder(pipeline.decode), (pipeline.name,), retry=True)
+    lanes = {
+        each.name: Lane.of(
+            each, models[each.model.tier], shared, context_tokens=settings.models[each.model.tier].context_tokens
+        )
+        for each in pipelines
+    }
+    return Line(shared.prefix, topics, lanes, Route({each.name: each.match for each in pipelines}), shared.metrics)
+
+
+def fetch_config(settings: Settings) -> FetchConfig:
+    """What references may be followed."""
+    ours = settings.fetch
+    return FetchConfig(
+        tuple(ours.allow), tuple(ours.schemes), tuple(ours.roots), ours.private, ours.max_bytes, ours.timeout_s
+    )

@@ -1,0 +1,148 @@
+"""`faultstream doctor`: what the daemon would reach, how fast, and what is misconfigured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from processor import app
+from processor.cli import options
+from processor.errors import ConfigError, FaultstreamError
+from processor.home import Homes
+from processor.models.chat import Capabilities
+from processor.models.client import ModelClient
+from processor.pipeline import Pipeline
+from processor.settings import JiraSettings, Settings
+from processor.sinks.topics import partitions
+from processor.sources.kafka import KafkaClient
+from processor.tickets.jira import JiraClient
+
+PATIENCE_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: fine, or what is wrong and what to do."""
+
+    what: str
+    fine: bool
+    text: str
+    milliseconds: float | None = None
+
+
+def command(json: options.Json = False, home: options.Home = None, config: options.Config = None) -> None:
+    """Look at everything that the daemon needs, and say what is wrong with it. Exit code 1 if anything is."""
+    homes, settings = options.load(home, config)
+    found = asyncio.run(_look(homes, settings))
+    if options.machine_readable(json):
+        print(orjson.dumps([asdict(one) for one in found]).decode())
+    else:
+        _show(found)
+    if not all(one.fine for one in found):
+        raise typer.Exit(1)
+
+
+async def _look(homes: Homes, settings: Settings) -> list[Finding]:
+    pipelines: list[Pipeline] = []
+    try:
+        pipelines = app.load(settings, homes)
+        names = ", ".join(f"{one.name} {one.version}" for one in pipelines)
+        found = [Finding("pipelines", True, names)]
+    except ConfigError as error:
+        found = [Finding("pipelines", False, f"{error}\nfaultstream lint has the details")]
+    looks = [_kafka(settings, pipelines), *(_models(settings, tier, pipelines) for tier in settings.models)]
+    if settings.jira:
+        looks.append(_jira(settings.jira))
+    for part in await asyncio.gather(*looks):
+        found += part
+    if not settings.jira:
+        found.append(Finding("jira", True, "not set: findings are emitted, no ticket is filed (settings: jira.url)"))
+    return found
+
+
+async def _timed(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            text = await look()
+    except TimeoutError:
+        return Finding(what, False, f"no answer within {PATIENCE_S} s")
+    except FaultstreamError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True, text, (time.perf_counter() - started) * 1000)
+
+
+async def _kafka(settings: Settings, pipelines: list[Pipeline]) -> list[Finding]:
+    there: dict[str, int] = {}
+
+    async def look() -> str:
+        there.update(await partitions(KafkaClient(settings.kafka.bootstrap, request_timeout_s=10).arguments()))
+        return f"{settings.kafka.bootstrap}, {len(there)} topics"
+
+    found = [await _timed("kafka", look)]
+    if not found[0].fine:
+        return found
+    missing = [one.name for one in app.wanted_topics(settings, pipelines) if one.name not in there]
+    if not missing:
+        return [*found, Finding("topics", True, "all there")]
+    if settings.kafka.create_topics:
+        return [*found, Finding("topics", True, f"the daemon will create {len(missing)}: {', '.join(missing)}")]
+    hint = "create them, or set kafka.create_topics"
+    return [*found, Finding("topics", False, f"missing: {', '.join(missing)}; {hint}")]
+
+
+async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> list[Finding]:
+    found = []
+    adapters = {p.name: p.model.adapter for p in pipelines if p.model.tier == tier and p.model.adapter}
+    async with ModelClient(settings.models[tier], tier) as client:
+        for report in await client.inspect():
+            what = f"models.{tier}"
+            if report.capabilities is None:
+                found.append(Finding(what, False, f"{report.url}: {report.error}"))
+                continue
+            text = f"{report.url}: {_capabilities(report.capabilities)}"
+            found.append(Finding(what, True, text, report.milliseconds))
+            if adapters and not report.capabilities.adapters:
+                wanting = ", ".join(f"{name} ({adapter})" for name, adapter in adapters.items())
+                found.append(
+                    Finding(what, False, f"{report.url} serves no adapters, but pipelines name some: {wanting}")
+                )
+    return found
+
+
+def _capabilities(can: Capabilities) -> str:
+    text = (
+        f"{can.engine}, adapters {'yes' if can.adapters else 'no'}, log-probabilities {'yes' if can.logprobs else 'no'}"
+    )
+    if not can.cached_tokens:
+        text += "; tells no cached tokens (vLLM: start it with --enable-prompt-tokens-details)"
+    return text
+
+
+async def _jira(settings: JiraSettings) -> list[Finding]:
+    client = JiraClient(settings)
+
+    async def look() -> str:
+        return f"{settings.url} as {', '.join(sorted(await client.myself()))}"
+
+    try:
+        return [await _timed("jira", look)]
+    finally:
+        await client.close()
+
+
+def _show(found: list[Finding]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for one in found:
+        mark = Text("ok", style="green") if one.fine else Text("!!", style="bold red")
+        took = f"{one.milliseconds:.0f} ms" if one.milliseconds is not None else ""
+        table.add_row(mark, one.what, Text(one.text), Text(took, style="dim"))
+    Console(highlight=False).print(table)

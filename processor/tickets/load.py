@@ -1,0 +1,69 @@
+"""Reads the writer's state: a partition of the compacted state topic, from its beginning to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from processor.sources.kafka import KafkaClient
+from processor.tickets.messages import TicketState, Topics, read_state
+
+log = structlog.get_logger(__name__)
+
+AGAIN_S: Final = 2.0
+"""Seconds before a load that the brokers did not allow is begun again."""
+
+
+class StateLoader:
+    """Loads partitions of the state topic; a callable, as the writer wants it."""
+
+    def __init__(self, client: KafkaClient, topics: Topics) -> None:
+        self._client = client
+        self._topic = topics.state
+
+    async def __call__(self, partition: int) -> dict[str, TicketState]:
+        """The last state of each fingerprint of the partition. Waits as long as the brokers are away."""
+        while True:
+            try:
+                return fold(await self._read(TopicPartition(self._topic, partition)))
+            except KafkaError as error:
+                log.warning("ticket state waits", action="load", partition=partition, error=type(error).__name__)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _read(self, tp: TopicPartition) -> list[tuple[bytes | None, bytes | None]]:
+        consumer = AIOKafkaConsumer(
+            **self._client.arguments(), enable_auto_commit=False, isolation_level="read_committed"
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            await consumer.seek_to_beginning(tp)
+            end = (await consumer.end_offsets([tp]))[tp]
+            read: list[tuple[bytes | None, bytes | None]] = []
+            # The position, unlike the last record's offset, also moves over what compaction took out.
+            while await consumer.position(tp) < end:
+                for records in (await consumer.getmany(tp, timeout_ms=500)).values():
+                    read += [(record.key, record.value) for record in records]
+            return read
+        finally:
+            await consumer.stop()
+
+
+def fold(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[str, TicketState]:
+    """The last state by fingerprint; a record without a value takes it away, one that is no state is left out."""
+    states: dict[str, TicketState] = {}
+    for key, value in records:
+        fingerprint = (key or b"").decode("utf-8", "replace")
+        if value is None:
+            states.pop(fingerprint, None)
+        elif (state := read_state(value)) is not None:
+            states[fingerprint] = state
+        else:
+            log.warning("a ticket state can't be read", action="load", fingerprint=fingerprint)
+    return states
