@@ -21,16 +21,23 @@ VERSION: Final = 1
 
 SURE_TEST: Final = 0.8
 SURE_PACKAGE: Final = 0.78
-"""How strongly a message must blame a test or a package before the fault is named after it."""
+SURE_PLACE: Final = 0.75
+"""How strongly a message must blame a test, a package or a place before the fault is named after it."""
 
 LONGEST: Final = 200
 VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found"})
 """Captures that may change while the fault stays: they fill fields but don't name the fault."""
 
+_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'\"]*@)?([^\s\"'<>()\[\]{}?#,;]+)")
+"""An address without scheme and credentials: its host and path tell two faults apart, so they outlive the mask."""
+
 _SAYS_NOTHING: Final = re.compile(
-    r"exit(?:ed)?(?: with)?(?: code| status)|exit code|returned (?:a )?non-zero|ELIFECYCLE|^\W*(?:error|failed|failure)\W*$"
-    r"|^BUILD FAIL|^\W*(?:Job|Build|Command|Process) failed|make\S*: \*\*\*|Traceback|^FAILED\W|errors? found|"
-    r"[Ff]or more (?:info|detail|help)|[Rr]e-run|full log|aborting due to|Process completed",
+    r"exit(?:ed)?(?: with)?(?: code| status)|exit code|returned (?:a )?non-zero|ELIFECYCLE|make\S*: \*\*\*.*Error \d"
+    r"|^\W*(?:error|failed|failure|fail|errors|failures)\W*$|^BUILD FAIL|^(?:FAILED|ERROR|FAIL)\s+\S+(?:\s+[\d.]+m?s)?$"
+    r"|^\W*(?:Job|Build|Command|Process) failed|^Traceback|errors? found|full log|aborting due to|Process completed"
+    r"|[Ff]or more (?:info|detail|help)|[Rr]e-run|^\W*\d+ \w+( \w+)?$"
+    r"|^\s*[│├└]|^\W*(?:found )?\d+ (?:\w+ )*vulnerabilit",
+    re.IGNORECASE,
 )
 """Lines that say that something failed and not what: they would give all faults of a repository one name."""
 
@@ -50,7 +57,7 @@ def anchor(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], ru
     for package in candidates.get("packages", ()):
         if package.score >= SURE_PACKAGE and errors.intersection(package.lines):
             return f"pkg:{package.ecosystem or 'generic'}/{canonical(package.ecosystem, package.name)}"
-    return _of_line(excerpt)
+    return _of_line(excerpt, candidates)
 
 
 def fingerprint(pipeline: str, scope: Sequence[str], anchor: str) -> tuple[str, dict[str, Any]]:
@@ -73,11 +80,37 @@ def _of_rule(rule: RuleMatch) -> str:
     return f"rule:{rule.rule}" + "".join(f":{key}={named[key]}" for key in sorted(named))
 
 
-def _of_line(excerpt: Excerpt) -> str:
-    """The first-ranked error line that says something, masked."""
+def _of_line(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> str:
+    """The error line that names the fault, masked.
+
+    Where lines point at places in the code it is the first of them, since compilers' later errors follow from it;
+    else the first-ranked line that says something; else what was printed before the first-ranked one.
+    """
     texts = {line.number: line.text for line in excerpt.lines}
-    ranked = [texts[number] for number in excerpt.ranked if number in texts]
-    telling = [text for text in ranked if not _SAYS_NOTHING.search(text)]
-    fallback = ranked or [line.text for line in excerpt.lines if line.text.strip()][-1:]
-    chosen = (telling or fallback or [""])[0]
-    return f"line:{mask(chosen)[:LONGEST]}"
+    ranked = [number for number in excerpt.ranked if number in texts]
+    placed = {number for file in candidates.get("files", ()) if file.score >= SURE_PLACE for number in file.lines}
+    telling = sorted(placed.intersection(ranked)) + [at for at in ranked if not _SAYS_NOTHING.search(texts[at])]
+    chosen = telling[0] if telling else _before(excerpt, ranked[0] if ranked else None)
+    return f"line:{_steady(texts.get(chosen, ''))[:LONGEST]}"
+
+
+def _steady(text: str) -> str:
+    """`text` masked, but for the hosts and paths of its addresses, of which only figures go."""
+    parts = _ADDRESS.split(text)
+    for at, part in enumerate(parts):
+        parts[at] = _address(part) if at % 2 else mask(part)
+    return " ".join(part for part in parts if part)
+
+
+def _address(text: str) -> str:
+    """Host and path of an address without port and without what looks like a number or a hash."""
+    host, _, path = text.rstrip(".:").partition("/")
+    steps = [host.partition(":")[0], *path.split("/")]
+    return "/".join("<n>" if len(re.findall(r"\d", step)) > 2 else step for step in steps if step)
+
+
+def _before(excerpt: Excerpt, number: int | None) -> int:
+    """The last line with text before line `number` (or at all) that says something, else the last one; 0 if none."""
+    written = [line for line in excerpt.lines if line.text.strip() and (number is None or line.number <= number)]
+    telling = [line for line in written if not _SAYS_NOTHING.search(line.text)]
+    return (telling or written)[-1].number if written else 0

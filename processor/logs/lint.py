@@ -169,9 +169,9 @@ def _regex_fault(pattern: str) -> str | None:
 
 
 def _explodes(tree: Any) -> bool:
-    """Whether an unbounded repetition repeats a part that begins or ends with another one, with nothing fixed around.
+    """Whether an unbounded repetition repeats a part that holds another one and nothing fixed that parts its rounds.
 
-    Such nesting, (a+)+ or (a*b?)*, makes backtracking exponential. (,\\s*a+)* is let through: the comma is fixed.
+    Such nesting, (a+)+ or (a*b?)*, makes backtracking exponential; (, *a+)* is let through, for its comma.
     """
     for kind, argument in tree:
         if kind in (op.MAX_REPEAT, op.MIN_REPEAT):

@@ -113,8 +113,8 @@ def _apply(pattern: Pattern, text: str, number: int, near: float, seen: dict[tup
         key = (pattern.kind, pattern.ecosystem, canonical(pattern.ecosystem, name))
         if key not in seen:
             seen[key] = _Seen(pattern, name)
-        version = groups.get("version")
-        seen[key].add(number, version.strip() if version else None, pattern.weight * near)
+        version = (groups.get("version") or "").strip().removeprefix("==").strip()
+        seen[key].add(number, version or None, pattern.weight * near)
 
 
 def canonical(ecosystem: str, name: str) -> str:

@@ -51,7 +51,7 @@ PATTERNS: tuple[Pattern, ...] = (
     npm("package: '.*@", rf"package: '{SPEC}'", 0.45),
     npm('The engine ".*" is incompatible', rf"{SPEC}: The engine \"", 1.0),
     npm('The platform ".*" is incompatible', rf"{SPEC}: The platform \"", 0.9),
-    npm("tarball data for ", rf"tarball data for {NAME}@", 0.9),
+    npm("tarball data for ", rf"tarball data for {NAME}@(?:\S*-(?P<version>\d[\w.+-]*)\.tgz)?", 0.9),
     npm(
         "(EINTEGRITY|integrity|checksum|Integrity).*/-/",
         r"https?://[^/\s]+/(?P<name>(?:@[\w.~-]+/)?[\w.~-]+)/-/[\w.~-]+?-(?P<version>\d[\w.+-]*)\.tgz",
@@ -83,6 +83,9 @@ PATTERNS: tuple[Pattern, ...] = (
     npm("does not provide an export named", rf"requested module '{MODULE}' does not", 0.7, module=True),
     npm("Could not resolve import", rf"Could not resolve import ['\"]{MODULE}['\"]", 0.8, module=True),
     npm("^[@a-z0-9][^ ]*  +[<>=*]", rf"^{NAME}  +(?P<version>(?:[<>=]+|\*|\d)\S.*)$", 0.65),
+    npm("[Pp]ackage .*is licensed under", rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
+    npm("^node_modules/", rf"^node_modules/(?:.*node_modules/)?{NAME}$", 0.7),
+    npm(" in .* - https://github.com/advisories/", rf" in {NAME} - https://github\.com/advisories/", 0.9),
     npm("[^a-z]Package +[^a-z .]+", rf"^\W*Package\s+│\s+{NAME}\s", 0.8),
     npm("[Dd]ependency.*loaded by .*package\\.json", rf"[Dd]ependency [\"'`]?{NAME}[\"'`]?.*package\.json", 0.7),
     npm("npm (ERR!|error) .*@", rf"(?<![\w@/.-]){NAME}@(?P<version>[\^~<>=\d][^\s\"',()]*)", 0.25, many=True),

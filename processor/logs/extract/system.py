@@ -31,7 +31,7 @@ PATTERNS: tuple[Pattern, ...] = (
     deb("Depends: .*but", rf"Depends: {NAME}(?::\w+)?(?: \((?P<version>[^)]+)\))? but", 0.9),
     deb(" : (Pre)?Depends: ", rf"^\s*{NAME}(?::\w+)? : (?:Pre)?Depends: ", 0.95),
     deb("(Conflicts|Breaks): ", rf"^\s*{NAME}(?::\w+)? : (?:Conflicts|Breaks): ", 0.9),
-    deb("Failed to fetch .*\\.deb", rf"/{NAME}_(?P<version>[^_/]+)_\w+\.deb", 0.9),
+    deb("Failed to fetch .*\\.deb", rf"/{NAME}_(?P<version>[^_/]+)_\w+\.deb", 0.6),
     deb("error processing (package|archive) ", rf"error processing (?:package|archive) (?:/\S+/)?{NAME}", 0.85),
     deb("dependency problems prevent configuration of ", rf"configuration of {NAME}", 0.8),
     package("apk", "(no such package)", rf"^\s*{NAME} \(no such package\)", 1.0),

@@ -34,6 +34,7 @@ PATTERNS: tuple[Pattern, ...] = (
     # pytest, unittest
     test("^(FAILED|ERROR) .*::", r"^(?:FAILED|ERROR) (?P<name>\S+?\.py::.+?)(?: - .*)?$", 1.0),
     test("::.* (FAILED|ERROR)", r"^(?P<name>\S+\.py::\S+(?:\[.*\])?) (?:FAILED|ERROR)", 0.95),
+    test("::.* \\+\\+\\++ Timeout", r"^(?P<name>\S+\.py::\S+) \++ Timeout", 0.95),
     test("^(FAIL|ERROR): ", r"^(?:FAIL|ERROR): (?P<name>\w+ \([\w.]+\))", 1.0),
     test("^_____* .* _____*$", r"^_{4,} (?!ERROR collecting)(?P<name>[\w.\[\]-]+) _{4,}$", 0.5),
     # JUnit and TestNG under Surefire; Gradle; ScalaTest
@@ -67,10 +68,11 @@ PATTERNS: tuple[Pattern, ...] = (
     test("^ *not ok ", r"^\s*not ok \d+ (?:- )?(?P<name>[^#]+?)(?: # (?!SKIP|TODO).*)?$", 0.9),
     # Go, Rust, C++
     test("--- FAIL: ", r"--- FAIL: (?P<name>\S+)", 0.95),
+    test(r"^[ \t]+Test\w+ \([0-9.]+m?s\)", r"^\s+(?P<name>Test\w+) \([\d.]+m?s\)$", 0.9),
     test("^test .* FAILED", r"^test (?P<name>\S+(?: - \S+ \(line \d+\))?) \.\.\. FAILED", 1.0),
     test("^---- .* stdout ----", r"^---- (?P<name>\S+) stdout ----", 0.95),
     test(
-        rf"\\(({CTEST})\\)",
+        rf"\(({CTEST})\)",
         rf"^\s*\d+ - (?P<name>.+?) \((?:{CTEST})\)",
         1.0,
     ),

@@ -21,7 +21,7 @@ PATTERNS: tuple[Pattern, ...] = (
     git(
         "rror cloning|ould not read from remote|unable to access '",
         r"unable to access 'https?://[^/']+/(?P<name>[^']+?)/?'",
-        0.8,
+        0.5,
     ),
     git("ls-remote .*", r"ls-remote .*?(?:\w+://(?:git@)?|git@)[^/:\s]+[/:](?P<name>[\w./-]+)", 0.6),
     git("in submodule path '", r"in submodule path '(?P<name>[^']+)'", 0.8),
