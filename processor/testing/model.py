@@ -180,7 +180,10 @@ class FakeModelServer:
         fault = self.always or (self.faults.popleft() if self.faults else None)
         if fault in ("half", "hang", "trickle", "dies"):
             return await self._break(request, fault)
-        return self._refusal(fault) if fault else web.json_response(_completion(name, self.answer(body), "stop"))
+        if fault:
+            return self._refusal(fault)
+        text, limit = self.answer(body), 2 * body["max_tokens"]
+        return web.json_response(_completion(name, text[:limit], "stop" if len(text) <= limit else "length"))
 
     def _refusal(self, fault: Fault) -> web.Response:
         """The whole answer of a fault that gives one."""

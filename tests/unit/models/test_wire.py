@@ -1,0 +1,133 @@
+"""The chat format: requests to bytes, answers and errors from bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.errors import ConfigError, Rejected, Retryable
+from processor.models.chat import Capabilities, ChatRequest, Message
+from processor.models.form import Slot, compile_form
+from processor.models.wire import BadAnswerError, decode, encode, error_of, retry_after
+
+FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")),))
+ASK = ChatRequest((Message("system", "S"), Message("user", "U")), FORM, max_tokens=9)
+VLLM = Capabilities("vllm", json_schema=True, logprobs=True)
+LLAMA = Capabilities("llama.cpp", json_schema=True, logprobs=True)
+
+
+def test_vllm_gets_a_json_schema() -> None:
+    """The request in full, as vLLM takes it."""
+    assert orjson.loads(encode(ASK, "base", VLLM)) == {
+        "model": "base",
+        "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}],
+        "max_tokens": 9,
+        "temperature": 0.0,
+        "seed": 0,
+        "logprobs": True,
+        "top_logprobs": 8,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "t", "schema": FORM.json_schema, "strict": True},
+        },
+    }
+
+
+def test_llama_cpp_gets_a_grammar() -> None:
+    """A grammar without blanks, and no JSON Schema beside it."""
+    body = orjson.loads(encode(ASK, "base", LLAMA))
+    assert body["grammar"] == FORM.grammar
+    assert "response_format" not in body
+
+
+def test_a_plain_server_is_asked_for_nothing_it_lacks() -> None:
+    """Neither log-probabilities nor a schema go to a server whose probe found none."""
+    body = orjson.loads(encode(ASK, "base", Capabilities()))
+    assert not {"grammar", "response_format", "logprobs"} & set(body)
+
+
+def test_an_adapter_is_chosen_by_the_model_name() -> None:
+    """The served name of the adapter stands in for the base model's."""
+    request = ChatRequest(ASK.messages, model="ci_failure@3f9c")
+    assert orjson.loads(encode(request, "base", VLLM))["model"] == "ci_failure@3f9c"
+
+
+def test_a_completion_in_full() -> None:
+    """Text, reason, tokens with alternatives, usage; a model's path on the server's disk is cut to its name."""
+    token = {"token": "{", "logprob": -0.5, "top_logprobs": [{"token": "{", "logprob": -0.5}]}
+    answer = {
+        "model": "/models/qwen.gguf",
+        "choices": [{"message": {"content": "{}"}, "finish_reason": "stop", "logprobs": {"content": [token]}}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}},
+    }
+    completion = decode(orjson.dumps(answer), VLLM)
+    assert (completion.text, completion.finish_reason, completion.model) == ("{}", "stop", "qwen.gguf")
+    assert completion.tokens[0].top == (("{", -0.5),)
+    assert (completion.usage.prompt_tokens, completion.usage.cached_tokens) == (9, 4)
+    assert completion.masked
+
+
+@given(st.one_of(st.binary(max_size=40), st.recursive(
+    st.none() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
+        st.sampled_from(["choices", "message", "content", "logprobs", "usage", "finish_reason"]), inner, max_size=3),
+    max_leaves=8,
+).map(orjson.dumps)))  # fmt: skip
+def test_anything_else_is_a_bad_answer(data: bytes) -> None:
+    """No body makes the decoder fail otherwise."""
+    try:
+        completion = decode(data, VLLM)
+    except BadAnswerError as error:
+        assert str(error).startswith("no chat completion")  # noqa: PT017
+    else:
+        assert isinstance(completion.text, str)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "adapter", "kind", "says"),
+    [
+        (401, b"no", None, ConfigError, "models.lite.api_key"),
+        (403, b"no", None, ConfigError, "models.lite.api_key"),
+        (429, b"", None, Retryable, "busy"),
+        (503, b"<html>", None, Retryable, "busy"),
+        (500, b'{"error": {"message": "engine died"}}', None, Retryable, "engine died"),
+        (302, b"", None, Retryable, "failed"),
+        (404, b'{"error": {"message": "The model `a@1` does not exist."}}', "a@1", Retryable, "no adapter a@1"),
+        (404, b'{"error": {"message": "The model `b` does not exist."}}', None, Retryable, "models.lite.model"),
+        (404, b"not found", None, Retryable, "models.lite.urls"),
+        (400, b'{"error": {"message": "maximum context length is 9"}}', None, Rejected, "too long"),
+        (400, b'{"error": {"type": "x", "message": "exceeds the available context size"}}', None, Rejected, "too long"),
+        (400, b'{"error": "bad grammar"}', None, Rejected, "bad grammar"),
+        (422, b"{}", None, Rejected, "refused"),
+    ],
+)
+def test_what_an_error_status_means(
+    status: int, body: bytes, adapter: str | None, kind: type[Exception], says: str
+) -> None:
+    """Each status is one of the kinds of failure, and the message names the remedy or the server's words."""
+    error = error_of(status, body, {}, "models.lite", adapter)
+    assert type(error) is kind
+    assert says in str(error)
+
+
+def test_only_a_missing_adapter_is_not_shared() -> None:
+    """Other pipelines go on while one lacks its adapter."""
+    body = b'{"error": {"message": "The model `a@1` does not exist."}}'
+    own, shared = (error_of(404, body, {}, "models.lite", adapter) for adapter in ("a@1", None))
+    assert isinstance(own, Retryable)
+    assert isinstance(shared, Retryable)
+    assert (own.shared, shared.shared) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("", None), ("soon", None), ("Sun, 22 Nov 2026 00:01:00 GMT", 60.0)],
+)
+def test_retry_after_in_both_forms(value: str, seconds: float | None) -> None:
+    """Seconds or a date; anything else says nothing."""
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert retry_after({"Retry-After": value}, now) == seconds
