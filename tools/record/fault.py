@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CATEGORIES = frozenset(
-    """test compile static_check link_check dependency_resolution dependency_missing dependency_incompatible
-    dependency_policy security_audit config_script environment permission vcs_checkout image_pull network_infra
-    infra_runner infra_cancel resource timeout_hang build""".split()
-)
+    {
+        "test", "compile", "static_check", "link_check", "build", "config_script", "environment", "permission",
+        "dependency_resolution", "dependency_missing", "dependency_incompatible", "dependency_policy",
+        "security_audit", "vcs_checkout", "image_pull", "network_infra", "infra_runner", "infra_cancel",
+        "resource", "timeout_hang",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class Fault:
         category: the truth, one of :data:`CATEGORIES`.
         files: the project, path to text; what the fault is lies among them.
         script: the job's commands, echoed and run in turn by the runner.
+        after: commands that the runner runs when the job is over, failed or not (reports, caches).
         spans: where the failure shows in the log.
         dependency: the package at fault, or None.
         failing_tests: names of tests that the fault breaks; each must be in the log.
@@ -128,6 +132,7 @@ class Fault:
     failing_tests: tuple[str, ...] = ()
     alt: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     branch: str = "main"
     style: str = "plain"
     tty: bool = False

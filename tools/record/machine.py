@@ -106,7 +106,7 @@ class Machine:
             f"mount -t overlay overlay -o lowerdir=/,upperdir={self.scratch}/up,workdir={self.scratch}/wk {root}",
             f"mount -t proc proc {root}/proc; mount --rbind /dev {root}/dev; mount --rbind /sys {root}/sys",
             f"for d in {' '.join(HIDDEN)}; do [ ! -d {root}/$d ] || mount -t tmpfs tmpfs {root}/$d; done",
-            f"chmod 1777 {root}/tmp {root}/var/tmp",
+            f"chmod 1777 {root}/tmp {root}/var/tmp",  # noqa: S108 - of the job's own root
             f"mkdir -p {root}/builds {root}/srv/git {root}/run/job {root}{HOME}",
             f"mount --bind {self.scratch}/in {root}/run/job",
             f"printf '%s' '{HOSTS}' > {root}/etc/hosts",

@@ -42,6 +42,7 @@ def job_script(fault: Fault, commit: str) -> str:
     lines = [
         "set -eo pipefail",
         f"echo 'Running with record-runner 1.0, job {fault.job}, project {name}, branch {fault.branch}'",
+        *_afterwards(fault),
         'echo "Running on $(hostname), $(uname -sm), $(nproc) cores"',
     ]
     if fault.style == "plain":
@@ -57,6 +58,17 @@ def job_script(fault: Fault, commit: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _afterwards(fault: Fault) -> list[str]:
+    """What runs when the job ends: the runner's after-script, whose own failures change nothing."""
+    if not fault.after:
+        return []
+    title = _heading if fault.style == "plain" else _group
+    lines = ["afterwards() { status=$?; set +e", _heading("Running the after-script")]
+    for command in fault.after:
+        lines += [title(f"$ {command}" if fault.style == "plain" else command), command]
+    return [*lines, "exit $status; }", "trap afterwards EXIT"]
+
+
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
@@ -66,7 +78,7 @@ def _heading(text: str) -> str:
 
 
 def _group(text: str) -> str:
-    first = text.split("\n")[0]
+    first = text.split("\n", maxsplit=1)[0]
     return f"printf '%s\\n' {_quote('##[group]Run ' + first)} {_quote(text)} 'shell: bash -e' '##[endgroup]'"
 
 
@@ -127,9 +139,7 @@ class Runner:
                 chunk = _read(stream.read)
                 if chunk:
                     printer.feed(chunk)
-                elif chunk == b"":
-                    break
-                elif status and process.poll() is not None:
+                elif chunk == b"" or (status and process.poll() is not None):
                     break
                 else:
                     time.sleep(0.005)

@@ -18,15 +18,23 @@ def unable_to_locate(run: int, name: str) -> Fault:
         alt=("environment",),
         dependency=Dependency(name, None, "deb"),
         files=python("scoring", 3, run),
-        script=("cat /etc/os-release | head -3", "apt-get update",
-                f"apt-get install -y --no-install-recommends ca-certificates {name} libpq-dev"),
+        script=(
+            "cat /etc/os-release | head -3",
+            "apt-get update",
+            f"apt-get install -y --no-install-recommends ca-certificates {name} libpq-dev",
+        ),
         spans=(Span(r"^E: Unable to locate package"),),
         style="steps" if run else "plain",
     )
 
 
-@kind("apt/version_gone", {"name": "libpq-dev", "version": "15.6-0+deb12u1"}, {"name": "curl", "version": "7.88.1-10"},
-      keep=(2, 1), tools=TOOLS)
+@kind(
+    "apt/version_gone",
+    {"name": "libpq-dev", "version": "15.6-0+deb12u1"},
+    {"name": "curl", "version": "7.88.1-10"},
+    keep=(2, 1),
+    tools=TOOLS,
+)
 def version_gone(run: int, name: str, version: str) -> Fault:
     """A pinned version that the mirror no longer holds."""
     return Fault(
@@ -63,8 +71,11 @@ def unmet_dependencies(run: int, name: str) -> Fault:
         alt=("dependency_missing", "dependency_incompatible"),
         dependency=Dependency(name, None, "deb", accept=("acme-agent",)),
         files={"packaging/acme-agent/DEBIAN/control": CONTROL, **python("images", 3, run)},
-        script=("dpkg-deb --build packaging/acme-agent acme-agent.deb", "apt-get update",
-                "apt-get install -y ./acme-agent.deb"),
+        script=(
+            "dpkg-deb --build packaging/acme-agent acme-agent.deb",
+            "apt-get update",
+            "apt-get install -y ./acme-agent.deb",
+        ),
         spans=(Span(r"^The following packages have unmet dependencies", r"^E: Unable to correct problems"),),
     )
 

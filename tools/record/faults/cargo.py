@@ -25,13 +25,19 @@ def _project(
     return files
 
 
-@kind("cargo/type_error", {"wrong": "u32", "error": "E0308"}, {"wrong": "String", "error": "E0308"}, keep=(3, 1),
-      tools=TOOLS)
+@kind(
+    "cargo/type_error",
+    {"wrong": "u32", "error": "E0308"},
+    {"wrong": "String", "error": "E0308"},
+    keep=(3, 1),
+    tools=TOOLS,
+)
 def type_error(run: int, wrong: str, error: str) -> Fault:
     """A function gives another type than it says."""
     files = _project(12, run, extra="pub mod sampling;\n")
     files["src/sampling.rs"] = (
-        "//! Sampling.\n\n" + "// Another line.\n" * run
+        "//! Sampling.\n\n"
+        + "// Another line.\n" * run
         + f"pub fn rate(seen: u64, kept: u64) -> {wrong} {{\n    kept * 100 / seen.max(1)\n}}\n"
     )
     return Fault(
@@ -51,7 +57,7 @@ def test_panic(run: int, wanted: str) -> Fault:
     test = (
         "\n#[cfg(test)]\nmod sampling_tests {\n    use super::*;\n\n    #[test]\n    fn keeps_every_tenth() {\n"
         "        let kept = (0..100).filter(|n| keep(*n)).count();\n"
-        f"        assert_eq!(kept, {wanted}, \"of a hundred spans\");\n    }}\n}}\n"
+        f'        assert_eq!(kept, {wanted}, "of a hundred spans");\n    }}\n}}\n'
     )
     files = _project(24, run, extra="\npub fn keep(number: u32) -> bool {\n    number % 10 == 0\n}\n" + test)
     return Fault(
@@ -61,14 +67,22 @@ def test_panic(run: int, wanted: str) -> Fault:
         files=files,
         failing_tests=("sampling_tests::keeps_every_tenth",),
         script=("cargo test",),
-        spans=(Span(r"^thread 'sampling_tests::keeps_every_tenth'", r"right: "),
-               Span(r"^test sampling_tests::keeps_every_tenth \.\.\. FAILED")),
+        after=("cargo tree", "ls -l src", "du -sh target"),
+        spans=(
+            Span(r"^thread 'sampling_tests::keeps_every_tenth'", r"right: "),
+            Span(r"^test sampling_tests::keeps_every_tenth \.\.\. FAILED"),
+        ),
         style="steps" if run == 2 else "plain",
     )
 
 
-@kind("cargo/no_such_version", {"name": "serde", "version": "9.1"}, {"name": "itoa", "version": "3.0.2"}, keep=(2, 1),
-      tools=TOOLS)
+@kind(
+    "cargo/no_such_version",
+    {"name": "serde", "version": "9.1"},
+    {"name": "itoa", "version": "3.0.2"},
+    keep=(2, 1),
+    tools=TOOLS,
+)
 def no_such_version(run: int, name: str, version: str) -> Fault:
     """A version that was never published."""
     return Fault(
@@ -83,8 +97,13 @@ def no_such_version(run: int, name: str, version: str) -> Fault:
     )
 
 
-@kind("cargo/conflict", {"name": "ryu", "one": "=1.0.15", "other": "serde_json", "version": "=1.0.145"},
-      {"name": "itoa", "one": "=1.0.1", "other": "http", "version": "=1.1.0"}, keep=(0, 0), tools=TOOLS)
+@kind(
+    "cargo/conflict",
+    {"name": "ryu", "one": "=1.0.15", "other": "serde_json", "version": "=1.0.145"},
+    {"name": "itoa", "one": "=1.0.1", "other": "http", "version": "=1.1.0"},
+    keep=(0, 0),
+    tools=TOOLS,
+)
 def conflict(run: int, name: str, one: str, other: str, version: str) -> Fault:
     """Two exact requirements that exclude each other."""
     return Fault(
@@ -140,7 +159,9 @@ def unresolved_import(run: int, name: str) -> Fault:
         category="dependency_missing",
         alt=("compile",),
         dependency=Dependency(name, None, "cargo"),
-        files=_project(8, run, extra=f"\nuse {name}::Regex;\n\npub fn all() -> Regex {{\n    Regex::new(\".\").unwrap()\n}}\n"),
+        files=_project(
+            8, run, extra=f'\nuse {name}::Regex;\n\npub fn all() -> Regex {{\n    Regex::new(".").unwrap()\n}}\n'
+        ),
         script=("cargo build",),
         spans=(Span(r"^error\[E0432\]", r"^\s*$"),),
     )
@@ -200,6 +221,11 @@ def offline(run: int, name: str, version: str) -> Fault:
         alt=("dependency_resolution",),
         files=_project(6, run, dependencies={**BASE, name: version}),
         script=("cargo build",),
-        spans=(Span(r"^(error: failed to|warning: spurious network error)", r"Could not resolve host|Couldn't resolve host|resolve"),),
+        spans=(
+            Span(
+                r"^(error: failed to|warning: spurious network error)",
+                r"Could not resolve host|Couldn't resolve host|resolve",
+            ),
+        ),
         sandbox=Sandbox(net=False, cold=True),
     )

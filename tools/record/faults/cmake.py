@@ -28,7 +28,7 @@ enable_testing()
 {extra}"""
     files["src/main.cpp"] = main or (
         '#include "invoice.hpp"\n#include <iostream>\n\nint main() {\n'
-        "  Invoice invoice{\"x\", {1, 2}};\n  std::cout << invoice.total() << std::endl;\n}\n"
+        '  Invoice invoice{"x", {1, 2}};\n  std::cout << invoice.total() << std::endl;\n}\n'
     )
     return files
 
@@ -38,7 +38,8 @@ def compile_error(run: int, wrong: str) -> Fault:
     """A member that does not exist and a conversion that is not allowed."""
     files = _project(14, run, sources=("src/scale.cpp",))
     files["src/scale.cpp"] = (
-        '#include "invoice.hpp"\n#include "voucher.hpp"\n\n' + "// Another line.\n" * run
+        '#include "invoice.hpp"\n#include "voucher.hpp"\n\n'
+        + "// Another line.\n" * run
         + f"{wrong} scale(const Invoice& invoice) {{\n  return invoice.total() * 2;\n}}\n\n"
         "long height(const Invoice& invoice) {\n  return invoice.height;\n}\n"
     )
@@ -130,10 +131,10 @@ endforeach()
 @kind("cmake/ctest_failure", {"case": 7}, {"case": 11}, keep=(2, 1), tools=TOOLS)
 def ctest_failure(run: int, case: int) -> Fault:
     """One test among many ends with a failed check."""
-    files = _project(8, run, extra=CTEST.format(count=24 + run))
+    files = _project(8, run, extra=CTEST.format(count=1500 + run))
     files["tests/unit.cpp"] = (
         '#include "invoice.hpp"\n#include <cstdlib>\n#include <iostream>\n\nint main(int, char** arguments) {\n'
-        "  long number = std::atol(arguments[1]);\n  Invoice invoice{\"x\", {number, 1}};\n"
+        '  long number = std::atol(arguments[1]);\n  Invoice invoice{"x", {number, 1}};\n'
         f"  long wanted = number == {case} ? number : number + 1;\n"
         "  if (invoice.total() != wanted) {\n"
         '    std::cerr << "unit.cpp: total of case " << number << " is " << invoice.total() << ", wanted " << wanted\n'
@@ -146,7 +147,11 @@ def ctest_failure(run: int, case: int) -> Fault:
         files=files,
         failing_tests=(f"case_{case}",),
         script=(CONFIGURE, "cmake --build build --parallel 2", "ctest --test-dir build --output-on-failure"),
-        spans=(Span(rf"Test .*case_{case} .*\*\*\*Failed", r"unit.cpp: total"), Span(r"^The following tests FAILED", r"Failed")),
+        after=("tail -n 60 build/Testing/Temporary/LastTest.log", "ls -l build"),
+        spans=(
+            Span(rf"Test .*case_{case} .*\*\*\*Failed", r"unit.cpp: total"),
+            Span(r"^The following tests FAILED", r"Failed"),
+        ),
     )
 
 

@@ -31,7 +31,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_GET
     def log_message(self, *args):
         pass
-http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Handler)
+if len(sys.argv) > 4:
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[4])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
 """
 ANSWERS = {
     "gone": (404, "MANIFEST_UNKNOWN", "manifest unknown"),
@@ -40,23 +46,35 @@ ANSWERS = {
 }
 SPANS = {
     "gone": r"(manifest unknown|no such manifest)",
-    "denied": r"(authentication required|unauthorized)",
+    "denied": r"(authentication required|unauthorized|no basic auth credentials)",
     "limited": r"(toomanyrequests|too many requests|Too Many Requests)",
 }
 
 
-def _registry(answer: str) -> tuple[str, ...]:
+def _registry(answer: str, certificate: str = "") -> tuple[str, ...]:
+    """Commands that start a registry, with TLS where ``certificate`` names a file to make one in."""
     status, code, message = ANSWERS[answer]
+    make = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=registry.acme.example -keyout {certificate} "
+        f"-out /srv/registry.crt && cat /srv/registry.crt >> {certificate}"
+    )
     return (
+        make if certificate else "true",
         f"mkdir -p /srv/double && cat > /srv/double/registry.py <<'PY'{REGISTRY}PY",
-        f"nohup /opt/python/bin/python3 /srv/double/registry.py {status} {code} {json.dumps(message)} >/dev/null 2>&1 &",
+        f"set -- {status} {code} {json.dumps(message)} {certificate}",
+        'nohup /opt/python/bin/python3 /srv/double/registry.py "$@" >/dev/null 2>&1 &',
         "for i in $(seq 50); do (echo > /dev/tcp/127.0.0.1/5000) 2>/dev/null && break; sleep 0.1; done",
     )
 
 
-@kind("image/skopeo_pull", {"image": "ci/node:20.99-bookworm", "answer": "gone"},
-      {"image": "ci/private-jdk:17", "answer": "denied"}, {"image": "library/postgres:16", "answer": "limited"},
-      keep=(3, 1, 1), tools=SKOPEO)
+@kind(
+    "image/skopeo_pull",
+    {"image": "ci/node:20.99-bookworm", "answer": "gone"},
+    {"image": "ci/private-jdk:17", "answer": "denied"},
+    {"image": "library/postgres:16", "answer": "limited"},
+    keep=(3, 1, 1),
+    tools=SKOPEO,
+)
 def skopeo_pull(run: int, image: str, answer: str) -> Fault:
     """The registry does not give the image of a job."""
     return Fault(
@@ -75,8 +93,13 @@ def skopeo_pull(run: int, image: str, answer: str) -> Fault:
     )
 
 
-@kind("image/docker_manifest", {"image": "ci/web-runtime:2026.11", "answer": "gone"},
-      {"image": "ci/web-runtime:2026.11", "answer": "denied"}, keep=(2, 1), tools=DOCKER)
+@kind(
+    "image/docker_manifest",
+    {"image": "ci/web-runtime:2026.11", "answer": "gone"},
+    {"image": "ci/web-runtime:2026.11", "answer": "denied"},
+    keep=(2, 1),
+    tools=DOCKER,
+)
 def docker_manifest(run: int, image: str, answer: str) -> Fault:
     """The Docker client asks the registry for an image that it does not give."""
     return Fault(
@@ -86,5 +109,5 @@ def docker_manifest(run: int, image: str, answer: str) -> Fault:
         files=python("images", 5, run),
         script=("docker --version", f"docker manifest inspect --insecure registry.acme.example:5000/{image}"),
         spans=(Span(SPANS[answer]),),
-        sandbox=Sandbox(prepare=_registry(answer)),
+        sandbox=Sandbox(prepare=_registry(answer, "/srv/registry.pem")),
     )

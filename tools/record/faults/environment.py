@@ -30,6 +30,7 @@ def no_space(run: int, size: int) -> Fault:
         files={"assemble.sh": _script("mkdir -p build", steps, "tar cf image.tar build"), **python("images", 4, run)},
         executables=("assemble.sh",),
         script=("df -h .", "./assemble.sh"),
+        after=("ls -lh build", "df -h .", "rm -rf build", "git status --short"),
         spans=(Span(r"No space left on device"),),
         sandbox=Sandbox(disk_mb=size),
     )
@@ -37,7 +38,7 @@ def no_space(run: int, size: int) -> Fault:
 
 @kind("env/npm_no_space", {"size": 12}, keep=(2,), tools={"npm": "npm --version"})
 def npm_no_space(run: int, size: int) -> Fault:
-    """npm fills the volume."""
+    """Npm fills the volume."""
     manifest = (
         f'{{"name": "web", "version": "2.0.{run}", "dependencies": '
         '{"typescript": "5.5.4", "date-fns": "3.6.0", "express": "4.19.2"}}\n'
@@ -78,6 +79,7 @@ def oom_killed(run: int, limit: int) -> Fault:
         category="resource",
         files={"train.py": HUNGRY + f"# revision {run}\n", **python("forecast", 8, run)},
         script=("python3 -m compileall -f forecast", "python3 train.py"),
+        after=("ls -l", "find forecast -name '*.py' | sort", "free -m || true"),
         spans=(Span(r"Killed"),),
         sandbox=Sandbox(memory_mb=limit),
         style="steps" if run == 2 else "plain",
@@ -153,7 +155,7 @@ def command_timeout(run: int, seconds: int) -> Fault:
         category="timeout_hang",
         files={
             "ci/migrate.sh": _script(
-                "for n in 1 2 3 4 5 6 7; do echo \"applying migration 00$n\"; sleep 0.2; done",
+                'for n in 1 2 3 4 5 6 7; do echo "applying migration 00$n"; sleep 0.2; done',
                 "echo 'waiting for lock on table orders'",
                 f"timeout --verbose {seconds} sleep 600",
             ),
@@ -288,7 +290,10 @@ def script_syntax(run: int, line: str) -> Fault:
         repo="acme/platform",
         job="release-notes",
         category="config_script",
-        files={"ci/notes.sh": _script("echo 'release notes'", line, "  echo target"), **python("platform_tools", 3, run)},
+        files={
+            "ci/notes.sh": _script("echo 'release notes'", line, "  echo target"),
+            **python("platform_tools", 3, run),
+        },
         script=("git log --oneline | head -5", "bash ci/notes.sh"),
         spans=(Span(r"syntax error"),),
     )
@@ -330,7 +335,9 @@ def read_only_workspace(run: int, folder: str) -> Fault:
         category="infra_runner",
         alt=("permission", "resource", "environment"),
         files={
-            "collect.sh": _script("for f in images/*.py; do wc -l $f; done", f"mkdir -p /var/lib/runner/{folder}-{run}"),
+            "collect.sh": _script(
+                "for f in images/*.py; do wc -l $f; done", f"mkdir -p /var/lib/runner/{folder}-{run}"
+            ),
             **python("images", 12, run),
         },
         executables=("collect.sh",),

@@ -99,8 +99,8 @@ def submodule(run: int, path: str) -> Fault:
     )
 
 
-@kind("git/merge_conflict", {"target": "main"}, keep=(2,), tools=TOOLS)
-def merge_conflict(run: int, target: str) -> Fault:
+@kind("git/merge_conflict", {}, keep=(2,), tools=TOOLS)
+def merge_conflict(run: int) -> Fault:
     """The job merges the target branch first, and the two touch the same lines."""
     repo = "acme/orders"
     edit = "sed -i 's/class Invoice/class {}Invoice/' orders/invoice.py"
@@ -112,8 +112,8 @@ def merge_conflict(run: int, target: str) -> Fault:
         alt=("config_script",),
         files=python("orders", 9, run),
         setup=(
-            "export GIT_AUTHOR_NAME=Noor GIT_AUTHOR_EMAIL=noor@acme.example GIT_COMMITTER_NAME=Noor "
-            "GIT_COMMITTER_EMAIL=noor@acme.example",
+            "export GIT_AUTHOR_NAME=Noor GIT_AUTHOR_EMAIL=noor@acme.example",
+            "export GIT_COMMITTER_NAME=Noor GIT_COMMITTER_EMAIL=noor@acme.example",
             "git init --quiet --initial-branch=main && git add --all && git commit --quiet -m 'First'",
             "git checkout --quiet -b other && " + edit.format("Draft") + " && git commit --quiet -am 'Draft invoices'",
             "git checkout --quiet main && " + edit.format("Final"),

@@ -11,7 +11,7 @@ MODULE = "acme.example/gateway"
 
 def _project(count: int, run: int, *requires: str, main: str = "") -> dict[str, str]:
     body = "".join(f"\t{line}\n" for line in requires)
-    files = go(MODULE, count, run)
+    files = go(count, run)
     files["go.mod"] = f"module {MODULE}\n\ngo 1.22\n" + (f"\nrequire (\n{body})\n" if requires else "")
     files["cmd/gateway/main.go"] = main or (
         f'package main\n\nimport (\n\t"fmt"\n\n\t"{MODULE}/internal/invoice"\n)\n\n'
@@ -25,7 +25,8 @@ def compile_error(run: int, wrong: str) -> Fault:
     """A value of the wrong type and a name that does not exist."""
     files = _project(14, run)
     files["internal/limits/limits.go"] = (
-        "// Package limits bounds requests.\npackage limits\n\n" + "// A comment more.\n" * run
+        "// Package limits bounds requests.\npackage limits\n\n"
+        + "// A comment more.\n" * run
         + f"const Burst int = {wrong}\n\n"
         "// Allowed says whether n requests pass.\nfunc Allowed(n int) bool {\n\treturn n <= maximum\n}\n"
     )
@@ -50,7 +51,8 @@ def test_failure(run: int, noun: str) -> Fault:
         f"// {name} is what is left of limit.\nfunc {name}(limit, used int) int {{\n\treturn limit - used\n}}\n"
     )
     files[f"internal/rules/{noun}_test.go"] = (
-        'package rules\n\nimport "testing"\n\n' + "// Another line.\n" * run
+        'package rules\n\nimport "testing"\n\n'
+        + "// Another line.\n" * run
         + f"func Test{name}NeverNegative(t *testing.T) {{\n\tfor _, c := range []struct{{ limit, used, want int }}"
         "{{10, 3, 7}, {10, 10, 0}, {10, 12, 0}} {\n"
         f"\t\tif got := {name}(c.limit, c.used); got != c.want {{\n"
@@ -63,8 +65,11 @@ def test_failure(run: int, noun: str) -> Fault:
         files=files,
         failing_tests=(f"Test{name}NeverNegative",),
         script=("go vet ./...", "go test -v ./..."),
-        spans=(Span(rf"^--- FAIL: Test{name}|^\s+{noun}_test.go:\d+:", every=True),
-               Span(rf"^FAIL\s+{MODULE}/internal/rules")),
+        spans=(
+            Span(rf"^--- FAIL: Test{name}|^\s+{noun}_test.go:\d+:", every=True),
+            Span(rf"^FAIL\s+{MODULE}/internal/rules"),
+        ),
+        after=("go env GOVERSION GOOS GOARCH", "find internal -name '*.go' | sort", "du -sh ."),
         style="steps" if run == 2 else "plain",
     )
 
@@ -136,8 +141,12 @@ def missing_package(run: int, name: str) -> Fault:
     )
 
 
-@kind("go/checksum_mismatch", {"name": "golang.org/x/sync", "version": "v0.8.0", "use": "errgroup"}, keep=(1,),
-      tools=TOOLS)
+@kind(
+    "go/checksum_mismatch",
+    {"name": "golang.org/x/sync", "version": "v0.8.0", "use": "errgroup"},
+    keep=(1,),
+    tools=TOOLS,
+)
 def checksum_mismatch(run: int, name: str, version: str, use: str) -> Fault:
     """go.sum holds another hash than the module has."""
     main = f'package main\n\nimport "{name}/{use}"\n\nfunc main() {{\n\tvar group {use}.Group\n\t_ = group.Wait()\n}}\n'
@@ -160,7 +169,7 @@ def checksum_mismatch(run: int, name: str, version: str, use: str) -> Fault:
 
 @kind("go/vet", {"verb": "%d"}, keep=(2,), tools=TOOLS)
 def vet(run: int, verb: str) -> Fault:
-    """vet finds a format that does not fit its argument."""
+    """Vet finds a format that does not fit its argument."""
     files = _project(16, run)
     files["internal/report/report.go"] = (
         '// Package report prints.\npackage report\n\nimport "fmt"\n\n'
@@ -183,7 +192,7 @@ def test_timeout(run: int, seconds: int) -> Fault:
     files = _project(12, run)
     files["internal/stream/stream_test.go"] = (
         'package stream\n\nimport "testing"\n\nfunc TestStreamCloses(t *testing.T) {\n'
-        '\tdone := make(chan struct{})\n\tgo func() {\n\t\tselect {}\n\t}()\n\t<-done\n}\n'
+        "\tdone := make(chan struct{})\n\tgo func() {\n\t\tselect {}\n\t}()\n\t<-done\n}\n"
     )
     return Fault(
         repo="acme/gateway",

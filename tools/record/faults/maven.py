@@ -31,14 +31,16 @@ def _plugin(name: str, version: str, body: str) -> str:
 
 def _pom(artifact: str, body: str, *, parent: str = "", packaging: str = "jar") -> str:
     head = (
-        f"  <parent><groupId>com.acme.billing</groupId><artifactId>billing</artifactId><version>{parent}</version></parent>\n"
+        f"  <parent><groupId>com.acme.billing</groupId><artifactId>billing</artifactId>"
+        f"<version>{parent}</version></parent>\n"
         if parent
         else "  <groupId>com.acme.billing</groupId>\n"
     )
     version = "" if parent else "  <version>4.2.0</version>\n"
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0">\n  <modelVersion>4.0.0</modelVersion>\n'
-        f"{head}  <artifactId>{artifact}</artifactId>\n{version}  <packaging>{packaging}</packaging>\n{body}</project>\n"
+        f"{head}  <artifactId>{artifact}</artifactId>\n{version}  "
+        f"<packaging>{packaging}</packaging>\n{body}</project>\n"
     )
 
 
@@ -103,8 +105,12 @@ def missing_artifact(run: int, name: str, version: str) -> Fault:
     )
 
 
-@kind("maven/missing_plugin", {"name": "com.acme.build:release-notes-maven-plugin", "version": "1.2.0"}, keep=(1,),
-      tools=TOOLS)
+@kind(
+    "maven/missing_plugin",
+    {"name": "com.acme.build:release-notes-maven-plugin", "version": "1.2.0"},
+    keep=(1,),
+    tools=TOOLS,
+)
 def missing_plugin(run: int, name: str, version: str) -> Fault:
     """A build plugin that no repository has; downloads of the others show."""
     return Fault(
@@ -130,7 +136,8 @@ def compile_error(run: int, wrong: str) -> Fault:
     """A wrong type and a symbol that is not there, in the last of three modules."""
     files = _project(run, count=8)
     files["service/src/main/java/com/acme/billing/service/Dunning.java"] = (
-        "package com.acme.billing.service;\n\n" + "// Another line.\n" * run
+        "package com.acme.billing.service;\n\n"
+        + "// Another line.\n" * run
         + "/** Reminders. */\npublic final class Dunning {\n"
         f"    public {wrong} days(Invoice invoice) {{\n        return invoice.total();\n    }}\n\n"
         "    public long fee(Invoice invoice) {\n        return invoice.reminderFee();\n    }\n}\n"
@@ -157,7 +164,9 @@ def junit_failure(run: int, noun: str) -> Fault:
     )
     files[path.format("test") + "Test.java"] = (
         "package com.acme.billing.service;\n\nimport static org.junit.jupiter.api.Assertions.assertEquals;\n\n"
-        "import org.junit.jupiter.api.Test;\n\n" + "// Another line.\n" * run
+        "import org.junit.jupiter.api.Test;\n\n"
+        + "// Another line.\n"
+        * run
         + f"class {noun}Test {{\n    @Test\n    void tenPercentOfAHundredIsTen() {{\n"
         f"        assertEquals(10, new {noun}().of(100, 10));\n    }}\n\n"
         f"    @Test\n    void nothingOfNothing() {{\n        assertEquals(0, new {noun}().of(0, 10));\n    }}\n}}\n"
@@ -168,9 +177,12 @@ def junit_failure(run: int, noun: str) -> Fault:
         category="test",
         files=files,
         failing_tests=(f"{noun}Test.tenPercentOfAHundredIsTen",),
+        after=("ls */target/surefire-reports", "cat service/target/surefire-reports/*Invoice*.xml | head -120"),
         script=("mvn --version", f"{MVN} test"),
-        spans=(Span(rf"^\[ERROR\].*{noun}Test\.tenPercentOfAHundredIsTen", r"expected: <10>"),
-               Span(r"^\[ERROR\] Failures:", r"expected: <10>")),
+        spans=(
+            Span(rf"^\[ERROR\].*{noun}Test\.tenPercentOfAHundredIsTen", r"expected: <10>"),
+            Span(r"^\[ERROR\] Failures:", r"expected: <10>"),
+        ),
         style="steps" if run == 2 else "plain",
     )
 
@@ -180,8 +192,13 @@ BANNED = """<executions><execution><id>house-rules</id><goals><goal>enforce</goa
       </rules></configuration></execution></executions>"""
 
 
-@kind("maven/banned_dependency", {"name": "log4j:log4j", "version": "1.2.17"},
-      {"name": "commons-logging:commons-logging", "version": "1.2"}, keep=(2, 1), tools=TOOLS)
+@kind(
+    "maven/banned_dependency",
+    {"name": "log4j:log4j", "version": "1.2.17"},
+    {"name": "commons-logging:commons-logging", "version": "1.2"},
+    keep=(2, 1),
+    tools=TOOLS,
+)
 def banned_dependency(run: int, name: str, version: str) -> Fault:
     """The enforcer finds a dependency that the house rules forbid."""
     return Fault(
@@ -203,8 +220,8 @@ CONVERGENCE = """<executions><execution><id>house-rules</id><goals><goal>enforce
         <dependencyConvergence/></rules></configuration></execution></executions>"""
 
 
-@kind("maven/convergence", {"name": "org.slf4j:slf4j-api", "one": "1.7.36", "two": "2.0.13"}, keep=(2,), tools=TOOLS)
-def convergence(run: int, name: str, one: str, two: str) -> Fault:
+@kind("maven/convergence", {"name": "org.slf4j:slf4j-api", "version": "2.0.13"}, keep=(2,), tools=TOOLS)
+def convergence(run: int, name: str, version: str) -> Fault:
     """Two dependencies bring two versions of a third."""
     dependencies = _dependency("ch.qos.logback:logback-classic", "1.5.6") + _dependency(
         "org.apache.kafka:kafka-clients", "3.7.1"
@@ -214,7 +231,7 @@ def convergence(run: int, name: str, one: str, two: str) -> Fault:
         job="policy",
         category="dependency_policy",
         alt=("dependency_resolution",),
-        dependency=Dependency(name, two, "maven"),
+        dependency=Dependency(name, version, "maven"),
         files=_project(
             run,
             dependencies=dependencies,
@@ -230,7 +247,8 @@ def no_such_method(run: int, name: str, version: str) -> Fault:
     """At run time an older library is there than the code was compiled against."""
     files = _project(run, count=6, dependencies=_dependency(name, "33.2.1-jre"))
     files["service/src/main/java/com/acme/billing/service/Batches.java"] = (
-        "package com.acme.billing.service;\n\nimport com.google.common.collect.Streams;\nimport java.util.stream.Stream;\n\n"
+        "package com.acme.billing.service;\n\nimport com.google.common.collect.Streams;\n"
+        "import java.util.stream.Stream;\n\n"
         "/** Batches. */\npublic final class Batches {\n"
         "    public long both(Stream<String> one, Stream<String> two) {\n"
         "        return Streams.concat(one, two).count();\n    }\n}\n"
@@ -239,7 +257,7 @@ def no_such_method(run: int, name: str, version: str) -> Fault:
         "package com.acme.billing.service;\n\nimport static org.junit.jupiter.api.Assertions.assertEquals;\n\n"
         "import java.util.stream.Stream;\nimport org.junit.jupiter.api.Test;\n\n"
         "class BatchesTest {\n    @Test\n    void countsBoth() {\n"
-        "        assertEquals(2, new Batches().both(Stream.of(\"a\"), Stream.of(\"b\")));\n    }\n}\n"
+        '        assertEquals(2, new Batches().both(Stream.of("a"), Stream.of("b")));\n    }\n}\n'
     )
     swap = (
         f"{MVN} dependency:get -Dartifact={name}:{version} -Dtransitive=false -q && "
@@ -268,10 +286,8 @@ CHECKSTYLE = """<configuration><checkstyleRules><module name="Checker">
 
 @kind("maven/checkstyle", {"rule": "MagicNumber"}, keep=(2,), tools=TOOLS)
 def checkstyle(run: int, rule: str) -> Fault:
-    """checkstyle finds what the house style forbids."""
-    files = _project(
-        run, plugins=_plugin("org.apache.maven.plugins:maven-checkstyle-plugin", "3.4.0", CHECKSTYLE)
-    )
+    """Checkstyle finds what the house style forbids."""
+    files = _project(run, plugins=_plugin("org.apache.maven.plugins:maven-checkstyle-plugin", "3.4.0", CHECKSTYLE))
     files["service/src/main/java/com/acme/billing/service/Rates.java"] = (
         "package com.acme.billing.service;\n\nimport java.util.List;\n\n/** Rates. */\npublic final class Rates {\n"
         "    public long of(long cents) {\n        return cents * 19 / 119;\n    }\n}\n"
@@ -282,8 +298,10 @@ def checkstyle(run: int, rule: str) -> Fault:
         category="static_check",
         files=files,
         script=(f"{MVN} verify",),
-        spans=(Span(rf"Rates.java.*\[?({rule}|UnusedImports)\]?", every=True),
-               Span(r"^\[ERROR\] Failed to execute goal .*checkstyle")),
+        spans=(
+            Span(rf"Rates.java.*\[?({rule}|UnusedImports)\]?", every=True),
+            Span(r"^\[ERROR\] Failed to execute goal .*checkstyle"),
+        ),
     )
 
 
@@ -293,7 +311,8 @@ def heap(run: int, heap: str) -> Fault:
     files = _project(
         run,
         plugins=_plugin(
-            "org.apache.maven.plugins:maven-surefire-plugin", "3.3.1",
+            "org.apache.maven.plugins:maven-surefire-plugin",
+            "3.3.1",
             f"<configuration><argLine>-Xmx{heap}</argLine></configuration>",
         ),
     )

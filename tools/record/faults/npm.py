@@ -55,7 +55,10 @@ def eresolve(run: int, name: str, version: str, react: str) -> Fault:
         dependency=Dependency(name, version, "npm", accept=("react", "react-dom", "@angular/core")),
         files={"package.json": manifest(wanted, version=f"3.11.{run}"), **typescript(6, run)},
         script=("node --version && npm --version", "npm install --no-audit", "npm run build"),
-        spans=(Span(r"npm (ERR!|error) ERESOLVE|npm (ERR!|error) code ERESOLVE", r"npm (ERR!|error) Fix the upstream"),),
+        spans=(
+            Span(r"npm (ERR!|error) ERESOLVE|npm (ERR!|error) code ERESOLVE", r"npm (ERR!|error) Fix the upstream"),
+        ),
+        after=("ls -la", "npm config ls", "du -sh .git"),
         style="steps" if run == 1 else "plain",
     )
 
@@ -126,9 +129,9 @@ def lock_out_of_sync(run: int, name: str, version: str) -> Fault:
 def integrity(run: int, name: str, version: str) -> Fault:
     """The lock file's checksum is another one than the registry's tarball has."""
     tamper = (
-        "node -e 'const fs=require(\"fs\");const l=JSON.parse(fs.readFileSync(\"package-lock.json\"));"
+        'node -e \'const fs=require("fs");const l=JSON.parse(fs.readFileSync("package-lock.json"));'
         f'l.packages["node_modules/{name}"].integrity="sha512-"+"A".repeat(86)+"==";'
-        "fs.writeFileSync(\"package-lock.json\",JSON.stringify(l,null,2))'"
+        'fs.writeFileSync("package-lock.json",JSON.stringify(l,null,2))\''
     )
     return Fault(
         repo="acme/checkout",
@@ -213,7 +216,7 @@ def dns(run: int) -> Fault:
         category="network_infra",
         files={"package.json": manifest({**BASE, "undici": "6.19.8"}, version=f"1.{run}.6"), **typescript(3, run)},
         script=("npm install --no-audit --fetch-retries=1 --fetch-retry-mintimeout=500 --loglevel=http",),
-        spans=(Span(r"npm (ERR!|error) code E(AI_AGAIN|NOTFOUND|CONN\w+)", r"network"),),
+        spans=(Span(r"npm (ERR!|error) code E(AI_AGAIN|NOTFOUND|CONN\w+)", r"failed, reason"),),
         sandbox=Sandbox(net=False, cold=True),
     )
 
@@ -237,8 +240,14 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 4873), Handler).serve_forever()
 """
 ADVISORIES = {
     "minimist": (1179, "Prototype Pollution in minimist", "critical", "<0.2.4", "GHSA-xvch-5gv4-984h", "CWE-1321"),
-    "node-fetch": (1095, "node-fetch forwards secure headers to untrusted sites", "high", "<2.6.7",
-                   "GHSA-r683-j2x4-v87g", "CWE-601"),
+    "node-fetch": (
+        1095,
+        "node-fetch forwards secure headers to untrusted sites",
+        "high",
+        "<2.6.7",
+        "GHSA-r683-j2x4-v87g",
+        "CWE-601",
+    ),
     "lodash": (1106, "Command Injection in lodash", "high", "<4.17.21", "GHSA-35jh-r3h4-6jhm", "CWE-77"),
 }
 
@@ -298,8 +307,9 @@ def licence(run: int, name: str, version: str, licence: str) -> Fault:
         category="dependency_policy",
         dependency=Dependency(name, version, "npm"),
         files={
-            "package.json": manifest({**BASE, name: version}, {"license-checker-rseidelsohn": "4.4.2"},
-                                     version=f"1.{run}.8"),
+            "package.json": manifest(
+                {**BASE, name: version}, {"license-checker-rseidelsohn": "4.4.2"}, version=f"1.{run}.8"
+            ),
         },
         setup=("npm install --package-lock-only --no-audit",),
         script=(

@@ -10,7 +10,7 @@ TOOLS = {"node": "node --version", "npm": "npm --version"}
 TSC = {"typescript": "5.5.4"}
 VITEST = {"typescript": "5.5.4", "vitest": "2.1.1", "vite": "5.4.8"}
 ESLINT = {"eslint": "9.11.1", "@eslint/js": "9.11.1", "typescript-eslint": "8.7.0", "typescript": "5.5.4"}
-LOCK = ("npm install --package-lock-only --no-audit",)
+LOCK = ("npm install --no-audit && rm -rf node_modules",)
 TSCONFIG = (
     '{"compilerOptions": {"strict": true, "target": "ES2022", "module": "ESNext", "moduleResolution": "Bundler", '
     '"noEmit": true, "skipLibCheck": true}, "include": ["src"], "exclude": ["src/**/*.test.ts"]}\n'
@@ -35,7 +35,8 @@ def type_error(run: int, wrong: str) -> Fault:
     """A value of the wrong type and a property that is not there."""
     files = _project(12, run, TSC)
     files["src/delivery.ts"] = (
-        'import { createInvoice } from "./invoice";\n\n' + "// Another line.\n" * run
+        'import { createInvoice } from "./invoice";\n\n'
+        + "// Another line.\n" * run
         + f"export const days: number = {wrong};\n\nexport function due(id: number): string {{\n"
         "  return createInvoice(id).dueDate;\n}\n"
     )
@@ -101,8 +102,8 @@ def vitest_timeout(run: int, limit: int) -> Fault:
     )
 
 
-@kind("typescript/eslint", {"rule": "@typescript-eslint/no-unused-vars"}, keep=(2,), tools=TOOLS)
-def eslint(run: int, rule: str) -> Fault:
+@kind("typescript/eslint", {}, keep=(2,), tools=TOOLS)
+def eslint(run: int) -> Fault:
     """Lint findings in one file among many."""
     files = _project(15, run, ESLINT)
     files["eslint.config.mjs"] = (
@@ -124,8 +125,8 @@ def eslint(run: int, rule: str) -> Fault:
     )
 
 
-@kind("typescript/module_missing", {"name": "lodash-es", "version": "4.17.21"}, keep=(2,), tools=TOOLS)
-def module_missing(run: int, name: str, version: str) -> Fault:
+@kind("typescript/module_missing", {"name": "lodash-es"}, keep=(2,), tools=TOOLS)
+def module_missing(run: int, name: str) -> Fault:
     """A bundler cannot find a package that is imported and not required."""
     files = _project(10, run, VITEST)
     files["index.html"] = '<!doctype html><script type="module" src="/src/main.ts"></script>\n'
@@ -162,8 +163,13 @@ def types_missing(run: int, name: str) -> Fault:
     )
 
 
-@kind("typescript/require_of_esm", {"name": "node-fetch", "version": "3.3.2"}, {"name": "chalk", "version": "5.3.0"},
-      keep=(0, 0), tools=TOOLS)
+@kind(
+    "typescript/require_of_esm",
+    {"name": "node-fetch", "version": "3.3.2"},
+    {"name": "chalk", "version": "5.3.0"},
+    keep=(0, 0),
+    tools=TOOLS,
+)
 def require_of_esm(run: int, name: str, version: str) -> Fault:
     """A package became ESM only and is still loaded with require."""
     files = _project(5, run, TSC, {name: version})
