@@ -151,7 +151,9 @@ class MemorySource:
         self.polls += 1
         self._broker._check("poll")
         if self._failure is not None:
-            raise Fatal("a change of partitions failed") from self._failure
+            if isinstance(self._failure, Fatal):
+                raise self._failure
+            raise Fatal(f"a change of partitions failed: {self._failure}") from self._failure
         records = self._take(limit)
         if not records and timeout_s > 0:
             try:

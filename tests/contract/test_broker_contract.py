@@ -1,0 +1,358 @@
+"""What the engine relies on in a broker: one suite on the in-memory double, the embedded broker and Apache Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.engine import Engine, Limits, Sink, Source
+from processor.errors import Fatal, Rejected, Unwritable
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig, parse_start
+from processor.testing.broker import MemoryBroker
+
+LIMITS = Limits(poll_s=0.2, linger_s=0.001, drain_s=10, revoke_s=5)
+
+
+class Rig(Protocol):
+    """A broker, whichever."""
+
+    name: str
+
+    async def create(self, topic: str, partitions: int) -> None: ...
+
+    async def extend(self, topic: str, partitions: int) -> None: ...
+
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source: ...
+
+    def sink(self) -> Sink: ...
+
+
+class MemoryRig:
+    """The double."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+
+    async def create(self, topic: str, partitions: int) -> None:
+        self.broker.create(topic, partitions)
+
+    async def extend(self, topic: str, partitions: int) -> None:
+        self.broker.create(topic, partitions)
+
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source:
+        return self.broker.source(group, topics, start=start)
+
+    def sink(self) -> Sink:
+        return self.broker.sink()
+
+
+@dataclass
+class KafkaRig:
+    """A real broker."""
+
+    bootstrap: str
+    name: str
+
+    async def create(self, topic: str, partitions: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(topic, partitions, 1)])
+        finally:
+            await admin.close()
+
+    async def extend(self, topic: str, partitions: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+        finally:
+            await admin.close()
+
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source:
+        begin = dict.fromkeys(topics, parse_start(start))
+        config = KafkaSourceConfig(group, begin, session_timeout_s=10, rebalance_s=20)
+        return KafkaSource(KafkaClient(self.bootstrap, request_timeout_s=10), config)
+
+    def sink(self) -> Sink:
+        return KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10).arguments()))
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("embedded", marks=pytest.mark.broker),
+        pytest.param("kafka", marks=pytest.mark.kafka),
+    ]
+)
+def rig(request: pytest.FixtureRequest) -> Rig:
+    """Each broker in turn."""
+    if request.param == "memory":
+        return MemoryRig()
+    address = request.getfixturevalue("embedded_broker" if request.param == "embedded" else "apache_kafka")
+    return KafkaRig(address, request.param)
+
+
+@dataclass
+class Member:
+    """Listens to a source, and keeps what it is told."""
+
+    source: Source
+    held: set[TopicPartition] = field(default_factory=set)
+    times: int = 0
+    on_revoked: Callable[[], object] = lambda: None
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        self.held |= set(partitions)
+        self.times += 1
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+        self.held -= set(partitions)
+
+    async def take(self, count: int, timeout_s: float = 30) -> list[Record]:
+        """Polls until `count` records have come."""
+        taken: list[Record] = []
+        async with asyncio.timeout(timeout_s):
+            while len(taken) < count:
+                records = await self.source.poll(0.2, count - len(taken))
+                assert all(TopicPartition(r.topic, r.partition) in self.held for r in records)
+                taken += records
+        return taken
+
+
+@asynccontextmanager
+async def joined(source: Source) -> AsyncIterator[Member]:
+    """A member that holds partitions."""
+    member = Member(source)
+    await source.start(member)
+    try:
+        async with asyncio.timeout(60):
+            while not member.times:
+                await source.poll(0.2, 1)
+        yield member
+    finally:
+        await source.stop()
+
+
+@asynccontextmanager
+async def connected(sink: Sink) -> AsyncIterator[Sink]:
+    """A sink that can be written to."""
+    await sink.start()
+    try:
+        yield sink
+    finally:
+        await sink.stop()
+
+
+async def prepared(rig: Rig, count: int, partitions: int = 1) -> str:
+    """A new topic with the records 0, 1 and so on."""
+    topic = f"contract-{uuid.uuid4().hex[:12]}"
+    await rig.create(topic, partitions)
+    async with connected(rig.sink()) as sink:
+        await sink.publish([Outbound(topic, b"k", b"%d" % n, partition=n % partitions) for n in range(count)])
+    return topic
+
+
+def numbers(records: Sequence[Record]) -> list[int]:
+    """The values as numbers."""
+    return [int(record.value or b"-1") for record in records]
+
+
+async def test_what_is_published_is_read(rig: Rig) -> None:
+    """Key, value, headers, absent ones too; records of a key lie in one partition, in order."""
+    topic = f"contract-{uuid.uuid4().hex[:12]}"
+    await rig.create(topic, 3)
+    sent = [Outbound(topic, b"key-%d" % (n % 5), b"%d" % n, (("h", b"%d" % n),)) for n in range(50)]
+    sent.append(Outbound(topic, None, b"50"))
+    sent.append(Outbound(topic, b"key-0", None, (("h", b""),)))
+    async with connected(rig.sink()) as sink:
+        await sink.publish(sent)
+        await sink.publish([])
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        found = await member.take(len(sent))
+    assert sorted((r.key or b"", r.value or b"", r.headers) for r in found) == sorted(
+        (o.key or b"", o.value or b"", o.headers) for o in sent
+    )
+    for key in {o.key for o in sent if o.key}:
+        of_key = [r for r in found if r.key == key]
+        assert len({r.partition for r in of_key}) == 1
+        assert [r.value for r in of_key] == [o.value for o in sent if o.key == key]
+    assert all(r.timestamp_ms > 0 for r in found)
+
+
+async def test_a_group_goes_on_at_its_commit(rig: Rig) -> None:
+    """Not at what was read."""
+    topic = await prepared(rig, 6)
+    tp = TopicPartition(topic, 0)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        assert numbers(await member.take(6)) == list(range(6))
+        await member.source.commit({tp: 4})
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        assert await member.source.committed(tp) == 4
+        assert numbers(await member.take(2)) == [4, 5]
+
+
+async def test_a_paused_partition_gives_nothing(rig: Rig) -> None:
+    """While polling goes on; what was left comes after it is resumed, nothing is skipped."""
+    topic = await prepared(rig, 10)
+    tp = TopicPartition(topic, 0)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        assert numbers(await member.take(3)) == [0, 1, 2]
+        member.source.pause([tp])
+        assert [await member.source.poll(0.1, 5) for _ in range(3)] == [[], [], []]
+        member.source.resume([tp])
+        assert numbers(await member.take(7)) == list(range(3, 10))
+
+
+async def test_seek_reads_again(rig: Rig) -> None:
+    """From the offset given."""
+    topic = await prepared(rig, 5)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        await member.take(5)
+        member.source.seek(TopicPartition(topic, 0), 2)
+        assert numbers(await member.take(3)) == [2, 3, 4]
+
+
+async def test_start_latest_is_resolved_once(rig: Rig) -> None:
+    """What lay there before the first start is skipped; what came while the group was away is not."""
+    topic = await prepared(rig, 0)
+    async with connected(rig.sink()) as sink:
+        for number in range(3):  # one by one: of a batch, the embedded broker's end offset counts the first alone
+            await sink.publish([Outbound(topic, None, b"%d" % number)])
+    async with joined(rig.source(f"g-{topic}", [topic], "latest")) as member:
+        assert await member.source.committed(TopicPartition(topic, 0)) == 3
+    async with connected(rig.sink()) as sink:
+        await sink.publish([Outbound(topic, None, b"3")])
+    async with joined(rig.source(f"g-{topic}", [topic], "latest")) as member:
+        assert numbers(await member.take(1)) == [3]
+
+
+async def test_a_partition_that_appears_later_starts_at_its_beginning(rig: Rig) -> None:
+    """Though `start` is latest."""
+    if rig.name == "embedded":
+        pytest.skip("left out: the embedded broker can't add partitions")
+    topic = await prepared(rig, 3)
+    async with joined(rig.source(f"g-{topic}", [topic], "latest")):
+        pass
+    await rig.extend(topic, 2)
+    async with connected(rig.sink()) as sink:
+        await sink.publish([Outbound(topic, None, b"9", partition=1)])
+    async with joined(rig.source(f"g-{topic}", [topic], "latest")) as member:
+        assert numbers(await member.take(1)) == [9]
+
+
+async def test_members_share_partitions(rig: Rig) -> None:
+    """The second takes some over from the first; records come from what one holds."""
+    if rig.name == "embedded":
+        pytest.skip("left out: a rejoin takes the embedded broker 18 s")
+    topic = await prepared(rig, 0, partitions=4)
+    async with joined(rig.source(f"g-{topic}", [topic])) as one:
+        assert len(one.held) == 4
+        polling = asyncio.create_task(one.take(2, 60))
+        async with joined(rig.source(f"g-{topic}", [topic])) as two, asyncio.timeout(30):
+            while len(one.held) != 2:
+                await two.source.poll(0.1, 1)
+            assert len(two.held) == 2
+            assert not one.held & two.held
+            async with connected(rig.sink()) as sink:
+                await sink.publish([Outbound(topic, None, b"%d" % p, partition=p) for p in range(4)])
+            await asyncio.gather(polling, two.take(2))
+
+
+async def test_a_failed_change_of_partitions_is_fatal(rig: Rig) -> None:
+    """Client libraries swallow it; the source does not."""
+    topic = await prepared(rig, 1)
+    source = rig.source(f"g-{topic}", [topic])
+
+    class Broken(Member):
+        async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+            raise ValueError("state can't be read")
+
+    try:
+        await source.start(Broken(source))
+        with pytest.raises(Fatal, match="state can't be read") as caught:
+            await Member(source).take(2)
+    finally:
+        await source.stop()
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_record_over_the_limit_is_refused_alone(rig: Rig) -> None:
+    """By position; all others of the call are written."""
+    topic = await prepared(rig, 0)
+    async with connected(rig.sink()) as sink:
+        large = bytes(sink.max_bytes + 1)
+        with pytest.raises(Unwritable) as caught:
+            await sink.publish([Outbound(topic, None, b"0"), Outbound(topic, None, large), Outbound(topic, None, b"2")])
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        assert numbers(await member.take(2)) == [0, 2]
+    assert caught.value.positions == (1,)
+
+
+class Doubling:
+    """A worker that doubles numbers, after a while, and refuses every tenth."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+        self.handled = 0
+
+    async def handle(self, record: Record) -> Sequence[Outbound]:
+        self.handled += 1
+        number = int(record.value or b"")
+        if number % 3 == 0:
+            await asyncio.sleep(0.001 * (number % 5))
+        if number % 10 == 9:
+            raise Rejected("binary")
+        return [Outbound(self.out, record.key, b"%d" % (2 * number))]
+
+    def reject(self, record: Record, error: Rejected) -> Outbound:
+        return Outbound(self.out, record.key, b"%d" % -int(record.value or b""))
+
+    async def assigned(self, partition: TopicPartition) -> None: ...
+
+    async def revoked(self, partition: TopicPartition) -> None: ...
+
+
+async def run_engine(rig: Rig, topic: str, worker: Doubling, until: Mapping[TopicPartition, int]) -> None:
+    """Runs an engine until these offsets are committed."""
+    source = rig.source(f"g-{topic}", [topic])
+    engine = Engine(source, rig.sink(), worker, LIMITS)
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    try:
+        async with asyncio.timeout(60):
+            while engine.problem() is not None:  # noqa: ASYNC110 (nothing sets an event for it)
+                await asyncio.sleep(0.05)
+            for tp, offset in until.items():
+                while await source.committed(tp) != offset:
+                    assert not task.done()
+                    await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await task
+
+
+async def test_the_engine_works_on_it(rig: Rig) -> None:
+    """Each record has its one output, a second life goes on after the first."""
+    topic = await prepared(rig, 600, partitions=3)
+    out = f"{topic}-out"
+    await rig.create(out, 2)
+    until = {TopicPartition(topic, p): 200 for p in range(3)}
+    first, second = Doubling(out), Doubling(out)
+    await run_engine(rig, topic, first, until)
+    await run_engine(rig, topic, second, until)
+    async with joined(rig.source(f"check-{topic}", [out])) as member:
+        found = numbers(await member.take(600))
+    assert sorted(found) == sorted(-n if n % 10 == 9 else 2 * n for n in range(600))
+    assert (first.handled, second.handled) == (600, 0)
