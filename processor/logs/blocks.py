@@ -9,6 +9,7 @@ from processor.contract import Excerpt, ExcerptLine
 from processor.logs.tokens import TokenCounter
 
 _GAP_COST: Final = 9
+_COUNT_COST: Final = 8
 _BRIDGE: Final = 3
 """Gaps of at most so many lines are filled if that is cheap."""
 
@@ -22,15 +23,19 @@ def choose(
     count: TokenCounter,
 ) -> Excerpt:
     """The excerpt of at most `budget` tokens (as `count` counts its text) with the highest scores."""
+    runs = _runs(texts)
     costs = {number: count(text) + 1 for number, text in texts.items()}
+    costs.update((number, _COUNT_COST) for run in runs.values() for number in run[1:2])
+    costs.update((number, 0) for run in runs.values() for number in run[2:])
     chosen: set[int] = set()
     spent = 2 * _GAP_COST
     for number in sorted(scores, key=lambda number: (-scores[number], number)):
         if number in chosen or not texts.get(number):
             continue
-        added = _with_bridges(number, chosen, costs)
-        cost = sum(costs[line] for line in added)
-        cost += _GAP_COST * (1 - (number - 1 in chosen) - (number + 1 in chosen) - (len(added) > 1))
+        run = runs.get(number, range(number, number + 1))
+        added = {*run, *_bridge(run[0], -1, chosen, costs), *_bridge(run[-1], 1, chosen, costs)}
+        touching = (min(added) - 1 in chosen) + (max(added) + 1 in chosen)
+        cost = sum(costs[line] for line in added) + _GAP_COST * (1 - touching)
         if spent + cost > budget:
             if spent > budget * 0.95:
                 break
@@ -44,21 +49,32 @@ def choose(
         chosen.remove(min(chosen, key=lambda number: (scores.get(number, 0.0), -number)))
 
 
-def _with_bridges(number: int, chosen: set[int], costs: Mapping[int, int]) -> list[int]:
-    """A line, with the few cheap ones between it and a chosen neighbour: cheaper than the mark of a gap."""
-    added = [number]
-    for step in (-1, 1):
-        between: list[int] = []
-        cost = 0
-        for line in range(number + step, number + step * (_BRIDGE + 2), step):
-            if line in chosen:
-                added += between
-                break
-            cost += costs.get(line, _GAP_COST * 2)
-            if cost > _GAP_COST * 2:
-                break
-            between.append(line)
-    return added
+def _runs(texts: Mapping[int, str]) -> dict[int, range]:
+    """By number the run of neighbouring lines with the same text that a line is part of, if it is in one."""
+    runs: dict[int, range] = {}
+    first = last = -1
+    for number, text in (*texts.items(), (-1, "")):
+        if text and number == last + 1 and text == texts[last]:
+            last = number
+            continue
+        if last > first:
+            runs.update(dict.fromkeys(range(first, last + 1), range(first, last + 1)))
+        first = last = number
+    return runs
+
+
+def _bridge(number: int, step: int, chosen: set[int], costs: Mapping[int, int]) -> list[int]:
+    """The few cheap lines between a line and a chosen neighbour: cheaper than the mark of a gap."""
+    between: list[int] = []
+    cost = 0
+    for line in range(number + step, number + step * (_BRIDGE + 2), step):
+        if line in chosen:
+            return between
+        cost += costs.get(line, _GAP_COST * 2)
+        if cost > _GAP_COST * 2:
+            break
+        between.append(line)
+    return []
 
 
 def assemble(

@@ -22,7 +22,7 @@ _URL: Final = r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>()\[\]{}]+"
 _HOST: Final = r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|dev|local|internal|cloud|localdomain)\b(?::\d+)?"
 _PATH: Final = r"(?:(?<![\w./@<>-])(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/)|(?<![\w./@<>-])(?=[\w.@-]+/[\w.@-]+/))(?:[\w.@+~-]+[\\/])*(?P<leaf>[\w.@+~-]*)"
 _NUMBER: Final = (
-    r"(?<![A-Za-z_])[-+]?\d+(?:[.,]\d+)*(?:%|(?:ms|s|m|h|kB|MB|GB|KB|MiB|KiB|GiB|B|us|ns|px)?\b)?|(?<=[a-z_])\d+"
+    r"(?<![A-Za-z_\d])[-+]?\d+(?:[.,]\d+)*(?:%|(?:ms|s|m|h|kB|MB|GB|KB|MiB|KiB|GiB|B|us|ns|px)?\b)?|(?<=[a-z_])\d+"
 )
 _MASK: Final = re.compile(
     f"(?P<when>{_WHEN})|(?P<uuid>{_UUID})|(?P<url>{_URL})|(?P<hash>{_HASH})|(?P<host>{_HOST})|(?P<path>{_PATH})"

@@ -99,7 +99,8 @@ def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, by
         own[number] = weight if times == 1 else weight / (1 + 0.2 * math.log2(times))
     ranked = sorted(
         (number for number, weight in own.items() if weight >= _ANCHOR),
-        key=lambda number: (-own[number] * _place(number, failed), number),
+        # That a step failed is said alike by every fault: such a line is the anchor only where there is no other.
+        key=lambda number: (sign(tuple(marks[number]))[1], -own[number] * _place(number, failed), number),
     )
     return Weights(own, failed, tuple(ranked))
 

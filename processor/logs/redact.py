@@ -20,6 +20,8 @@ from processor.logs.secrets import SECRETS, Check, Secret
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PEM_REACH: Final = 20_000
+_PASSES: Final = 5
+"""A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
 _PLACEHOLDER: Final = re.compile(rb"\[[a-z-]{2,24}:\d+\]")
 _HARMLESS: Final = re.compile(
     rb"(?i)^(?:\*+|x{3,}|\.{3,}|-+|\[.*\]|<.*>?|\$.*|%\w+%|true|false|null|none|nil|undefined|yes|no|on|off|"
@@ -121,22 +123,26 @@ class Session:
 
     def redact(self, data: bytes) -> bytes:
         """`data` without secrets: same number of newlines; the very same object if there was none."""
-        spans = self._redactor.find(data)
-        if not spans:
-            return data
-        parts: list[bytes] = []
-        position = 0
-        for start, stop, name in spans:
-            parts += data[position:start], self._placeholder(name, data[start:stop])
-            position = stop
-        parts.append(data[position:])
-        return b"".join(parts)
+        for _ in range(_PASSES):
+            spans = self._redactor.find(data)
+            if not spans:
+                break
+            data = self._replace(data, spans)
+        return data
 
     def redact_text(self, text: str) -> str:
         """`text` without secrets."""
         data = text.encode("utf-8", "surrogatepass")
         clean = self.redact(data)
         return text if clean is data else clean.decode("utf-8", "surrogatepass")
+
+    def _replace(self, data: bytes, spans: list[tuple[int, int, str]]) -> bytes:
+        parts: list[bytes] = []
+        position = 0
+        for start, stop, name in spans:
+            parts += data[position:start], self._placeholder(name, data[start:stop])
+            position = stop
+        return b"".join([*parts, data[position:]])
 
     def _placeholder(self, name: str, secret: bytes) -> bytes:
         number = self._numbers.get((name, secret))

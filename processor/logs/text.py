@@ -113,8 +113,8 @@ def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> byt
     if len(line) <= longest:
         return line
     if around is None:
-        head = longest * 3 // 5
-        return line[:head] + _CUT + line[head - longest + len(_CUT) :]
+        most = longest * 3 // 5
+        return line[:most] + _CUT + line[most - longest + len(_CUT) :]
     side = longest // 8
     first = max(0, around - longest // 2 + side)
     last = min(len(line), first + longest - 2 * side - 2 * len(_CUT))
