@@ -1,0 +1,199 @@
+"""check: what becomes of a model's answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
+from processor.errors import ConfigError, Rejected
+from processor.lang.fields import Field, ResultSchema, ground_field
+from processor.models.chat import Completion, Token
+from processor.models.form import Slot, compile_form
+from processor.models.question import Prompt, Question, questions
+from processor.stages.check import Check, Invalid
+
+SCHEMA = ResultSchema(
+    "ci",
+    {
+        "category": Field("category", enum={"test": "", "compile": "", "network_infra": ""}),
+        "dependency": ground_field(Field("dependency", nullable=True), "candidates.packages"),
+        "failing_tests": ground_field(Field("failing_tests", "list", max_items=2), "candidates.tests"),
+        "evidence": ground_field(Field("evidence", "list", max_items=3), "excerpt.lines"),
+        "summary": Field("summary", max_length=30),
+    },
+)
+LINES = tuple(ExcerptLine(number, f"line {number}") for number in range(1, 6))
+READING = Reading(Excerpt(LINES, 5, ranked=(4, 2)))
+LEFT_PAD = Candidate("package", "left-pad", "^1.0", "npm")
+ASKED = questions(SCHEMA, ["category"])
+PROMPT = Prompt(
+    (),
+    compile_form("ci", (Slot("category", "choice", ("k1", "k2")),)),
+    {
+        "category": {"k1": "compile", "k2": "test"},
+        "dependency": {"c1": LEFT_PAD},
+        "failing_tests": {"t1": Candidate("test", "test_a"), "t2": Candidate("test", "test_b")},
+        "evidence": {"L1": LINES[1], "L2": LINES[3]},
+        "summary": {},
+    },
+)
+GOOD = {"category": "k2", "dependency": "c1", "failing_tests": ["t2"], "evidence": ["L2", "L1"], "summary": "It broke."}
+CHECK = Check(SCHEMA, ASKED)
+
+
+def answer(changes: dict[str, object] | None = None, **more: object) -> Completion:
+    """A completion that says GOOD with changes."""
+    return Completion(orjson.dumps(GOOD | (changes or {}) | more).decode(), "stop")
+
+
+def test_codes_become_what_they_stand_for() -> None:
+    """The result in full, with the evidence beside it, in the log's order."""
+    made = CHECK(PROMPT, answer(), READING)
+    assert made.result == {
+        "category": "test",
+        "dependency": {"name": "left-pad", "version": "^1.0", "ecosystem": "npm"},
+        "failing_tests": ["test_b"],
+        "summary": "It broke.",
+    }
+    assert made.evidence == (Evidence(2, "line 2"), Evidence(4, "line 4"))
+    assert made.confidence == Confidence(None, calibrated=False)
+
+
+def test_none_of_them_is_null() -> None:
+    """A nullable choice may be none."""
+    assert CHECK(PROMPT, answer(dependency="none"), READING).result["dependency"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"category": "k3"}, "category must be one of k1, k2"),
+        ({"category": "test"}, "category must be one of k1, k2"),
+        ({"category": None}, "category must be one of"),
+        ({"category": ["k1"]}, "category must be one of"),
+        ({"dependency": "c2"}, "dependency must be one of c1, none"),
+        ({"dependency": "left-pad"}, "dependency must be one of c1, none"),
+        ({"failing_tests": "t1"}, "failing_tests is no list of codes"),
+        ({"evidence": [1]}, "evidence is no list of codes"),
+        ({"summary": "x" * 31}, "summary: 31 characters"),
+        ({"summary": 3}, "summary: 3 is not text"),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], says: str) -> None:
+    """Each fault is named in words that a model can act on."""
+    with pytest.raises(Invalid, match=says) as caught:
+        CHECK(PROMPT, answer(changes), READING)
+    assert caught.value.rejected().reason == "invalid_answer"
+
+
+@pytest.mark.parametrize("text", ["", "no", "{", "[1]", "null", '{"category":"k1"', '{"category":"k1"}'])
+def test_what_is_no_whole_object_is_invalid(text: str) -> None:
+    """Garbage, halves and missing keys."""
+    with pytest.raises(Invalid):
+        CHECK(PROMPT, Completion(text, "stop"), READING)
+
+
+def test_a_cut_off_answer_is_no_answer() -> None:
+    """Even one that happens to parse."""
+    with pytest.raises(Invalid) as caught:
+        CHECK(PROMPT, replace(answer(), finish_reason="length"), READING)
+    assert caught.value.rejected().reason == "cut_off"
+
+
+def test_a_fence_around_the_answer_is_forgiven() -> None:
+    """Servers without guided decoding let models write one."""
+    fenced = replace(answer(), text=f"```json\n{answer().text}\n```")
+    assert CHECK(PROMPT, fenced, READING).result["category"] == "test"
+
+
+def test_codes_beyond_what_was_on_offer_are_left_out_of_lists() -> None:
+    """A size class has more codes than there are lines."""
+    made = CHECK(PROMPT, answer(evidence=["L2", "L8", "L2"], failing_tests=["t8"]), READING)
+    assert made.evidence == (Evidence(4, "line 4"),)
+    assert made.result["failing_tests"] == []
+
+
+def test_without_chosen_lines_the_likeliest_is_the_evidence() -> None:
+    """A finding always shows a line."""
+    assert CHECK(PROMPT, answer(evidence=[]), READING).evidence == (Evidence(4, "line 4"),)
+
+
+def test_what_was_not_asked_is_empty() -> None:
+    """Without candidates the keys are missing from the form and from the answer."""
+    codes = dict(PROMPT.codes) | {"dependency": {}, "failing_tests": {}}
+    text = orjson.dumps({"category": "k1", "evidence": [], "summary": "s"}).decode()
+    made = CHECK(replace(PROMPT, codes=codes), Completion(text, "stop"), READING)
+    assert (made.result["dependency"], made.result["failing_tests"]) == (None, [])
+
+
+def test_certainty_is_kept_apart_from_confidence() -> None:
+    """Raw probabilities are no calibrated confidence."""
+    text = '{"category":"k2","dependency":"none","failing_tests":[],"evidence":[],"summary":""}'
+    tokens = (Token('{"category":"', 0.0), Token("k2", -0.5), Token(text[15:], 0.0))
+    made = CHECK(PROMPT, Completion(text, "stop", tokens, masked=True), READING)
+    assert made.certainty == pytest.approx(0.6065, abs=1e-3)
+    assert made.confidence.value is None
+
+
+def test_a_rule_answers_with_its_precision() -> None:
+    """Fields that it leaves out are empty, its lines are the evidence."""
+    fields = {"category": "network_infra", "summary": "No route."}
+    rule = RuleMatch("no-route", fields, {}, (3,), precision=0.99)
+    made = CHECK.decided(READING, rule)
+    assert made.result == {"category": "network_infra", "dependency": None, "failing_tests": [], "summary": "No route."}
+    assert made.evidence == (Evidence(3, "line 3"),)
+    assert made.confidence == Confidence(0.99, calibrated=True)
+
+
+def test_a_rule_that_breaks_the_schema_is_a_defect_not_a_crash() -> None:
+    """Lint finds it beforehand; a dead letter says which rule all the same."""
+    with pytest.raises(Rejected, match="rule bad:") as caught:
+        CHECK.decided(READING, RuleMatch("bad", {"category": "weather"}, {}, ()))
+    assert caught.value.reason == "internal"
+
+
+@given(st.text(max_size=30) | st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list(GOOD)), inner, max_size=5),
+    max_leaves=8,
+).map(lambda value: orjson.dumps(value).decode()))  # fmt: skip
+def test_no_answer_crashes_it(text: str) -> None:
+    """Every text is an answer that the schema allows, or Invalid."""
+    try:
+        made = CHECK(PROMPT, Completion(text, "stop"), READING)
+    except Invalid as fault:
+        assert str(fault)  # noqa: PT017
+    else:
+        assert SCHEMA.validate(made.result) == made.result
+
+
+def test_questions_of_every_kind_of_field() -> None:
+    """What a schema's fields become."""
+    schema = ResultSchema(
+        "all",
+        {
+            "level": Field("level", enum={"a": "A"}),
+            "code": ground_field(Field("code", "integer"), "candidates.exit_codes"),
+            "tags": Field("tags", "list", item=Field("tags", max_length=9), max_items=2),
+            "sure": Field("sure", "boolean"),
+            "lines": ground_field(Field("lines", "list"), "excerpt.lines"),
+        },
+    )
+    assert questions(schema) == (
+        Question("level", "enum", {"a": "A"}),
+        Question("code", "candidate", source="exit_codes", shape="integer"),
+        Question("tags", "text", many=True, most=2, length=9),
+        Question("sure", "flag"),
+        Question("lines", "line", source="lines", many=True),
+    )
+
+
+def test_what_has_no_place_in_a_flat_form_is_an_error() -> None:
+    """An object that nothing grounds can't be asked for."""
+    with pytest.raises(ConfigError, match="nested"):
+        questions(ResultSchema("bad", {"nested": Field("nested", "object", fields=(Field("x"),))}))

@@ -1,0 +1,51 @@
+"""infer: how the model is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.errors import Rejected
+from processor.models.chat import ChatRequest, Completion, Message
+from processor.models.form import Slot, compile_form
+from processor.models.question import Prompt
+from processor.stages.infer import Infer
+from processor.testing.model import StubModel, first_answer
+
+FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summary", "text", length=8)))
+PROMPT = Prompt((Message("system", "S"), Message("user", "long")), FORM, {})
+
+
+class Narrow:
+    """A model that takes short messages only."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        self.asked.append(request.messages[-1].content)
+        if request.messages[-1].content == "long":
+            raise Rejected("prompt_too_long")
+        return Completion("{}", "stop")
+
+
+async def test_the_adapter_and_the_limit_go_with_the_request() -> None:
+    """What the pipeline says is what is asked."""
+    model = StubModel()
+    completion = await Infer(model, "lite", "ci@1", 99)(PROMPT)
+    assert completion.text == first_answer(FORM) == '{"category":"k1","summary":"the buil"}'
+    assert model.last == ChatRequest(PROMPT.messages, FORM, "ci@1", 99)
+
+
+async def test_too_long_is_asked_again_with_less() -> None:
+    """The excerpt shrinks, the system part stays."""
+    model = Narrow()
+    prompt = Prompt(PROMPT.messages, FORM, {}, lambda: (Message("system", "S"), Message("user", "short")))
+    assert (await Infer(model)(prompt)).text == "{}"
+    assert model.asked == ["long", "short"]
+
+
+async def test_too_long_with_nothing_to_leave_out_is_rejected() -> None:
+    """A prompt that can't shrink is the event's end."""
+    with pytest.raises(Rejected) as caught:
+        await Infer(Narrow())(PROMPT)
+    assert caught.value.reason == "prompt_too_long"
