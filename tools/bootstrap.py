@@ -1,6 +1,6 @@
 """Sets up what `make demo`, `make test` and `make model-server` need, with nothing but Python's venv and pip.
 
-    python3 -m tools.bootstrap demo|test|servers|model|vllm …
+    python3 -m tools.bootstrap TARGET … [--engine llamacpp|vllm] [--run COMMAND …]
 
 Environments are pinned by `requirements/*.txt` (hashes checked, wheels only). The checkout's own is `.venv`; the
 servers' ones and the model's weights live in a cache outside the checkout (`$FAULTSTREAM_CACHE`, else
@@ -32,7 +32,7 @@ import subprocess
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -347,33 +347,79 @@ def together(parts: dict[str, Callable[[], object]]) -> None:
         raise SetupError("\n".join(faults))
 
 
-def ensure(targets: Sequence[str], engine: str) -> None:
-    """Sets up the named targets: demo, test, servers, model, vllm. Raises SetupError."""
-    from tools import weights
+TARGETS = {
+    "demo": "the daemon and the demo's servers; the model goes on being fetched while --run runs",
+    "test": "what the tests need, and what $REQUIRE names",
+    "dev": "lint, types and unit tests",
+    "bench": "dev, and the demo's servers",
+    "servers": "the demo's servers",
+    "model": "a model server",
+    "vllm": "vLLM and the weights in its form",
+}
 
+
+def plan(targets: Collection[str], engine: str, required: str = "") -> dict[str, Callable[[], object]]:
+    """What is to be set up for the targets: name to the function that does it. `required` is `$REQUIRE`."""
+    from tools import weights
+    from tools.servers import kafka
+
+    wanted = set(targets)
     parts: dict[str, Callable[[], object]] = {}
-    for target in targets:
-        if target in {"demo", "test"}:
-            parts["checkout"] = (DEV if target == "test" or "test" in targets else DAEMON).ensure
-        if target in {"demo", "test", "servers"}:
-            parts["servers"] = SERVERS.ensure
-        if target in {"demo", "test", "model"}:
-            parts["model"] = weights.ensure
-        if target == "vllm" or (target in {"demo", "model"} and engine == "vllm"):
-            parts["model"] = weights.ensure_converted
-        if target == "model" and engine == "llamacpp":
-            parts["servers"] = SERVERS.ensure
-    together(parts)
+    if wanted & {"test", "dev", "bench"}:
+        parts["checkout"] = DEV.ensure
+    elif "demo" in wanted:
+        parts["checkout"] = DAEMON.ensure
+    if wanted & {"demo", "test", "bench", "servers"} or ("model" in wanted and engine == "llamacpp"):
+        parts["servers"] = SERVERS.ensure
+    if (
+        "vllm" in wanted
+        or (wanted & {"demo", "model"} and engine == "vllm")
+        or ("test" in wanted and "vllm" in required)
+    ):
+        parts["vllm"] = weights.ensure_converted
+    if "test" in wanted or (wanted & {"demo", "model"} and engine == "llamacpp"):
+        parts["model"] = weights.ensure
+    # Where it can't be had at all, the tests that need it say so.
+    if "test" in wanted and "kafka" in required and not kafka.obstacle() and not os.environ.get("KAFKA_BOOTSTRAP"):
+        parts["kafka"] = kafka.fetch
+    return parts
+
+
+def run(parts: dict[str, Callable[[], object]], words: Sequence[str]) -> int:
+    """Runs a command as soon as the environments are there; the models are fetched meanwhile, and it waits for them.
+
+    So the demo's first events flow while the weights are still on their way.
+    """
+    early = {name: part for name, part in parts.items() if name in {"checkout", "servers"}}
+    late = {name: part for name, part in parts.items() if name not in early}
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="models") as pool:
+        models = pool.submit(together, late) if late else None
+        together(early)
+        code = subprocess.call(words)
+        # A command that is over needs them no more; what its own try at them met, it has told.
+        if models and models.done():
+            models.exception()
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 when everything is there, 1 with what to do about it."""
-    parser = argparse.ArgumentParser(prog="python3 -m tools.bootstrap", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("targets", nargs="+", choices=["demo", "test", "servers", "model", "vllm"])
+    """The command: 0 when everything is there, 1 with what to do about it; with --run that command's exit code."""
+    what = "\n".join(f"  {name:8s} {text}" for name, text in TARGETS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools.bootstrap",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog=f"targets:\n{what}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("targets", nargs="+", choices=list(TARGETS), metavar="TARGET")
     parser.add_argument("--engine", choices=["llamacpp", "vllm"], default=None)
+    parser.add_argument("--run", nargs=argparse.REMAINDER, default=[], help="a command to run when all is there")
     options = parser.parse_args(arguments)
     try:
-        ensure(options.targets, options.engine or default_engine())
+        parts = plan(options.targets, options.engine or default_engine(), os.environ.get("REQUIRE", ""))
+        if options.run:
+            return run(parts, options.run)
+        together(parts)
     except SetupError as fault:
         print(f"\nSetting up failed.\n{fault}", file=sys.stderr)
         return 1

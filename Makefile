@@ -1,0 +1,63 @@
+# Everything is set up by the commands themselves: `make demo` and `make test` need Python 3.11 to 3.13 with its venv
+# module, a POSIX shell, and a network that reaches the package index. `make help` lists what there is.
+
+# The first interpreter that will do; `make PYTHON=/path/to/python3.12 …` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := $(or $(FAULTSTREAM_VENV),.venv)
+RUN := $(VENV)/bin/python
+
+# Given on the command line or in the environment, and read by the tools below.
+export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTSTREAM_DATA
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit eval bench model-server fmt lock clean python
+
+help: ## this list
+	@echo 'make TARGET [VARIABLE=value …]'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | awk -F '\t' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  ENGINE=vllm          vLLM instead of llama.cpp (the default without a GPU)'
+	@echo '  KAFKA_BOOTSTRAP=h:p  a running Kafka instead of the embedded broker'
+	@echo '  CHECK=1, KEEP=1      demo: fail unless all is as promised; leave everything running'
+	@echo '  REQUIRE=kafka,vllm   test: fail where these would be left out'
+	@echo '  T="-k name"          test, unit: more arguments for pytest'
+	@echo '  PORT=8000            model-server: where it listens'
+	@echo '  PYTHON=python3.12    the interpreter to set up with'
+
+python:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11, 3.12 or 3.13 is needed and none was found; name one: make PYTHON=… $(MAKECMDGOALS)' >&2; exit 1; }
+
+demo: python ## real failing builds become tickets on this machine: set up, run, show, end
+	@DEMO_BEGAN=$$(date +%s); export DEMO_BEGAN; \
+		$(PYTHON) -m tools.bootstrap demo --run $(RUN) -m tools.demo $(if $(CHECK),--check) $(if $(KEEP),--keep)
+
+test: python ## everything that this machine can check; names what it left out
+	@$(PYTHON) -m tools.bootstrap test && $(RUN) -m tools.checks --then-tests -- $(T)
+
+check: python ## format, lint, types and layers alone
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m tools.checks
+
+unit: python ## the unit tests alone
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m pytest tests/unit -q $(T)
+
+eval: python ## how often rules, ranking and the model are right, on samples with known truth
+	@$(PYTHON) -m tools.bootstrap test && $(RUN) -m tools.evaluate $(A)
+
+bench: python ## throughput beside a bare client loop, into bench/results/
+	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)
+
+model-server: python ## a model server on this machine, in its own environment; stays until Ctrl-C
+	@$(PYTHON) -m tools.bootstrap model && $(PYTHON) -m tools.servers.model $(if $(PORT),--port $(PORT))
+
+fmt: python ## format, and fix what can be fixed
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m ruff check --fix --quiet . ; $(RUN) -m ruff format .
+
+lock: python ## write requirements/*.txt anew from *.in (needs uv)
+	@$(PYTHON) -m tools.lock
+
+clean: ## remove what was made in the checkout; the cache outside it stays
+	rm -rf .venv .demo .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
