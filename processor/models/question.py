@@ -52,6 +52,11 @@ class Question:
     length: int = LENGTH
     nullable: bool = False
 
+    @property
+    def own_codes(self) -> Mapping[str, Meaning]:
+        """The codes of a plain enum: its values, each for itself."""
+        return {value: value for value in self.values}
+
 
 def questions(schema: ResultSchema, narrowed: Collection[str] = ()) -> tuple[Question, ...]:
     """What is asked for each field of a schema, in its order; `narrowed` are the fields that a ranking narrows.

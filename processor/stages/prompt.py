@@ -42,7 +42,7 @@ MOST_CANDIDATES: Final = 8
 MOST_LINES: Final = 8
 """Lines of the excerpt that have a code."""
 
-Codes = dict[str, Meaning]
+LineCodes = dict[str, ExcerptLine]
 
 
 class BuildPrompt:
@@ -61,19 +61,19 @@ class BuildPrompt:
         self._system = Message("system", system)
         self._user = user
         self._questions = tuple(questions)
+        self._forms: dict[tuple[int, ...], Form] = {}
         self._room = context_tokens - max_tokens - estimate(system) - 32  # the chat template's own
 
     def __call__(self, event: Event, reading: Reading) -> Prompt:
         """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
-        codes = {each.name: _codes(each, reading) for each in self._questions}
+        lines = _line_codes(reading.excerpt)
+        codes = {each.name: _codes(each, reading, lines) for each in self._questions}
         fixed = {
-            "event": {
-                key: plain(value) if isinstance(value, str) else value for key, value in event.attributes.items()
-            },
+            "event": {name: plain(each) if isinstance(each, str) else each for name, each in event.attributes.items()},
             "choices": _choices(self._questions, codes),
             "hint": _hint(reading.rule),
         }
-        labels = {line.number: code for code, line in _line_codes(reading.excerpt).items()}
+        labels = {line.number: code for code, line in lines.items()}
         user = self._render(fixed, reading.excerpt, labels)
         if len(user) > self._room and estimate(user) > self._room:
             user = self._shrunk(fixed, reading.excerpt, labels)
@@ -108,15 +108,21 @@ class BuildPrompt:
                 return user
         raise Rejected("prompt_too_long", "the system prompt and the smallest excerpt exceed the model's context")
 
-    def _form(self, codes: Mapping[str, Codes]) -> Form:
-        slots = (_slot(question, len(codes[question.name])) for question in self._questions)
-        return compile_form(self._name, tuple(slot for slot in slots if slot is not None))
+    def _form(self, codes: Mapping[str, Mapping[str, Meaning]]) -> Form:
+        """The form for so many codes; made once for each combination of size classes."""
+        counts = tuple([len(each) for each in codes.values()])
+        form = self._forms.get(counts)
+        if form is None:
+            slots = [_slot(each, count) for each, count in zip(self._questions, counts, strict=True)]
+            form = compile_form(self._name, tuple(slot for slot in slots if slot is not None))
+            self._forms[counts] = form
+        return form
 
 
-def _codes(question: Question, reading: Reading) -> Codes:
+def _codes(question: Question, reading: Reading, lines: LineCodes) -> Mapping[str, Meaning]:
     """The codes on offer for a question and what they stand for; a plain enum's values stand for themselves."""
     if question.kind == "line":
-        return dict(_line_codes(reading.excerpt))
+        return lines
     if question.kind == "candidate":
         found = reading.candidates.get(question.source, ())[:MOST_CANDIDATES]
         letter = LETTERS.get(question.source, question.source[:1])
@@ -124,10 +130,10 @@ def _codes(question: Question, reading: Reading) -> Codes:
     if question.narrowed:
         likely = [value for value, _ in reading.narrowed.get(question.name, ())] or list(question.values)
         return {f"k{index}": value for index, value in enumerate(likely, 1)}
-    return {value: value for value in question.values}
+    return question.own_codes
 
 
-def _line_codes(excerpt: Excerpt) -> dict[str, ExcerptLine]:
+def _line_codes(excerpt: Excerpt) -> LineCodes:
     """Codes of the likeliest lines, in the order in which they are read."""
     likely = set(excerpt.ranked[:MOST_LINES])
     lines = [line for line in excerpt.lines if line.number in likely] or list(excerpt.lines[-MOST_LINES:])
@@ -156,7 +162,7 @@ def _slot(question: Question, offered: int) -> Slot | None:
     return Slot(question.name, "choice", options, nullable=question.nullable)
 
 
-def _choices(questions: Sequence[Question], codes: Mapping[str, Codes]) -> str:
+def _choices(questions: Sequence[Question], codes: Mapping[str, Mapping[str, Meaning]]) -> str:
     """The tables of what may be chosen, a field a paragraph; fields with fixed values are left to the system part."""
     parts: list[str] = []
     for question in questions:
@@ -230,4 +236,6 @@ def plain(text: str) -> str:
 
 
 def _unmarked(text: str) -> str:
-    return _MARKERS.sub(r"\g<0> ", text)
+    if "<" not in text and "[" not in text and "|>" not in text:
+        return text
+    return _MARKERS.sub(lambda marker: f"{marker[0]} ", text)
