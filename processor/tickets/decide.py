@@ -129,7 +129,9 @@ class Decide:
         if not await self._behind():
             self._moved_at = now
         if now - self._moved_at > self._config.stall_s:
-            return f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
+            return (
+                f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
+            )
         return None
 
     def problem(self) -> str | None:

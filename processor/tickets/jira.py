@@ -99,7 +99,7 @@ class JiraClient:
     async def search(self, project: str, label: str) -> list[Hit]:
         """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""
         query = f'project = "{_quoted(project)}" AND labels = "{_quoted(label)}" ORDER BY created ASC'
-        fields = ["labels", "creator", "created"]
+        fields = ["labels,creator,created"]  # one parameter: not every server takes it several times
         found = await self._read(
             lambda jira: jira.search_issues(query, maxResults=50, fields=fields, json_result=True),
         )
@@ -119,11 +119,11 @@ class JiraClient:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, lambda: call(self._connection()))
-        except JIRAError as error:
-            raise self._told(error, write=write) from None
+        except requests.HTTPError as error:
+            raise self._told(error.response, write=write) from None
         except requests.RequestException as error:
             raise self._unreached(error, write=write) from None
-        except ValueError:
+        except (JIRAError, ValueError, TypeError):  # how the library fails on a 200 that is not Jira's
             raise self._gibberish(write=write) from None
 
     def _connection(self) -> JIRA:
@@ -148,15 +148,17 @@ class JiraClient:
             get_server_info=False,
             **credentials,
         )
+        # Before the library reads an error: it fails on bodies that are no JSON object.
+        jira._session.hooks["response"].append(_check)  # noqa: SLF001  the library has no setting for it
         # A redirect would turn the POST into a GET, or send it twice.
-        jira._session.max_redirects = 0  # noqa: SLF001  the library has no setting for it
+        jira._session.max_redirects = 0  # noqa: SLF001
         return jira
 
-    def _told(self, error: JIRAError, *, write: bool) -> FaultstreamError:
+    def _told(self, response: requests.Response, *, write: bool) -> FaultstreamError:
         """What an answer with an error status means."""
-        status, response = int(error.status_code or 0), error.response
+        status = response.status_code
         said = _message(response)
-        if status == 401 or (status == 403 and response is not None and _locked_out(response)):
+        if status == 401 or (status == 403 and _locked_out(response)):
             self._rotate()
             return Unauthorised(
                 f"Jira at {self._config.url} does not accept the credentials ({status}{said}): "
@@ -195,6 +197,10 @@ class JiraClient:
             self._generation += 1
 
 
+def _check(response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
+    response.raise_for_status()
+
+
 def _describe(jira: JIRA, key: str, description: str) -> None:
     # The library's Issue.update reads the issue back, and its failure would look like a failed update.
     jira._session.put(jira._get_url(f"issue/{key}"), json={"fields": {"description": description}})  # noqa: SLF001
@@ -219,9 +225,7 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _body(response: requests.Response | None) -> Mapping[str, Any]:
-    if response is None:
-        return {}
+def _body(response: requests.Response) -> Mapping[str, Any]:
     try:
         body = response.json()
     except ValueError:
@@ -229,12 +233,12 @@ def _body(response: requests.Response | None) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _blamed(response: requests.Response | None) -> dict[str, str]:
+def _blamed(response: requests.Response) -> dict[str, str]:
     errors = _body(response).get("errors")
     return {str(name): str(text) for name, text in errors.items()} if isinstance(errors, dict) else {}
 
 
-def _message(response: requests.Response | None) -> str:
+def _message(response: requests.Response) -> str:
     """What Jira said, one line, at most 300 characters; nothing for an answer that is not Jira's JSON."""
     body = _body(response)
     general = body.get("errorMessages") or body.get("message") or []
@@ -248,9 +252,9 @@ def _locked_out(response: requests.Response) -> bool:
     return any("denied-reason" in name.lower() or "loginreason" in name.lower() for name in response.headers)
 
 
-def _retry_after(response: requests.Response | None) -> float | None:
+def _retry_after(response: requests.Response) -> float | None:
     """Seconds that `Retry-After` asks for, which is a number or an HTTP date (RFC 9110, 10.2.3); at most an hour."""
-    value = (response.headers.get("Retry-After") or "").strip() if response is not None else ""
+    value = (response.headers.get("Retry-After") or "").strip()
     if not value:
         return None
     try:

@@ -15,12 +15,14 @@ from processor.tickets.wiki import escape
 
 def policies(pipelines: Iterable[Pipeline]) -> Mapping[str, Policy]:
     """The policies of all pipelines that file tickets, by pipeline."""
-    return {pipeline.name: policy(pipeline.ticket) for pipeline in pipelines if pipeline.ticket is not None}
+    return {each.name: policy(each.ticket) for each in pipelines if each.ticket is not None}
 
 
 def plans(pipelines: Iterable[Pipeline]) -> Mapping[str, Plan]:
     """The plans of all pipelines that file tickets, by pipeline."""
-    return {pipeline.name: plan(pipeline.name, pipeline.ticket) for pipeline in pipelines if pipeline.ticket is not None}
+    return {
+        pipeline.name: plan(pipeline.name, pipeline.ticket) for pipeline in pipelines if pipeline.ticket is not None
+    }
 
 
 def policy(ticket: TicketConfig) -> Policy:

@@ -118,6 +118,8 @@ class Writer:
         """
         command = read_command(record.value)
         at = TopicPartition(record.topic, record.partition)
+        if at not in self._states:
+            raise Retryable("the partition's ticket state is not loaded", shared=False)
         state = self.state(at, command.fingerprint)
         if state is not None and command.id in state.seen:
             return ()

@@ -1,0 +1,160 @@
+"""Which findings become tickets, and what is remembered of a fault."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from processor.errors import Rejected
+from processor.lang.predicate import Predicate
+from processor.lang.types import ANY
+from processor.tickets.decide import read_signal
+from processor.tickets.policy import Decision, Fault, Policy, decide
+
+NOW = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
+
+
+def finding(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """The finding of the `number`-th signal."""
+    made = {
+        "id": f"id-{number}",
+        "pipeline": "ci",
+        "fingerprint": "f1",
+        "result": {"category": "test"},
+        "confidence": {"value": None, "calibrated": False},
+        "review": False,
+        "time": (NOW - timedelta(minutes=10 - number)).isoformat(),
+    }
+    return {**made, **changes}
+
+
+def when(text: str) -> Predicate:
+    """A condition over `finding`."""
+    return Predicate.compile(text, {"finding": ANY})
+
+
+def on(made: dict[str, Any], fault: Fault | None = None, *, policy: Policy | None = None, offset: int = 5) -> Decision:
+    """The decision on a finding."""
+    policies = {"ci": policy or Policy()}
+    return decide(made, fault or Fault(), policies, partition=0, offset=offset, at=NOW)
+
+
+def test_first_sight_is_a_create_and_later_ones_are_comments() -> None:
+    """The count, and the times of the events, travel with the command."""
+    first = on(finding(1), offset=1)
+    assert first.command is not None
+    assert first.fault is not None
+    assert (first.command.action, first.command.count) == ("create", 1)
+    second = on(finding(2), first.fault, offset=2)
+    assert second.command is not None
+    assert (second.command.action, second.command.count) == ("comment", 2)
+    assert second.command.first_seen == "2026-11-22T04:21:00.000Z"
+    assert second.command.last_seen == "2026-11-22T04:22:00.000Z"
+
+
+def test_signal_read_again_is_counted_once() -> None:
+    """After a restart Faust reads some signals again: neither counted nor commanded a second time."""
+    fault = on(finding(1), offset=7).fault
+    assert on(finding(1), fault, offset=7) == Decision()
+    assert on(finding(3), fault, offset=6) == Decision()
+
+
+def test_finding_on_another_offset_is_counted_once() -> None:
+    """The line may write a finding twice: its id is the same."""
+    fault = on(finding(1), offset=1).fault
+    assert on(finding(1), fault, offset=2) == Decision()
+
+
+def test_memory_of_a_fault_is_bounded_and_survives_the_table() -> None:
+    """Ids beyond the last 64 are forgotten; what the table gives back is what was put in."""
+    fault = Fault()
+    for number in range(200):
+        fault = fault.saw(f"id-{number}", "2026-11-22T04:21:00.000Z", 0, number)
+    assert len(fault.seen) == 64
+    assert Fault.loads(fault.dumps()) == fault
+    assert Fault.loads(None) == Fault()
+
+
+def test_late_event_does_not_turn_time_around() -> None:
+    """Events come in any order: first is the earliest, last the latest."""
+    fault = on(finding(5), offset=1).fault
+    late = on(finding(2), fault, offset=2).fault
+    assert late is not None
+    assert (late.first_seen, late.last_seen) == ("2026-11-22T04:22:00.000Z", "2026-11-22T04:25:00.000Z")
+
+
+@pytest.mark.parametrize("unsure", ["review", "drop"])
+@pytest.mark.parametrize("changes", [{}, {"confidence": {"value": 0.4, "calibrated": True}, "review": True}])
+def test_unsure_findings_get_no_ticket_where_the_policy_says_so(unsure: Any, changes: dict[str, Any]) -> None:
+    """A null or low confidence: left, and an event says why. The fault is not counted."""
+    decision = on(finding(**changes), policy=Policy(unsure=unsure))
+    assert decision.command is None
+    assert decision.fault is None
+    assert decision.event is not None
+    assert decision.event.reason == f"ticket.unsure: {unsure}"
+
+
+def test_unsure_finding_is_filed_though_when_asks_for_confidence() -> None:
+    """`unsure: file` says that confidence is no obstacle; the other conditions of `when` still decide."""
+    condition = when('finding.result.category != "infra_cancel" && finding.confidence.value >= 0.6')
+    assert on(finding(), policy=Policy(condition)).command is not None
+    cancelled = on(finding(result={"category": "infra_cancel"}), policy=Policy(condition))
+    assert cancelled.command is None
+    assert cancelled.event is not None
+    assert cancelled.event.action == "suppressed"
+    assert "infra_cancel" in cancelled.event.reason
+
+
+def test_sure_finding_is_asked_with_its_own_confidence() -> None:
+    """A calibrated value that `when` finds too low: no ticket."""
+    sure = finding(confidence={"value": 0.5, "calibrated": True})
+    assert on(sure, policy=Policy(when("finding.confidence.value >= 0.6"))).command is None
+    assert on(sure, policy=Policy(when("finding.confidence.value >= 0.4"))).command is not None
+
+
+def test_old_event_gets_no_ticket() -> None:
+    """Older than max_age, as when a backlog is worked off."""
+    old = finding(time=(NOW - timedelta(hours=25)).isoformat())
+    decision = on(old)
+    assert decision.command is None
+    assert decision.event is not None
+    assert "max_age" in decision.event.reason
+    assert on(old, policy=Policy(max_age=timedelta(hours=26))).command is not None
+
+
+def test_condition_that_fails_is_never_taken_for_false() -> None:
+    """A member that is not there at run time rejects the signal."""
+    with pytest.raises(Rejected) as caught:
+        on(finding(), policy=Policy(when("finding.result.nope == 1")))
+    assert caught.value.reason == "predicate_failed"
+
+
+def test_pipeline_without_tickets_is_suppressed() -> None:
+    """A signal of a pipeline that has no ticket section here."""
+    decision = decide(finding(), Fault(), {}, partition=0, offset=1, at=NOW)
+    assert decision.command is None
+    assert decision.event is not None
+
+
+@pytest.mark.parametrize("value", [b"", b"x", b"[]", b"{}", b'{"finding": {"id": 1}}', None])
+def test_what_is_no_signal_is_rejected(value: bytes | None) -> None:
+    """A foreign record on the topic is a dead letter, not a crash."""
+    with pytest.raises(Rejected, match=r"signal|finding"):
+        read_signal(value)
+
+
+def test_outcome_carries_no_finding() -> None:
+    """An outcome is none of the policy's business yet."""
+    assert read_signal(b'{"kind": "outcome", "finding": null, "outcome": {}}') is None
+
+
+def test_fault_is_a_value() -> None:
+    """Counting makes a new fault; the table's is not changed in place."""
+    fault = Fault()
+    assert fault.saw("a", "t", 0, 0) == replace(
+        fault, count=1, first_seen="t", last_seen="t", seen=("a",), partition=0, offset=0
+    )
+    assert fault.count == 0

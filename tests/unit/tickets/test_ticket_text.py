@@ -1,0 +1,194 @@
+"""What tickets say: cause first, certainty in words, within Jira's limits, with a plain text where a template fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.errors import Rejected
+from processor.home import Homes
+from processor.lang.template import Template
+from processor.pipeline import Pipeline
+from processor.tickets import wiki
+from processor.tickets.messages import Command
+from processor.tickets.plans import plans
+from processor.tickets.text import Plan, Texts, certainty, seen
+from processor.tickets.wiki import escape
+from tests.unit.tickets.world import command
+
+FINDING: dict[str, Any] = {
+    "id": "1",
+    "pipeline": "ci_failure",
+    "fingerprint": "f1",
+    "result": {
+        "category": "dependency_resolution",
+        "summary": "npm can't install @angular/material ^12.2.0 beside Angular 13",
+        "severity": "major",
+        "faulty_dependency": {"name": "@angular/material", "version": "^12.2.0", "ecosystem": "npm"},
+        "failing_tests": [],
+    },
+    "evidence": [
+        {"line": 9, "text": "npm ERR! code ERESOLVE"},
+        {"line": 1204, "text": "npm ERR! peer {noformat} [~x]"},
+    ],
+    "confidence": {"value": None, "calibrated": False},
+    "decided": {"by": "model", "rule": None, "model": "m", "adapter": None},
+    "build": {
+        "repo": "acme/web",
+        "job": "build",
+        "run_id": "7712",
+        "branch": "main",
+        "commit": "abcdef0123456789",
+        "url": "https://ci.example.com/7712",
+    },
+    "time": "2026-11-22T04:01:00Z",
+}
+
+
+def of(**changes: Any) -> Command:
+    """The command of the finding with other fields."""
+    return replace(command(), finding={**FINDING, **changes})
+
+
+@pytest.fixture(scope="module")
+def ci_failure() -> Plan:
+    """The plan of the bundled pipeline."""
+    checkout = Path(__file__).parents[3]
+    return plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes([checkout]))])["ci_failure"]
+
+
+def test_ticket_of_the_bundled_pipeline_reads_as_a_whole(ci_failure: Plan) -> None:
+    """The whole text, as people get it."""
+    fields = Texts({"ci_failure": ci_failure}).draft(of()).fields
+    assert fields["summary"] == "acme/web: npm can't install @angular/material ^12.2.0 beside Angular 13"
+    assert fields["labels"] == ["fs-f1", "ci", "dependency_resolution"]
+    assert fields["priority"] == {"name": "High"}
+    assert fields["project"] == {"key": "BUILD"}
+    assert fields["description"] == (
+        "npm can't install @angular/material ^12.2.0 beside Angular 13\n"
+        "\n"
+        "*Faulty dependency:* {{@angular/material}} version {{^12.2.0}} (npm)\n"
+        "*Category:* dependency resolution\n"
+        "*Severity:* major\n"
+        "*Build:* [acme/web / build run 7712|https://ci.example.com/7712], branch {{main}}, commit {{abcdef012345}}\n"
+        "\n"
+        "h3. What the log says\n"
+        "{noformat}\n"
+        "   9  npm ERR! code ERESOLVE\n"
+        "1204  npm ERR! peer { noformat} [~x]\n"
+        "{noformat}\n"
+        "\n"
+        "*How sure:* Not calibrated. A language model chose this diagnosis, and how often it is right has not been "
+        "measured. Check it against the evidence.\n"
+        "\n"
+        "Seen once, on 22 Nov 2026 04:01 UTC.\n"
+        "----\n"
+        "Filed by Faultstream. Repeats of this fault are added here as long as the label {{fs-f1}} stays."
+    )
+
+
+def test_what_a_template_prints_is_escaped() -> None:
+    """Also through filters and concatenation; only `wiki` makes markup."""
+    template = Template("{{ finding.result.summary | upper }} {{ '*' ~ seen.count ~ '*' }}", finalize=escape)
+    texts = Texts({"ci_failure": Plan("ci_failure", "BUILD", description=template)})
+    drafted = texts.draft(of(result={"summary": "[~admin] {code} *x*"}))
+    assert drafted.fields["description"] == "\\[\u200b~ADMIN\\] \\{CODE\\} \\*X* \\*1*"
+
+
+class Breaks:
+    """A template that fails."""
+
+    def render(self, /, **_context: Any) -> str:
+        """Fails."""
+        raise Rejected("template_failed", "x.j2: 'dict object' has no attribute 'nope'")
+
+
+def test_failing_templates_file_a_plain_ticket() -> None:
+    """A template that fails at run time costs its looks, not the ticket."""
+    plan = Plan("ci_failure", "BUILD", summary=Breaks(), description=Breaks(), labels=(Breaks(),))
+    fields = Texts({"ci_failure": plan}).draft(of()).fields
+    assert fields["summary"] == "acme/web: npm can't install @angular/material ^12.2.0 beside Angular 13"
+    assert fields["description"].startswith("npm can't install")
+    assert "npm ERR! code ERESOLVE" in fields["description"]
+    assert fields["labels"] == ["fs-f1"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_evidence_goes_before_the_cause_does(ci_failure: Plan, plain: bool) -> None:
+    """Too much evidence for Jira: some of it is left out, the cause and the rest stay."""
+    plan = Plan("ci_failure", "BUILD") if plain else ci_failure
+    lines = [{"line": n, "text": f"line {n} " + "x" * 1500} for n in range(1, 101)]
+    text = Texts({"ci_failure": plan}).draft(of(evidence=lines)).fields["description"]
+    assert wiki.units(text) <= wiki.TEXT_LIMIT
+    assert text.startswith("npm can't install")
+    assert "line 1 xxx" in text
+    assert "line 100 " not in text
+    assert text.count("{noformat}") == 2
+    assert text.endswith("stays.")
+
+
+def test_huge_summary_is_cut_to_the_limits(ci_failure: Plan) -> None:
+    """A summary of 100 KB with emoji and direction overrides: 255 and 32,767 units, on one line."""
+    result = {**FINDING["result"], "summary": "💥\u202e broke\n" * 12_000}
+    fields = Texts({"ci_failure": ci_failure}).draft(of(result=result)).fields
+    assert wiki.units(fields["summary"]) <= wiki.SUMMARY_LIMIT
+    assert "\n" not in fields["summary"]
+    assert "\u202e" not in fields["summary"] + fields["description"]
+    assert wiki.units(fields["description"]) <= wiki.TEXT_LIMIT
+
+
+def test_secrets_are_taken_out_of_every_text(ci_failure: Plan) -> None:
+    """The redactor goes over summary, description and comment last."""
+    texts = Texts({"ci_failure": ci_failure}, lambda text: text.replace("hunter2", "[redacted]"))
+    made = of(result={**FINDING["result"], "summary": "login with hunter2 failed"})
+    fields = texts.draft(made).fields
+    assert "hunter2" not in str(fields) + texts.comment(made)
+    assert "[redacted]" in fields["summary"]
+
+
+def test_unknown_pipeline_has_no_ticket() -> None:
+    """A command of a pipeline that is not here is rejected."""
+    with pytest.raises(Rejected, match="files no tickets here"):
+        Texts({}).draft(of())
+
+
+@pytest.mark.parametrize(
+    ("confidence", "decided", "review", "words"),
+    [
+        ({"value": 0.97, "calibrated": True}, {"by": "model"}, False, "Very likely right (97 %"),
+        ({"value": 0.8, "calibrated": True}, {"by": "model"}, False, "Probably right (80 %"),
+        ({"value": 0.55, "calibrated": True}, {"by": "model"}, False, "Perhaps right (55 %"),
+        ({"value": 0.2, "calibrated": True}, {"by": "model"}, False, "A guess (20 %"),
+        ({"value": 0.99, "calibrated": False}, {"by": "model"}, False, "Not calibrated"),
+        ({"value": None, "calibrated": False}, {"by": "model"}, True, "It was unsure here"),
+        ({"value": 0.98, "calibrated": True}, {"by": "rule", "rule": "npm-eresolve"}, False, "right in 98 % of known"),
+        ({"value": None, "calibrated": False}, {"by": "rule", "rule": "npm-eresolve"}, False, "A known failure"),
+    ],
+)
+def test_certainty_is_said_in_words(
+    confidence: dict[str, Any], decided: dict[str, Any], review: bool, words: str
+) -> None:
+    """A figure only where it was measured; no calibration is said plainly."""
+    text = certainty({"confidence": confidence, "decided": decided, "review": review})
+    assert words in text
+    assert ("99 %" in text) is False
+
+
+def test_seen_says_how_often_and_when() -> None:
+    """Once, and several times."""
+    assert seen(1, "2026-11-22T04:01:00Z", "2026-11-22T04:01:00Z") == "Seen once, on 22 Nov 2026 04:01 UTC."
+    assert seen(3, "2026-11-22T04:01:00Z", "2026-11-23T11:00:00+01:00") == (
+        "Seen 3 times, first on 22 Nov 2026 04:01 UTC, last on 23 Nov 2026 10:00 UTC."
+    )
+
+
+def test_comment_names_the_build_and_what_the_log_said() -> None:
+    """A recurrence: how often by now, which build, the first evidence."""
+    text = Texts({}).comment(replace(of(), count=2, last_seen="2026-11-22T05:00:00Z"))
+    assert text.startswith("Seen again.")
+    assert "Seen 2 times" in text
+    assert "[acme/web / build run 7712|https://ci.example.com/7712]" in text
+    assert "npm ERR! code ERESOLVE" in text

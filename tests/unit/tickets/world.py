@@ -1,0 +1,194 @@
+"""A Jira and a state topic in memory, with a clock of their own, in which the writer can be killed between any steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.errors import Rejected, Retryable
+from processor.tickets.jira import Hit
+from processor.tickets.load import fold
+from processor.tickets.messages import Command, TicketState, Topics
+from processor.tickets.text import Plan, Texts
+from processor.tickets.write import Writer
+
+ME = frozenset({"faultstream"})
+TOPICS = Topics("fs")
+AT = TopicPartition(TOPICS.commands, 0)
+LAG_S = 120.0
+
+
+class KilledError(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class Issue:
+    """An issue of the Jira in memory."""
+
+    key: str
+    labels: tuple[str, ...]
+    description: str
+    creator: frozenset[str]
+    created: float
+    comments: list[str] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    """All that outlives the process. `kill_at` is the number of the step at which the process dies, before or after
+    the step has its effect; steps are counted over publishes and Jira's writes."""
+
+    lag_s: float = 0.0
+    kill_at: int = -1
+    kill_after_effect: bool = False
+    now: float = 1_000_000.0
+    step: int = 0
+    names: list[str] = field(default_factory=list)
+    records: list[Outbound] = field(default_factory=list)
+    issues: dict[str, Issue] = field(default_factory=dict)
+    errors: dict[str, list[tuple[bool, Exception]]] = field(default_factory=dict)
+    posts: int = 0
+
+    def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
+        """The next `times` calls raise `error`, having had their effect or not."""
+        self.errors.setdefault(call, []).extend([(done, error)] * times)
+
+    def enter(self, name: str) -> bool:
+        """Counts a step; dies before its effect if that is asked. Returns whether it is to die after it."""
+        mine, self.step = self.step, self.step + 1
+        self.names.append(name)
+        if mine == self.kill_at and not self.kill_after_effect:
+            raise KilledError
+        return mine == self.kill_at
+
+    def leave(self, dies: bool) -> None:
+        """Dies after a step's effect if that is asked."""
+        if dies:
+            raise KilledError
+
+    async def publish(self, records: Sequence[Outbound]) -> None:
+        """Writes to the topics; acknowledged when it returns."""
+        dies = self.enter(f"publish {records[0].topic.rpartition('.')[2]}")
+        self.records += records
+        self.leave(dies)
+
+    async def load(self, partition: int) -> dict[str, TicketState]:
+        """Reads the state topic."""
+        mine = [each for each in self.records if each.topic == TOPICS.state and each.partition == partition]
+        return fold((each.key, each.value) for each in mine)
+
+    async def myself(self) -> frozenset[str]:
+        """The account."""
+        return ME
+
+    async def create(self, fields: Mapping[str, Any]) -> str:
+        """POST issue."""
+        self.posts += 1
+        error = self._error("create")
+        dies = self.enter("create")
+        if error and not error[0]:
+            raise error[1]
+        key = f"BUILD-{len(self.issues) + 1}"
+        self.issues[key] = Issue(key, tuple(fields["labels"]), fields["description"], ME, self.now)
+        self.leave(dies)
+        if error:
+            raise error[1]
+        return key
+
+    async def comment(self, key: str, body: str) -> None:
+        """POST comment."""
+        error = self._error("comment")
+        dies = self.enter("comment")
+        if error and not error[0]:
+            raise error[1]
+        self.issues[key].comments.append(body)
+        self.leave(dies)
+        if error:
+            raise error[1]
+
+    async def comments(self, key: str) -> list[str]:
+        """GET comments."""
+        return list(self.issues[key].comments)
+
+    async def description(self, key: str) -> str:
+        """GET issue."""
+        return self.issues[key].description
+
+    async def describe(self, key: str, description: str) -> None:
+        """PUT issue."""
+        dies = self.enter("describe")
+        self.issues[key].description = description
+        self.leave(dies)
+
+    async def search(self, project: str, label: str) -> list[Hit]:
+        """Search, which knows an issue only after the lag, and is lenient: all issues are hits."""
+        known = [issue for issue in self.issues.values() if issue.created + self.lag_s <= self.now]
+        return [Hit(i.key, i.labels, i.creator, f"{i.created:020.3f}") for i in known]
+
+    def _error(self, call: str) -> tuple[bool, Exception] | None:
+        held = self.errors.get(call)
+        return held.pop(0) if held else None
+
+    def mine(self, fingerprint: str) -> list[Issue]:
+        """The tickets of a fingerprint."""
+        return [issue for issue in self.issues.values() if f"fs-{fingerprint}" in issue.labels]
+
+    def events(self) -> list[str]:
+        """What the ticket events say was done."""
+        return [orjson.loads(each.value or b"")["action"] for each in self.records if each.topic == TOPICS.events]
+
+    async def writer(self) -> Writer:
+        """A writer as after a start of the process."""
+        texts = Texts({"ci_failure": Plan("ci_failure", "BUILD")})
+        made = Writer(self, texts, self.publish, self.load, TOPICS, unsettled_s=LAG_S, clock=lambda: self.now)  # type: ignore[arg-type]
+        await made.assigned(AT)
+        return made
+
+    async def until_done(self, record: Record, writer: Writer | None = None) -> None:
+        """Handles the record as the engine does: again after Retryable and after a kill, outputs published last."""
+        held = writer
+        for _ in range(100):
+            try:
+                held = held or await self.writer()
+                outputs = await held.handle(record)
+                if outputs:
+                    await self.publish(outputs)
+                return
+            except Retryable as error:
+                self.now += error.wait or 1.0
+            except Rejected as error:
+                assert held is not None
+                await self.publish([held.reject(record, error)])
+                return
+            except KilledError:
+                self.kill_at, held = -1, None
+                self.now += 5.0
+        raise AssertionError("the record is never done")
+
+
+def command(count: int = 1, *, finding: str = "", fingerprint: str = "f1", pipeline: str = "ci_failure") -> Command:
+    """The command of the `count`-th sight of a fault."""
+    time = f"2026-11-22T04:{count:02d}:00.000Z"
+    data = {
+        "id": finding or f"{fingerprint}-{count}",
+        "pipeline": pipeline,
+        "fingerprint": fingerprint,
+        "result": {"category": "test", "summary": "It broke", "severity": "major"},
+        "evidence": [{"line": 7, "text": "E   assert 1 == 2"}],
+        "confidence": {"value": None, "calibrated": False},
+        "build": {"repo": "acme/web", "job": "unit", "run_id": str(count), "branch": "main", "commit": "abc"},
+        "time": time,
+    }
+    first = "2026-11-22T04:01:00.000Z"
+    return Command("create" if count == 1 else "comment", fingerprint, pipeline, data, count, first, time)
+
+
+def record(made: Command, offset: int = 0) -> Record:
+    """The record of a command as it is read."""
+    out = made.record(TOPICS)
+    return Record(out.topic, 0, offset, out.key, out.value)
