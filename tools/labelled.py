@@ -1,0 +1,121 @@
+"""Logs with a known truth, to train and to evaluate with: the recorded samples and, where present, the dev corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from processor.contract import Excerpt
+from processor.logs import reduce
+from processor.logs.redact import redactor
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "pipelines" / "ci_failure" / "samples"
+UNPACKED = ROOT / ".cache" / "dev-corpus"
+NAMELESS = frozenset(
+    "test compile static_check link_check config_script environment permission vcs_checkout image_pull "
+    "network_infra infra_runner infra_cancel resource timeout_hang build".split()
+)
+"""Categories in which a log without a labelled dependency has none; in the others its truth is unknown."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One log, reduced, with its truth.
+
+    Attributes:
+        id: unique over both sets.
+        set: which set it is from.
+        group: what must not be in training and evaluation at once: the project, or the kind of injected fault.
+        weight: share of this log among the repeats of one fault.
+        categories: the right category first, then those that are right as well.
+        names: names of the dependency at fault, all of them right; empty where none is.
+        dependency_known: whether ``names`` can be scored.
+    """
+
+    id: str
+    set: Literal["samples", "dev"]
+    group: str
+    weight: float
+    excerpt: Excerpt
+    categories: tuple[str, ...]
+    names: frozenset[str]
+    dependency_known: bool
+
+
+def excerpt_of(data: bytes) -> Excerpt:
+    """The excerpt of a log, as the line makes it: redacted, then reduced."""
+    return reduce(redactor().redact(data))
+
+
+def samples() -> list[Labelled]:
+    """The recorded samples."""
+    rows = [json.loads(line) for line in (SAMPLES / "truth.jsonl").read_text().splitlines()]
+    repeats = Counter((row["repo"], row["fault"]) for row in rows)
+    return [
+        Labelled(
+            id=row["id"],
+            set="samples",
+            group=f"kind {row['kind']}",
+            weight=1 / repeats[row["repo"], row["fault"]],
+            excerpt=excerpt_of((SAMPLES / f"{row['id']}.log").read_bytes()),
+            categories=(row["category"], *row["category_alt"]),
+            names=_names(row["faulty_dependency"]),
+            dependency_known=True,
+        )
+        for row in rows
+    ]
+
+
+def dev() -> list[Labelled]:
+    """The logs of the dev corpus that have a category; none where the corpus is absent."""
+    folder = corpus()
+    if folder is None:
+        return []
+    return list(_dev(folder))
+
+
+def corpus() -> Path | None:
+    """The unpacked dev corpus (``$FAULTSTREAM_CORPUS``, or unpacked here once from ``$FAULTSTREAM_DATA``)."""
+    if given := os.environ.get("FAULTSTREAM_CORPUS"):
+        return Path(given)
+    packed = Path(os.environ.get("FAULTSTREAM_DATA", ROOT.parent / "shared" / "data")) / "dev-corpus.tar.xz"
+    if not packed.exists():
+        return None
+    if not (UNPACKED / "ci-logs" / "labels.jsonl").exists():
+        UNPACKED.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(packed) as archive:
+            archive.extractall(UNPACKED, filter="data")
+    return UNPACKED
+
+
+def _dev(folder: Path) -> Iterator[Labelled]:
+    logs = folder / "ci-logs"
+    for line in (logs / "labels.jsonl").read_text().splitlines():
+        row: dict[str, Any] = json.loads(line)
+        if not row.get("category_norm"):
+            continue
+        names = _names(row.get("faulty_dependency"))
+        hidden = row["source"] == "bump" and not row.get("dep_artifact_in_error_lines")
+        yield Labelled(
+            id=row["id"],
+            set="dev",
+            group=f"project {row.get('project') or row['id']}",
+            weight=1.0,
+            excerpt=excerpt_of((logs / row["path"]).read_bytes()),
+            categories=(row["category_norm"], *(row.get("category_alt") or ())),
+            names=names,
+            dependency_known=not hidden and bool(names or row["category_norm"] in NAMELESS),
+        )
+
+
+def _names(dependency: dict[str, Any] | None) -> frozenset[str]:
+    if not dependency:
+        return frozenset()
+    return frozenset({dependency["name"], *(dependency.get("accept") or ())})
