@@ -6,6 +6,7 @@ captured, else the failing test, else the package that an error names, else the 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -24,6 +25,9 @@ SURE_PACKAGE: Final = 0.78
 SURE_PLACE: Final = 0.75
 """How strongly a message must blame a test, a package or a place before the fault is named after it."""
 
+BELOW: Final = 2
+"""Lines below an error that still belong to it: tools say what failed first and list the packages then."""
+
 LONGEST: Final = 200
 VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found"})
 """Captures that may change while the fault stays: they fill fields but don't name the fault."""
@@ -31,10 +35,18 @@ VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found
 _ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'\"]*@)?([^\s\"'<>()\[\]{}?#,;]+)")
 """An address without scheme and credentials: its host and path tell two faults apart, so they outlive the mask."""
 
+_LOCATION: Final = re.compile(r"(?:\(<n>(?:, ?<n>)?\)|(?::<n>){1,2}|:\[<n>(?:, ?<n>)?\])(?::| -)?")
+"""Line and column in the ways of different tools, or of one tool on a terminal and off it."""
+
+_POINTS: Final = re.compile(r"\s*--> ")
+_CARETS: Final = re.compile(r"^\s*\|.*\^+ (\S.*)$")
+"""A line that says where the message before it applies (rustc), and what is wrong with the text pointed at."""
+
 _SAYS_NOTHING: Final = re.compile(
     r"exit(?:ed)?(?: with)?(?: code| status)|exit code|returned (?:a )?non-zero|ELIFECYCLE|make\S*: \*\*\*.*Error \d"
     r"|^\W*(?:error|failed|failure|fail|errors|failures)\W*$|^BUILD FAIL|^(?:FAILED|ERROR|FAIL)\s+\S+(?:\s+[\d.]+m?s)?$"
-    r"|^\W*(?:Job|Build|Command|Process) failed|^Traceback|errors? found|full log|aborting due to|Process completed"
+    r"|^\W*(?:Job|Build|Command|Process) failed|^Traceback|errors? found|full log|Process completed"
+    r"|aborting due to|could not compile `"
     r"|[Ff]or more (?:info|detail|help)|[Rr]e-run|^\W*\d+ \w+( \w+)?$"
     r"|^\s*[│├└]|^\W*(?:found )?\d+ (?:\w+ )*vulnerabilit",
     re.IGNORECASE,
@@ -53,11 +65,15 @@ def anchor(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], ru
     if tests:
         # Not the first one: runners that work in parallel report failures in any order.
         return min(f"test:{test_name(one.name)}" for one in tests)
-    errors = set(excerpt.ranked)
     for package in candidates.get("packages", ()):
-        if package.score >= SURE_PACKAGE and errors.intersection(package.lines):
+        if package.score >= SURE_PACKAGE and _near_error(package, excerpt):
             return f"pkg:{package.ecosystem or 'generic'}/{canonical(package.ecosystem, package.name)}"
     return _of_line(excerpt, candidates)
+
+
+def _near_error(candidate: Candidate, excerpt: Excerpt) -> bool:
+    """Whether a candidate stands on a line that was ranked as an error, or right below one."""
+    return any(0 <= number - error <= BELOW for number in candidate.lines for error in excerpt.ranked)
 
 
 def fingerprint(pipeline: str, scope: Sequence[str], anchor: str) -> tuple[str, dict[str, Any]]:
@@ -89,17 +105,33 @@ def _of_line(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) 
     texts = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in texts]
     placed = {number for file in candidates.get("files", ()) if file.score >= SURE_PLACE for number in file.lines}
-    telling = sorted(placed.intersection(ranked)) + [at for at in ranked if not _SAYS_NOTHING.search(texts[at])]
-    chosen = telling[0] if telling else _before(excerpt, ranked[0] if ranked else None)
-    return f"line:{_steady(texts.get(chosen, ''))[:LONGEST]}"
+    first = min(placed.intersection(ranked), default=None) or next((at for at in ranked if _tells(texts[at])), None)
+    chosen = first or _before(excerpt, ranked[0] if ranked else None)
+    return f"line:{' '.join([_steady(texts.get(chosen, '')), *_pointed(texts, chosen)])[:LONGEST]}"
 
 
+def _pointed(texts: Mapping[int, str], number: int) -> list[str]:
+    """What a compiler prints below a message and belongs to it: the place, and the words beside the carets (rustc)."""
+    if not _POINTS.match(texts.get(number + 1, "")):
+        return []
+    below = [found[1] for at in range(number + 2, number + 8) if (found := _CARETS.search(texts.get(at, "")))]
+    return [_steady(texts[number + 1]), *map(_steady, below[:1])]
+
+
+# Builds repeat each other's lines: most of them have been judged and masked before.
+@functools.lru_cache(maxsize=4096)
+def _tells(text: str) -> bool:
+    """Whether a line says what failed, not only that something did."""
+    return not _SAYS_NOTHING.search(text)
+
+
+@functools.lru_cache(maxsize=4096)
 def _steady(text: str) -> str:
     """`text` masked, but for the hosts and paths of its addresses, of which only figures go."""
     parts = _ADDRESS.split(text)
     for at, part in enumerate(parts):
         parts[at] = _address(part) if at % 2 else mask(part)
-    return " ".join(part for part in parts if part)
+    return _LOCATION.sub(":<n>", " ".join(part for part in parts if part))
 
 
 def _address(text: str) -> str:
@@ -112,5 +144,5 @@ def _address(text: str) -> str:
 def _before(excerpt: Excerpt, number: int | None) -> int:
     """The last line with text before line `number` (or at all) that says something, else the last one; 0 if none."""
     written = [line for line in excerpt.lines if line.text.strip() and (number is None or line.number <= number)]
-    telling = [line for line in written if not _SAYS_NOTHING.search(line.text)]
+    telling = [line for line in written if _tells(line.text)]
     return (telling or written)[-1].number if written else 0

@@ -100,7 +100,7 @@ MARKERS: Final[Mapping[str, str]] = {
 
 @functools.cache
 def _markers() -> tuple[Cues, tuple[str, ...]]:
-    return Cues(list(MARKERS.values()), once=True), tuple(f"t:{name}" for name in MARKERS)
+    return Cues(list(MARKERS.values())), tuple(f"t:{name}" for name in MARKERS)
 
 
 def features(excerpt: Excerpt) -> dict[str, float]:

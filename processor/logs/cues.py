@@ -15,16 +15,9 @@ from processor.errors import ConfigError
 
 
 class Cues:
-    """Many cues compiled into one database.
+    """Many cues, Hyperscan expressions, compiled into one database. Raises ConfigError where one does not compile."""
 
-    A cue is a Hyperscan expression; with `approximate` it may hold what only `re` knows (look-around), and may
-    then hit where the expression itself does not match. Raises ConfigError where a cue does not compile.
-    """
-
-    def __init__(self, cues: Sequence[str], *, approximate: bool = False, once: bool = False) -> None:
-        flags = hyperscan.HS_FLAG_MULTILINE
-        flags |= hyperscan.HS_FLAG_PREFILTER if approximate else 0
-        flags |= hyperscan.HS_FLAG_SINGLEMATCH if once else 0
+    def __init__(self, cues: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._database = hyperscan.Database() if cues else None
         if self._database is None:
@@ -34,7 +27,7 @@ class Cues:
                 expressions=[cue.encode() for cue in cues],
                 ids=list(range(len(cues))),
                 elements=len(cues),
-                flags=[flags] * len(cues),
+                flags=[hyperscan.HS_FLAG_MULTILINE] * len(cues),
             )
         except hyperscan.error as error:
             raise ConfigError(f"a pattern can't be compiled: {error}") from error

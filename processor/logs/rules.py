@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 from processor.contract import Excerpt, ExcerptLine, RuleMatch
 from processor.errors import ConfigError
 from processor.logs.cues import Cues
-from processor.logs.lint import RuleProblem, placeholder, problems, regexes
+from processor.logs.lint import RuleProblem, placeholder, problems
+from processor.logs.literals import required_literals
 
 LONGEST_LINE: Final = 2_000
 """Characters of a line that rules look at: bounds what a slow regular expression can cost."""
@@ -78,11 +79,16 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: -rule.priority))
-        # One cue per rule is enough: the first line of `all`, or any of the others.
-        cued = [
-            (rule, pattern.pattern) for rule in self.rules for pattern in rule.patterns[: 1 if rule.together else None]
-        ]
-        self._cues, self._cued, self._uncued = _compile(cued)
+        cued: dict[str, list[Rule]] = {}
+        self._uncued: list[Rule] = []
+        for rule in self.rules:
+            literals = _literals(rule)
+            if literals is None:
+                self._uncued.append(rule)
+            for literal in literals or ():
+                cued.setdefault(literal, []).append(rule)
+        self._cued = list(cued.values())
+        self._cues = Cues([_escape(literal) for literal in cued])
 
     @classmethod
     def parse(cls, raw: Sequence[Mapping[str, Any]]) -> RuleSet:
@@ -132,7 +138,7 @@ class RuleSet:
     def _hits(self, excerpt: Excerpt) -> list[_Hit]:
         """The rules that hold for the excerpt."""
         data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
-        wanted = {self._cued[cue].id: self._cued[cue] for cue, _ in self._cues.hits(data)}
+        wanted = {rule.id: rule for cue in {cue for cue, _ in self._cues.hits(data)} for rule in self._cued[cue]}
         wanted |= {rule.id: rule for rule in self._uncued}
         if not wanted:
             return []
@@ -141,22 +147,18 @@ class RuleSet:
         return [hit for hit in found if hit is not None]
 
 
-def _compile(cued: Sequence[tuple[Rule, str]]) -> tuple[Cues, tuple[Rule, ...], tuple[Rule, ...]]:
-    """The prefilter over all rules, its rules by cue, and the rules that Hyperscan can't filter."""
-    try:
-        return Cues([cue for _, cue in cued], approximate=True, once=True), tuple(rule for rule, _ in cued), ()
-    except ConfigError:
-        pass  # one of them is beyond Hyperscan: find out which
-    able: list[tuple[Rule, str]] = []
-    unable: dict[str, Rule] = {}
-    for rule, cue in cued:
-        try:
-            Cues([cue], approximate=True)
-            able.append((rule, cue))
-        except ConfigError:
-            unable[rule.id] = rule
-    cues = Cues([cue for _, cue in able], approximate=True, once=True)
-    return cues, tuple(rule for rule, _ in able), tuple(unable.values())
+def _literals(rule: Rule) -> frozenset[str] | None:
+    """Literals without one of which the rule can't hold, or None: then it is always tried."""
+    found = [required_literals(pattern) for pattern in rule.patterns]
+    if rule.together:
+        known = [one for one in found if one]
+        return max(known, key=lambda one: min(map(len, one)), default=None)
+    return None if None in found else frozenset().union(*(one for one in found if one))
+
+
+def _escape(literal: str) -> str:
+    """A literal as a Hyperscan expression: its bytes, since it knows no other letters than ASCII's."""
+    return "".join(f"\\x{byte:02x}" for byte in literal.encode())
 
 
 def _apply(rule: Rule, lines: Sequence[ExcerptLine], place: Mapping[int, int]) -> _Hit | None:
@@ -226,4 +228,4 @@ def _name(value: Any) -> Any:
     return value.get("name") if isinstance(value, Mapping) else value
 
 
-__all__ = ["Rule", "RuleProblem", "RuleSet", "regexes"]
+__all__ = ["Rule", "RuleProblem", "RuleSet"]

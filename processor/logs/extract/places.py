@@ -42,7 +42,7 @@ PATTERNS: tuple[Pattern, ...] = (
     file(r"\([0-9]+,[0-9]+\): error", rf"(?P<name>{PATH}\(\d+),\d+\): error", 1.0),
     file(r":[0-9]+:[0-9]+ - error", rf"(?P<name>{PATH}:\d+):\d+ - error", 1.0),
     file(r"\.(java|kt|scala|groovy):\[[0-9]+", rf"(?P<name>{PATH}:\[\d+),\d+\]", 0.95),
-    file(r"--> .*:[0-9]+:[0-9]+", rf"--> (?P<name>{PATH}:\d+):\d+", 0.95),
+    file(r"--> .*:[0-9]+:[0-9]+", rf"--> (?P<name>{PATH}:\d+):\d+", 0.7),
     file(r"File \".*\", line [0-9]+", r"File \"(?P<name>[^\"<>]+\", line \d+)", 0.6),
     file(r"\.py:[0-9]+: ", rf"^(?P<name>{PATH}:\d+): (?:\w+Error|\w*Exception|in |[A-Z]\w+$)", 0.9),
     file(r"\.go:[0-9]+", rf"(?P<name>{PATH}:\d+)(?::\d+)?: ", 0.8),
