@@ -87,6 +87,12 @@ class Lifecycle:
                 if not task.cancelled() and (failure := task.exception()) is not None:
                     raise failure
 
+    async def run(self, signals: Sequence[signal.Signals] = STOP_SIGNALS) -> None:
+        """Waits for a signal or the end of a task, then for all tasks: a second signal cuts that short."""
+        with stop_on_signals(self.stop, signals):
+            await self.stop.wait()
+            await self._end_tasks(self._grace_s)
+
     async def _end_tasks(self, grace_s: float) -> None:
         if not self._tasks:
             return

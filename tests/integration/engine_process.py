@@ -1,0 +1,51 @@
+"""A small daemon for the tests to kill: `python engine_process.py BOOTSTRAP GROUP IN OUT MS` copies IN to OUT."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Sequence
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.engine import Engine, Limits
+from processor.errors import Rejected
+from processor.lifecycle import Lifecycle
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+from processor.telemetry import configure_logs
+
+
+class Copy:
+    """Copies records, each after a random wait of up to `ms` milliseconds."""
+
+    def __init__(self, out: str, ms: float) -> None:
+        self.out = out
+        self.ms = ms
+
+    async def handle(self, record: Record) -> Sequence[Outbound]:
+        await asyncio.sleep(random.random() * self.ms / 1000)  # noqa: S311 (no secret)
+        return [Outbound(self.out, record.key, record.value)]
+
+    def reject(self, record: Record, error: Rejected) -> Outbound:
+        raise AssertionError(error)
+
+    async def assigned(self, partition: TopicPartition) -> None: ...
+
+    async def revoked(self, partition: TopicPartition) -> None: ...
+
+
+async def main(bootstrap: str, group: str, topic: str, out: str, ms: str) -> None:
+    """Runs until it is told to stop."""
+    client = KafkaClient(bootstrap, request_timeout_s=10)
+    source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}, session_timeout_s=6, rebalance_s=10))
+    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    engine = Engine(source, sink, Copy(out, float(ms)), Limits(in_flight=300, concurrency=50, batch=40, drain_s=30))
+    async with Lifecycle() as life:
+        life.task("engine", engine.run(life.stop))
+        await life.run()
+
+
+if __name__ == "__main__":
+    configure_logs()
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,128 @@
+"""A real process on Apache Kafka that is killed, and one that is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from processor.contract import Outbound, TopicPartition
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+
+PROGRAM = Path(__file__).with_name("engine_process.py")
+PARTITIONS = 3
+
+pytestmark = pytest.mark.kafka
+
+
+class Reader:
+    """Reads a topic's values as they come."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        config = KafkaSourceConfig(f"read-{topic}", {topic: "earliest"})
+        self.source = KafkaSource(KafkaClient(bootstrap), config)
+        self.seen: Counter[int] = Counter()
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    async def until(self, count: int, timeout_s: float = 60) -> None:
+        """Reads until so many different values were seen."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.seen) < count:
+                self.seen.update(int(r.value or b"") for r in await self.source.poll(0.2, 500))
+
+
+@asynccontextmanager
+async def copying(bootstrap: str, records: int) -> AsyncIterator[tuple[Reader, list[str]]]:
+    """Two topics, the first with records, a reader of the second, and the program's arguments."""
+    topic = f"engine-{uuid.uuid4().hex[:12]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1), NewTopic(f"{topic}-out", PARTITIONS, 1)])
+    await admin.close()
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(bootstrap).arguments()))
+    await sink.start()
+    await sink.publish([Outbound(topic, None, b"%d" % n, partition=n % PARTITIONS) for n in range(records)])
+    await sink.stop()
+    reader = Reader(bootstrap, f"{topic}-out")
+    await reader.source.start(reader)
+    try:
+        yield reader, [bootstrap, f"g-{topic}", topic, f"{topic}-out"]
+    finally:
+        await reader.source.stop()
+
+
+async def started(arguments: list[str], ms: int) -> asyncio.subprocess.Process:
+    """The program, running."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(PROGRAM),
+        *arguments,
+        str(ms),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
+    )
+
+
+async def test_kill_and_restart_lose_nothing(apache_kafka: str) -> None:
+    """Killed twice in mid-flight: every record has its output in the end, few have two."""
+    total = 3000
+    async with copying(apache_kafka, total) as (reader, arguments):
+        for enough in (300, 1200):
+            process = await started(arguments, 30)
+            await reader.until(enough)
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+        process = await started(arguments, 0)
+        await reader.until(total)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+    assert set(reader.seen) == set(range(total))
+    assert reader.seen.total() < 1.5 * total
+    assert process.returncode == 0
+
+
+async def test_sigterm_drains(apache_kafka: str) -> None:
+    """What is worked on is finished and committed: a restart repeats nothing."""
+    total = 400
+    async with copying(apache_kafka, total) as (reader, arguments):
+        process = await started(arguments, 300)
+        await reader.until(50)
+        process.terminate()
+        _, told = await asyncio.wait_for(process.communicate(), 30)
+        process = await started(arguments, 0)
+        await reader.until(total)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+    assert reader.seen == Counter(range(total))
+    assert b'"action":"drain"' in told
+
+
+async def test_a_second_signal_aborts(apache_kafka: str) -> None:
+    """Without waiting for what would take minutes."""
+    async with copying(apache_kafka, 100) as (reader, arguments):
+        process = await started(arguments, 600_000)
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            while b'"action":"assigned"' not in await process.stderr.readline():
+                assert process.returncode is None
+            await asyncio.sleep(0.5)  # into the handlers
+            process.terminate()
+            while b'"action":"drain"' not in await process.stderr.readline():
+                assert process.returncode is None
+            process.terminate()
+            await process.communicate()
+    assert process.returncode not in (0, -signal.SIGTERM)
+    assert not reader.seen
