@@ -55,11 +55,12 @@ class Weights:
 
 
 @functools.lru_cache(maxsize=20_000)
-def sign(indexes: tuple[int, ...]) -> tuple[float, bool]:
-    """The weight of the signs on one line, and whether one of them says that a step or job ended badly."""
+def sign(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
+    """The weight of the signs on one line, whether one says that a job failed, and whether that is all it says."""
     weights = sorted({index: SIGNS[index].weight for index in indexes}.values(), reverse=True)
-    ends = any(SIGNS[index].kind == "exit" for index in indexes)
-    return weights[0] + 0.25 * min(sum(weights[1:]), 8.0), ends
+    kinds = {SIGNS[index].kind for index in indexes}
+    ends = "exit" in kinds
+    return weights[0] + 0.25 * min(sum(weights[1:]), 8.0), ends, ends or "summary" in kinds
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -100,7 +101,7 @@ def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, by
     ranked = sorted(
         (number for number, weight in own.items() if weight >= _ANCHOR),
         # That a step failed is said alike by every fault: such a line is the anchor only where there is no other.
-        key=lambda number: (sign(tuple(marks[number]))[1], -own[number] * _place(number, failed), number),
+        key=lambda number: (sign(tuple(marks[number]))[2], -own[number] * _place(number, failed), number),
     )
     return Weights(own, failed, tuple(ranked))
 

@@ -32,7 +32,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "containers",
         10,
-        r"manifest (?:for .+ not found|unknown)|pull access denied|repository does not exist|ImagePullBackOff|ErrImagePull|toomanyrequests|no matching manifest|denied: requested access|unauthorized: |not found: manifest|failed to resolve source metadata|failed to solve|image .+ not found",
+        r"no such manifest|manifest (?:for .+ not found|unknown)|pull access denied|repository does not exist|ImagePullBackOff|ErrImagePull|toomanyrequests|no matching manifest|denied: requested access|unauthorized: |not found: manifest|failed to resolve source metadata|failed to solve|image .+ not found",
         r"^The command '.+' returned a non-zero code|executor failed running|did not complete successfully: exit code",
         r"^(?:COPY|ADD) failed|failed to compute cache key|Dockerfile parse error|unknown instruction|^ > \[.+\]:?$|^ERROR(?: \[|: failed)|OCI runtime|exec format error|starting container process caused|container_linux\.go",
         r"CrashLoopBackOff|Error from server|Error: (?:INSTALLATION|UPGRADE|release)|helm\S* .*failed|error validating|timed out waiting for the condition|Insufficient (?:cpu|memory)|FailedScheduling|unable to recognize",

@@ -43,11 +43,10 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^FAILED \((?:failures|errors)=",
         r"^\w+Error while (?:importing|loading)|ERROR collecting ",
         r"INTERNALERROR>",
-        r"^\+{5,}|\+{3} Timeout \+{3}|Failed: Timeout >",
+        r"\+{3,} Timeout \+{3,}|Failed: Timeout >",
         r"^(?:Import|Configuration|configuration|Collection)\s?[Ee]rror\b",
         r"FAIL Required test coverage|Coverage failure",
         r"^Interrupted: \d+ errors? during collection",
-        r"\+{3,} Timeout \+{3,}",
     ),
     *errors(
         "pylint",
