@@ -57,7 +57,7 @@ class Reader:
     def _field(self, name: str, schema: Any, path: Path_, seen: tuple[str, ...]) -> Field:
         if not isinstance(schema, dict):
             self._fault(path, f"{name}: a schema must be a mapping")
-            return Field(name)
+            return Field(name, max_length=1)
         self._keywords(schema, path)
         description = str(schema.get("description", ""))
         if "$ref" in schema:
@@ -102,20 +102,20 @@ class Reader:
     def _referenced(self, name: str, reference: str, path: Path_, seen: tuple[str, ...]) -> Field:
         if reference in seen:
             self._fault((*path, "$ref"), f"{name}: {reference} refers to itself, guided decoding needs a finite schema")
-            return Field(name)
+            return Field(name, max_length=1)  # bounded, so that nothing else is said of it
         value: Any = self.root
         for part in reference.removeprefix("#/").split("/"):
             value = value.get(part) if isinstance(value, dict) else None
         if not reference.startswith("#/") or value is None:
             self._fault((*path, "$ref"), f"{name}: {reference} is not in this file")
-            return Field(name)
+            return Field(name, max_length=1)
         return self._field(name, value, tuple(reference.removeprefix("#/").split("/")), (*seen, reference))
 
     def _any_of(self, name: str, options: Any, path: Path_, seen: tuple[str, ...]) -> Field:
         chosen = [(index, one) for index, one in enumerate(options) if one != {"type": "null"}]
         if len(chosen) != 1:
             self._fault((*path, "anyOf"), f"{name}: anyOf may only say 'this or null'")
-            return Field(name)
+            return Field(name, max_length=1)
         index, one = chosen[0]
         made = self._field(name, one, (*path, "anyOf", index), seen)
         return replace(made, nullable=True) if len(options) > 1 else made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,6 +44,16 @@ def read_schema(
     for names, message, hint in json_schema.unbounded(schema.fields):
         problems.append(document.problem(_yaml_path(names), message, hint, key=True))
     return schema, problems
+
+
+def place(file: Path, class_name: str, name: str) -> tuple[int, int]:
+    """Line and column of a field in the file of a schema that `read_schema` could read."""
+    if file.suffix == ".py":
+        places = _places(ast.parse(file.read_text(encoding="utf-8")), class_name)
+        return places.get(name, places[""])
+    document = yaml.load(file)
+    part = "properties" if isinstance(document.value, dict) and "properties" in document.value else "fields"
+    return document.at((part, name), key=True)
 
 
 def _ground(schema: ResultSchema, grounds: Mapping[str, Ground]) -> ResultSchema:
@@ -86,7 +97,8 @@ def _from_class(file: Path, name: str, grounds: Mapping[str, Ground]) -> tuple[R
     try:
         module = _imported(file)
     except (ImportError, NameError, TypeError, ValueError, AttributeError, OSError) as exc:
-        return None, [Problem(file, 1, 1, f"can't be imported: {type(exc).__name__}: {exc}")]
+        said = re.sub(r" \(/.*\)$", "", str(exc))
+        return None, [Problem(file, 1, 1, f"can't be imported: {type(exc).__name__}: {said}")]
     classes = {
         key: value for key, value in vars(module).items()
         if inspect.isclass(value) and issubclass(value, BaseModel) and value.__module__ == module.__name__
@@ -94,7 +106,7 @@ def _from_class(file: Path, name: str, grounds: Mapping[str, Ground]) -> tuple[R
     if name not in classes:
         return None, [Problem(file, 1, 1, f"has no pydantic class {name!r}", nearest(name, classes))]
     model = classes[name]
-    reader = json_schema.Reader(_without_docs(model))
+    reader = json_schema.Reader(model.model_json_schema())
     schema = ResultSchema(
         name, _documented(reader.fields(), model), 1, (model.__doc__ or "").strip(), _converter(model)
     )
@@ -118,11 +130,6 @@ def _imported(file: Path) -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _without_docs(model: type[BaseModel]) -> dict[str, Any]:
-    """The class's JSON Schema; `additionalProperties` as the answer is held to, whatever the class allows."""
-    return model.model_json_schema()
 
 
 def _documented(fields: dict[str, Field], model: type[BaseModel]) -> dict[str, Field]:

@@ -38,10 +38,16 @@ class TemplateChecker:
     filters: set[str]
     tests: set[str]
     issues: list[Issue] = field(default_factory=list)
+    _asked: set[str] = field(default_factory=set)
     _seen: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def check(self, tree: nodes.Template) -> list[Issue]:
         """All issues, in order of place."""
+        # A path that any condition looks at counts as asked everywhere: enough to catch what nobody thought of.
+        conditions: list[nodes.Node] = [node.test for node in tree.find_all(nodes.If)]
+        conditions += [node.test for node in tree.find_all(nodes.CondExpr)]
+        conditions += [node.left for node in tree.find_all((nodes.And, nodes.Or))]
+        self._asked = {_path(one) for test in conditions for one in (test, *test.find_all((nodes.Name, nodes.Getattr)))}
         self._body(tree.body, dict(self.context))
         return sorted(self.issues, key=lambda one: one.offset)
 
@@ -164,6 +170,8 @@ class TemplateChecker:
             return owner.item or ANY
         if owner.kind == "object":
             if member in owner.members:
+                if owner.nullable and path not in self._asked:
+                    self.issues.append(Issue(offset, f"{path} may be null", f"put it within {{% if {path} %}}"))
                 return owner.members[member]
             self.issues.append(Issue(offset, f"{path} has no {member!r}", nearest(member, owner.members)))
         elif not hasattr({"string": "", "list": ()}.get(owner.kind, 0), member):

@@ -45,9 +45,13 @@ class Checker:
     tree: ast.Tree
     roots: Mapping[str, Type]
     issues: list[Issue] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
 
     def check(self) -> list[Issue]:
         """All issues of the expression as a predicate (it has to yield true or false)."""
+        # What is compared with null anywhere counts as asked everywhere: CEL's && and || forgive errors on either
+        # side, so the order within the expression says nothing.
+        self.asked = {path for node in walk(self.tree.root) for path in _asked(node)}
         result = self.type_of(self.tree.root, self.roots)
         if result.kind not in {"any", "bool"} or result.nullable:
             self._issue(self.tree.root, f"a predicate must be true or false, this is {_name(result)}")
@@ -91,12 +95,19 @@ class Checker:
         if operand.kind in {"any", "map"}:
             return operand.item or ANY
         if operand.kind == "object" and member in operand.members:
+            self._present(node.operand if isinstance(node, ast.Select) else node, operand)
             return operand.members[member]
         what = _operand(node) if operand.kind == "object" else f"{_operand(node)} is {_name(operand)} and"
         # CEL notes the dot as the place; for a["b"] it is the literal itself.
         offset = self.tree.offsets.get(node.id, 0) + (not literal)
         self.issues.append(Issue(offset, f"{what} has no {member!r}", nearest(member, operand.members)))
         return ANY
+
+    def _present(self, node: ast.Expr, kind: Type) -> None:
+        """Note an issue where something that may be null is used as if it never were."""
+        path = _path(node)
+        if kind.nullable and path not in self.asked:
+            self._issue(node, f"{path} may be null", f"ask {path} != null && … first")
 
     def _comprehension(self, node: ast.Comprehension, scope: Mapping[str, Type]) -> Type:
         over = self.type_of(node.range, scope)
@@ -157,6 +168,7 @@ class Checker:
         return operand.item or ANY
 
     def _method(self, node: ast.Call, owner: ast.Expr, target: Type, types: list[Type]) -> Type:
+        self._present(owner, target)
         if node.function in _TEXT_METHODS:
             if target.kind not in {"any", "string"}:
                 self._issue(owner, f"{node.function}() is of strings, {_path(owner)} is {_name(target)}")
@@ -188,6 +200,9 @@ class Checker:
         for side, kind, other, other_kind in ((first, left, second, right), (second, right, first, left)):
             if kind.enum and isinstance(other, ast.Literal) and other_kind.kind == "string":
                 self._enum(other, side, kind)
+        if node.function in _ORDER:
+            self._present(first, left)
+            self._present(second, right)
         if not _comparable(left, right, ordered=node.function in _ORDER):
             self._issue(first, f"{operator} compares {_shown(first, left)} with {_shown(second, right)}")
 
@@ -228,6 +243,14 @@ def _leftmost(node: ast.Expr) -> ast.Expr | None:
         binary = len(node.args) > 1 and (node.function.startswith("_") or node.function == "@in")
         return node.args[0] if binary else None
     return node.range if isinstance(node, ast.Comprehension) else None
+
+
+def _asked(node: ast.Expr) -> Iterator[str]:
+    """The path that an expression compares with null."""
+    if isinstance(node, ast.Call) and node.function in _EQUAL:
+        for one, other in (node.args, node.args[::-1]):
+            if isinstance(other, ast.Literal) and other.type == "null":
+                yield _path(one)
 
 
 def _comparable(left: Type, right: Type, *, ordered: bool) -> bool:

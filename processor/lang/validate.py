@@ -67,14 +67,14 @@ def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) ->
     if kind == "literal_error":
         values = [value.strip("' ") for value in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
         return document.problem(path, f"{name} can't be {given!r}", nearest(str(given), values))
-    message = str(context["error"]) if "error" in context else _bound(kind, context) or error["msg"]
-    return document.problem(path, f"{name}: {message}")
+    bound = _bound(kind, context)
+    return document.problem(path, f"{name} {bound}" if bound else f"{name}: {context.get('error', error['msg'])}")
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str:
     for name, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if name in context:
-            return f"must be {words} {context[name]}"
+            return f"must be {words} {context[name]:g}"
     if kind in {"too_short", "string_too_short"}:
         return "must not be empty"
     if kind == "string_pattern_mismatch":

@@ -20,6 +20,13 @@ __all__ = ["Document", "Path_", "Problem", "load", "nearest", "parse"]
 Path_ = tuple[str | int, ...]
 """The keys and indexes that lead to a value."""
 
+_REMEDIES: Final = {
+    "mapping values are not allowed": "put a text that holds a colon in quotes",
+    "\\t": "indent with blanks, not with tabs",
+    "found character '%'": "put a text that begins with % in quotes",
+    "found character '@'": "put a text that begins with @ in quotes",
+    "found character '`'": "put a text that begins with ` in quotes",
+}
 _MAX_NODES: Final = 50_000
 _MAX_DEPTH: Final = 60
 
@@ -62,28 +69,38 @@ class Document:
     def locate(self, path: Path_, offset: int) -> tuple[int, int]:
         """Line and column of a character offset within the string value at `path`.
 
-        Exact for plain and quoted scalars on one line and for literal blocks (`|`); else the value's start.
+        Exact for scalars on one line, literal blocks (`|`) and folded text (`>` and plain, one paragraph); else
+        the value's start.
         """
-        line, column = self.at(path)
+        start = self.at(path)
         node = self._values.get(path)
         if not isinstance(node, pyyaml.ScalarNode):
-            return line, column
-        if node.style == "|":
-            return self._in_block(node, offset)
+            return start
+        quoted = node.style in {"'", '"'}
         source = self.text[node.start_mark.index : node.end_mark.index]
-        inner = source[1:-1] if node.style in {"'", '"'} else source
-        if inner.rstrip() != node.value:
-            return line, column
-        return line, column + offset + (1 if node.style in {"'", '"'} else 0)
+        if source[quoted : len(source) - quoted].rstrip() == node.value:
+            return start[0], start[1] + offset + quoted
+        return self._in_lines(node, source, offset) or start
 
-    def _in_block(self, node: pyyaml.ScalarNode, offset: int) -> tuple[int, int]:
-        before = node.value[:offset]
-        row = before.count("\n")
-        lines = self.text.splitlines()
-        first = node.start_mark.line + 1
-        shown = [one for one in lines[first : first + node.value.count("\n") + 1] if one.strip()]
-        indent = min((len(one) - len(one.lstrip(" ")) for one in shown), default=0)
-        return first + row + 1, indent + len(before) - (before.rfind("\n") + 1) + 1
+    def _in_lines(self, node: pyyaml.ScalarNode, source: str, offset: int) -> tuple[int, int] | None:
+        """The place within a scalar over several lines, whose value joins them by newlines or by blanks."""
+        block = node.style in {"|", ">"}
+        lines = source.split("\n")[1 if block else 0 :]
+        row = node.start_mark.line + 1 + block
+        first = 0 if block else node.start_mark.column
+        shown = [(row + index, line) for index, line in enumerate(lines) if line.strip()]
+        indent = min((len(line) - len(line.lstrip(" ")) for _, line in shown), default=0) if block else None
+        parts = [line[indent:] if node.style == "|" else line.strip() for _, line in shown]
+        joint = "\n" if node.style == "|" else " "
+        if joint.join(parts).rstrip() != node.value.rstrip():
+            return None
+        position = 0
+        for (number, line), part in zip(shown, parts, strict=True):
+            if offset <= position + len(part):
+                before = first if number == node.start_mark.line + 1 and not block else 0
+                return number, before + line.index(part) + offset - position + 1
+            position += len(part) + 1
+        return None
 
     def problem(self, path: Path_, message: str, hint: str = "", *, key: bool = False) -> Problem:
         """A Problem at the value (or key) of `path`."""
@@ -111,7 +128,9 @@ def parse(text: str, file: Path = Path("<text>")) -> Document:
     except pyyaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document.problems.append(Problem(file, line, column, f"not valid YAML: {exc.problem or exc.context}"))
+        said = exc.problem or exc.context or "unreadable"
+        hint = next((remedy for sign, remedy in _REMEDIES.items() if sign in said), "")
+        document.problems.append(Problem(file, line, column, f"not valid YAML: {said}", hint))
         return document
     except pyyaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position) + 1
@@ -169,7 +188,7 @@ class _Builder:
             return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
         if kind == "float":
             return float(text)
-        self._problem(node, f"the tag {node.tag!r} is not allowed")
+        self._problem(node, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed")
         return None
 
     def _problem(self, node: pyyaml.Node, message: str) -> None:

@@ -14,7 +14,7 @@ from processor.home import Homes
 from processor.lang import predicate, template, yaml
 from processor.lang.fields import GROUNDS, Field, Ground, ResultSchema
 from processor.lang.problem import Issue, Problem, line_and_column, nearest
-from processor.lang.schema_files import SUFFIXES, read_schema
+from processor.lang.schema_files import SUFFIXES, place, read_schema
 from processor.lang.types import Type
 from processor.lang.validate import validate
 from processor.lang.yaml import Document, Path_
@@ -162,8 +162,9 @@ def _schema(checked: Checked) -> None:
     if file is None:
         return
     checked.files[name] = file
-    given = checked.mapping("ground").items()
-    grounds = {key: cast("Ground", value) for key, value in given if isinstance(value, str) and value in GROUNDS}
+    # A source that doesn't exist is reported by the document's model; any other stands in for it here.
+    given = {key: value if value in GROUNDS else "candidates.files" for key, value in checked.mapping("ground").items()}
+    grounds = cast("dict[str, Ground]", given)
     checked.schema, problems = read_schema(file, class_name, grounds)
     checked.problems += problems
     if checked.schema is None:
@@ -177,7 +178,13 @@ def _schema(checked: Checked) -> None:
     lines = [name for name, one in checked.schema.fields.items() if one.ground == "excerpt.lines"]
     if len(lines) > 1:
         checked.say(("schema",), f"only one field may hold evidence, these do: {', '.join(lines)}")
-    _askable(checked, checked.schema)
+    for one_name, one in checked.schema.fields.items():
+        try:
+            questions(ResultSchema(checked.schema.name, {one_name: one}))
+        except ConfigError as exc:
+            said = str(exc).rpartition(": ")[2]
+            at = place(file, class_name, one_name)
+            checked.problems.append(Problem(file, *at, f"{one_name}: {said}"))
 
 
 def _schema_file(checked: Checked, name: str) -> Path | None:
@@ -190,15 +197,6 @@ def _schema_file(checked: Checked, name: str) -> Path | None:
     there = [str(one.relative_to(home)) for home in checked.homes.paths for one in home.glob("schemas/*.*")]
     checked.say(("schema",), f"no file {name} in any home", nearest(name, (one for one in there if one[-3:] != ".pyc")))
     return None
-
-
-def _askable(checked: Checked, schema: ResultSchema) -> None:
-    """Fields for which the model's flat answer has no place."""
-    for name, one in schema.fields.items():
-        try:
-            questions(ResultSchema(schema.name, {name: one}))
-        except ConfigError as exc:
-            checked.say(("schema",), f"field {name}: {exc}")
 
 
 def _narrow(checked: Checked) -> None:
@@ -292,8 +290,10 @@ def _models(checked: Checked, tiers: Mapping[str, str | None] | None) -> None:
     places: list[tuple[str, ...]] = [("model", "tier"), ("model", "escalate", "to"), ("model", "shadow", "to")]
     for path in places:
         name = checked.text(*path)
-        if tiers is not None and name is not None and name not in tiers:
-            checked.say(path, f"no tier {name!r} in the settings (models)", nearest(name, tiers))
+        # A deployment without a larger model just does not escalate: `pro` need not be there.
+        known = {*tiers, *(() if path == ("model", "tier") else ("pro",))} if tiers is not None else None
+        if known is not None and name is not None and name not in known:
+            checked.say(path, f"no tier {name!r} in the settings (models)", nearest(name, known))
     adapter = checked.text("model", "adapter")
     if adapter is None:
         return

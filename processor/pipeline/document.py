@@ -205,7 +205,10 @@ class PipelineDocument(Part):
         default_factory=ModelPart, description="Which model answers.", examples=[{"adapter": "ci_failure"}]
     )
     emit: list[Emit] = Field(
-        default_factory=lambda: [Emit(kafka=KafkaSink())], description="Where findings go.", examples=[[{"kafka": {}}]]
+        default_factory=lambda: [Emit(kafka=KafkaSink())],
+        min_length=1,
+        description="Where findings go.",
+        examples=[[{"kafka": {}}]],
     )
     ticket: TicketDocument | None = Field(
         None, description="What becomes a Jira ticket; without it, nothing does.", examples=[{"project": "BUILD"}]

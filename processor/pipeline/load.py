@@ -9,6 +9,7 @@ from pathlib import Path
 
 from processor.errors import ConfigError, Rejected
 from processor.home import Homes
+from processor.lang import yaml
 from processor.lang.fields import Ground, ResultSchema
 from processor.lang.predicate import Predicate
 from processor.lang.problem import Problem
@@ -180,21 +181,17 @@ def load_all(
 def clashes(homes: Homes) -> Iterator[Problem]:
     """Pipelines whose stem stands in two homes of the user's."""
     for stem, first, second in homes.clashes():
-        yield Problem(second / "pipeline.yaml", 1, 1, f"pipeline {stem!r} stands in {first}, too", "rename one of them")
+        document = yaml.load(second / "pipeline.yaml")
+        yield document.problem(("pipeline",), f"pipeline {stem!r} stands in {first}, too", "rename one of them")
 
 
 def conflicts(checked: Sequence[Checked]) -> Iterator[Problem]:
-    """Pipelines that read one topic in different ways, or share a name."""
+    """Pipelines that read one topic in different ways."""
     seen: dict[str, tuple[str, Source]] = {}
-    names: dict[str, Path] = {}
     for one in checked:
         if one.model is None:
             continue
         name, source = one.model.pipeline, one.model.source
-        if name in names:
-            message = f"pipeline {name!r} is also in {names[name]}"
-            yield one.document.problem(("pipeline",), message, "rename one of them")
-        names.setdefault(name, one.folder)
         for index, topic in enumerate(source.kafka.topics):
             other, first = seen.setdefault(topic, (name, source))
             different = [key for key, left, right in _settings(first, source) if left != right]
