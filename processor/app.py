@@ -169,7 +169,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     engine = Engine(
         source, parts.sink(), writer, parts.limits(), key_of=Writer.key_of, metrics=families.of("write"), name="write"
     )
-    parts.health.ready |= {"decide": decide.failed, "write": engine.problem, "jira": lambda: writer.trouble}
+    parts.health.ready |= {"decide": decide.problem, "write": engine.problem, "jira": lambda: writer.trouble}
     life.task("decide", decide.run(life.stop))
     life.task("write", engine.run(life.stop))
 

@@ -5,25 +5,44 @@ Exit codes: 0 fine, 1 the check failed, 2 usage or configuration.
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from processor import __version__
-from processor.cli import doctor, explain, lint, reduce, replay, run, schema, test
 from processor.errors import ConfigError, FaultstreamError
+
+COMMANDS = ("run", "lint", "test", "explain", "reduce", "replay", "schema", "doctor")
+
+
+class Commands(TyperGroup):
+    """Imports a command when it is asked for: `reduce` needs neither Kafka's client nor Faust, which take a second."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is click's
+        """The commands' names, which are their files' names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  typer carries a click of its own
+        """The command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        one.command(name=cmd_name)(importlib.import_module(f"processor.cli.{cmd_name}").command)
+        return typer.main.get_command(one)
+
 
 app = typer.Typer(
     name="faultstream",
+    cls=Commands,
     help="Failing CI logs from Kafka become findings and Jira tickets.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-for command in (run, lint, test, explain, reduce, replay, schema, doctor):
-    app.command(name=command.__name__.rpartition(".")[2])(command.command)
 
 
 @app.callback(invoke_without_command=True)

@@ -53,10 +53,7 @@ async def ensure(
 
 
 async def _create(arguments: Mapping[str, Any], missing: Sequence[Wanted], count: int, replication: int) -> None:
-    new = [
-        NewTopic(t.name, count, replication, topic_configs={"cleanup.policy": "compact"} if t.compact else {})
-        for t in missing
-    ]
+    new = [_new(topic, count, replication) for topic in missing]
     admin = await _connected(arguments)
     try:
         response = await admin.create_topics(new)
@@ -69,6 +66,13 @@ async def _create(arguments: Mapping[str, Any], missing: Sequence[Wanted], count
     finally:
         await admin.close()
     log.info("topics created", action="create_topics", topics=[topic.name for topic in missing], partitions=count)
+
+
+def _new(topic: Wanted, count: int, replication: int) -> NewTopic:
+    made = NewTopic(topic.name, count, 1, topic_configs={"cleanup.policy": "compact"} if topic.compact else {})
+    # The client refuses -1, with which a broker (from 2.4 on) takes its own default.
+    made.replication_factor = replication
+    return made
 
 
 async def _connected(arguments: Mapping[str, Any]) -> AIOKafkaAdminClient:
