@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "pipelines" / "ci_failure" / "samples"
 UNPACKED = ROOT / ".cache" / "dev-corpus"
 NAMELESS = frozenset(
-    "test compile static_check link_check config_script environment permission vcs_checkout image_pull "
-    "network_infra infra_runner infra_cancel resource timeout_hang build".split()
-)
+    {
+        "test", "compile", "static_check", "link_check", "config_script", "environment", "permission", "vcs_checkout",
+        "image_pull", "network_infra", "infra_runner", "infra_cancel", "resource", "timeout_hang", "build",
+    }
+)  # fmt: skip
 """Categories in which a log without a labelled dependency has none; in the others its truth is unknown."""
 
 
@@ -33,7 +35,9 @@ class Labelled:
         id: unique over both sets.
         set: which set it is from.
         group: what must not be in training and evaluation at once: the project, or the kind of injected fault.
+        path: the log.
         weight: share of this log among the repeats of one fault.
+        repeat: another run of the same fault comes first.
         categories: the right category first, then those that are right as well.
         names: names of the dependency at fault, all of them right; empty where none is.
         dependency_known: whether ``names`` can be scored.
@@ -42,7 +46,9 @@ class Labelled:
     id: str
     set: Literal["samples", "dev"]
     group: str
+    path: Path
     weight: float
+    repeat: bool
     excerpt: Excerpt
     categories: tuple[str, ...]
     names: frozenset[str]
@@ -58,19 +64,27 @@ def samples() -> list[Labelled]:
     """The recorded samples."""
     rows = [json.loads(line) for line in (SAMPLES / "truth.jsonl").read_text().splitlines()]
     repeats = Counter((row["repo"], row["fault"]) for row in rows)
-    return [
-        Labelled(
-            id=row["id"],
-            set="samples",
-            group=f"kind {row['kind']}",
-            weight=1 / repeats[row["repo"], row["fault"]],
-            excerpt=excerpt_of((SAMPLES / f"{row['id']}.log").read_bytes()),
-            categories=(row["category"], *row["category_alt"]),
-            names=_names(row["faulty_dependency"]),
-            dependency_known=True,
+    seen: set[tuple[str, str]] = set()
+    logs = []
+    for row in rows:
+        fault = (row["repo"], row["fault"])
+        path = SAMPLES / f"{row['id']}.log"
+        logs.append(
+            Labelled(
+                id=row["id"],
+                set="samples",
+                group=f"kind {row['kind']}",
+                path=path,
+                weight=1 / repeats[fault],
+                repeat=fault in seen,
+                excerpt=excerpt_of(path.read_bytes()),
+                categories=(row["category"], *row["category_alt"]),
+                names=_names(row["faulty_dependency"]),
+                dependency_known=True,
+            )
         )
-        for row in rows
-    ]
+        seen.add(fault)
+    return logs
 
 
 def dev() -> list[Labelled]:
@@ -107,7 +121,9 @@ def _dev(folder: Path) -> Iterator[Labelled]:
             id=row["id"],
             set="dev",
             group=f"project {row.get('project') or row['id']}",
+            path=logs / row["path"],
             weight=1.0,
+            repeat=False,
             excerpt=excerpt_of((logs / row["path"]).read_bytes()),
             categories=(row["category_norm"], *(row.get("category_alt") or ())),
             names=names,
