@@ -1,4 +1,4 @@
-"""A Jira and a state topic in memory, with a clock of their own, in which the writer can be killed between any steps."""
+"""A Jira and a state topic in memory, with a clock of their own; the writer can be killed between any two steps."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ class Issue:
 
 @dataclass
 class World:
-    """All that outlives the process. `kill_at` is the number of the step at which the process dies, before or after
-    the step has its effect; steps are counted over publishes and Jira's writes."""
+    """All that outlives the process.
+
+    `kill_at` is the number of the step at which the process dies, before or after the step has its effect; steps
+    are counted over publishes and Jira's writes.
+    """
 
     lag_s: float = 0.0
     kill_at: int = -1
