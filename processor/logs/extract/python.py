@@ -54,6 +54,7 @@ PATTERNS: tuple[Pattern, ...] = (
     pypi("site-packages/", r"site-packages/(?P<name>[A-Za-z]\w*)/", 0.2, module=True),
     pypi("there (is|are) no versions? of", rf"there (?:is|are) no versions? of {SPEC}", 1.0),
     pypi("was not found in the", rf"[Bb]ecause {NAME} was not found in the", 1.0),
+    pypi("ecause .* depends on ", rf"[Bb]ecause {SPEC} depends on ", 0.85),
     pypi("ecause only ", rf"[Bb]ecause only {SPEC} (?:is|are)", 0.95),
     pypi("only the following versions? of", rf"only the following versions? of {SPEC}", 0.95),
     pypi("you require ", rf"you require {SPEC}", 0.8, many=True),
@@ -76,5 +77,11 @@ PATTERNS: tuple[Pattern, ...] = (
     package("conda", "nothing provides", rf"nothing provides (?:requested )?{SPEC}", 0.9),
     package("conda", "^  - [a-z0-9]", rf"^  - {NAME}(?:[= ](?P<version>[<>=\d][\w.*=<>]*))?(?: ->.*)?$", 0.4),
     pypi("^ *Collecting ", rf"Collecting {SPEC}", 0.2),
+    # What comes as source has to be built here, which is where installs fail without saying of which package.
+    pypi(
+        r"\.tar\.gz",
+        r"(?:Downloading|cached|for) \S*?(?P<name>[A-Za-z][\w.]*(?:-[A-Za-z][\w.]*)*)-(?P<version>\d[\w.]*)\.tar\.gz",
+        0.45,
+    ),
     pypi("^ *Downloading .*whl", r"Downloading (?P<name>[A-Za-z0-9]\w*)-(?P<version>\d[\w.]*)-", 0.1),
 )
