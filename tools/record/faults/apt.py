@@ -15,7 +15,7 @@ def unable_to_locate(run: int, name: str) -> Fault:
         repo="acme/scoring",
         job="image",
         category="dependency_missing",
-        alt=("environment",),
+        alt=("dependency_resolution", "environment"),
         dependency=Dependency(name, None, "deb"),
         files=python("scoring", 3, run),
         script=(

@@ -73,8 +73,7 @@ def vitest_assertion(run: int, noun: str) -> Fault:
         category="test",
         files=files,
         failing_tests=(f"src/{noun}.test.ts > {noun} > gives ten percent from a hundred on",),
-        setup=LOCK,
-        script=("npm ci --no-audit", "npm test"),
+        script=("npm install --no-audit", "npm test"),
         spans=(Span(rf"^ ?FAIL +src/{noun}.test.ts", r"❯ src/"),),
         tty=run == 1,
         style="steps" if run == 2 else "plain",
@@ -96,8 +95,7 @@ def vitest_timeout(run: int, limit: int) -> Fault:
         alt=("test",),
         files=files,
         failing_tests=("src/poll.test.ts > waits for the courier",),
-        setup=LOCK,
-        script=("npm ci --no-audit", "npm test"),
+        script=("npm install --no-audit", "npm test"),
         spans=(Span(r"^ ?FAIL +src/poll.test.ts", r"Test timed out in"),),
     )
 
@@ -138,8 +136,7 @@ def module_missing(run: int, name: str) -> Fault:
         alt=("build", "compile"),
         dependency=Dependency(name, None, "npm"),
         files=files,
-        setup=LOCK,
-        script=("npm ci --no-audit", "npm run bundle"),
+        script=("npm install --no-audit", "npm run bundle"),
         spans=(Span(r"Rollup failed to resolve import"),),
         style="steps" if run else "plain",
     )
