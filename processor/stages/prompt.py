@@ -20,6 +20,7 @@ from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLin
 from processor.errors import Rejected
 from processor.lang.template import Template
 from processor.lang.types import INT, STRING, Type, object_of
+from processor.logs.extract import BLAMED
 from processor.logs.tokens import estimate
 from processor.models.chat import Completion, Message
 from processor.models.form import LIST_SIZES, NONE, Form, Slot, compile_form, size_class
@@ -124,7 +125,11 @@ def _codes(question: Question, reading: Reading, lines: LineCodes) -> Mapping[st
     if question.kind == "line":
         return lines
     if question.kind == "candidate":
-        found = reading.candidates.get(question.source, ())[:MOST_CANDIDATES]
+        found = reading.candidates.get(question.source, ())
+        if question.nullable and not question.many:
+            # What is merely mentioned tempts a small model; "none" is the better answer then.
+            found = tuple([each for each in found if each.score >= BLAMED])
+        found = found[:MOST_CANDIDATES]
         letter = LETTERS.get(question.source, question.source[:1])
         return {f"{letter}{index}": each for index, each in enumerate(found, 1)}
     if question.narrowed:

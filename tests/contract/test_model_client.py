@@ -15,6 +15,8 @@ from processor.models.form import Slot, compile_form
 from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine without a GPU may do 20 prompt tokens a second
+
 FORM = compile_form(
     "contract",
     (
@@ -49,9 +51,8 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[ModelClient]:
         async with FakeModelServer() as fake, ModelClient(ModelSettings(urls=[fake.url], timeout_s=20)) as client:
             yield client
         return
-    server = request.getfixturevalue(f"{request.param}_server")
-    url = server.url if server.url.endswith("/v1") else f"{server.url}/v1"
-    async with ModelClient(ModelSettings(urls=[url], model=server.model, timeout_s=100)) as client:
+    url: str = request.getfixturevalue(f"{request.param}_server")
+    async with ModelClient(ModelSettings(urls=[url], timeout_s=250)) as client:
         yield client
 
 

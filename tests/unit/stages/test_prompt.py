@@ -33,7 +33,7 @@ SCHEMA = ResultSchema(
 )
 ASKED = questions(SCHEMA, ["category"])
 USER = Template("{{ event.repo }}\n{{ hint }}\n{{ excerpt }}\n{{ choices }}")
-PACKAGES = tuple(Candidate("package", f"left-pad-{index}", "^1.0", "npm") for index in range(30))
+PACKAGES = tuple(Candidate("package", f"left-pad-{index}", "^1.0", "npm", score=0.9) for index in range(30))
 
 
 def event(**attributes: str) -> Event:
@@ -107,6 +107,13 @@ def test_what_has_no_candidates_is_not_asked() -> None:
     form = build()(event(), reading(packages=0)).form
     assert "dependency" not in form.json_schema["properties"]
     assert "failing_tests" not in form.json_schema["properties"]
+
+
+def test_what_no_error_blames_is_not_on_offer() -> None:
+    """A package that is merely mentioned can't be named as the faulty one."""
+    mentioned = Candidate("package", "pytest", "8.1", "pypi", score=0.2)
+    prompt = build()(event(), replace(reading(), candidates={"packages": (PACKAGES[0], mentioned)}))
+    assert prompt.codes["dependency"] == {"c1": PACKAGES[0]}
 
 
 def test_without_a_ranking_all_values_are_on_offer() -> None:
