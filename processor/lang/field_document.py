@@ -67,7 +67,9 @@ class FieldDocument(Part):
     )
     max_items: int | None = Field(None, ge=1, le=64, description="Most items; every list needs it.", examples=[5])
     fields: dict[str, FieldDocument] | None = Field(
-        None, description="The members of an object.", examples=[{"name": {"max_length": 80}}]
+        None,
+        description="The members of a grounded object; the model is only asked for flat fields.",
+        examples=[{"name": {"max_length": 80}}],
     )
 
 

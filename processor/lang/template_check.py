@@ -26,6 +26,8 @@ _TEXT: Final = frozenset({"upper", "lower", "title", "trim", "join", "string", "
                           "words", "short_hash",
                           "slug", "replace", "indent", "truncate", "dedent", "tojson", "format"})  # fmt: skip
 
+_TAG: Final = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
+
 Scope = dict[str, Type]
 
 
@@ -106,6 +108,7 @@ class TemplateChecker:
 
     def _bind(self, target: nodes.Node, kind: Type, scope: Scope) -> None:
         if isinstance(target, nodes.Name):
+            self._offset(target.lineno, rf"(?<![\w.]){re.escape(target.name)}\b")  # counts as one of its uses
             scope[target.name] = kind
         elif isinstance(target, nodes.Tuple):
             for one in target.items:
@@ -231,14 +234,19 @@ class TemplateChecker:
         Each use takes the match after the last one, so that the second `event.x` of a line is found too.
         """
         lines = self.text.split("\n")
+        lineno = min(lineno, len(lines))
         start = sum(len(one) + 1 for one in lines[: lineno - 1])
-        found = list(re.finditer(pattern, lines[lineno - 1])) if lineno <= len(lines) else []
+        found = [one for one in re.finditer(pattern, lines[lineno - 1]) if self._in_tag(start + one.start())]
         number = self._seen.get((lineno, pattern), 0)
         self._seen[(lineno, pattern)] = number + 1
         if not found:
             return start
         match = found[min(number, len(found) - 1)]
         return start + (match.end() - len(word) if word else match.start())
+
+    def _in_tag(self, offset: int) -> bool:
+        """Whether an offset lies within `{{ … }}` or `{% … %}`: a word in the text around them is no use of a name."""
+        return any(one.start() <= offset < one.end() for one in _TAG.finditer(self.text))
 
 
 def _const(value: Any) -> Type:

@@ -295,7 +295,7 @@ def _models(checked: Checked, tiers: Mapping[str, str | None] | None) -> None:
         if known is not None and name is not None and name not in known:
             checked.say(path, f"no tier {name!r} in the settings (models)", nearest(name, known))
     adapter = checked.text("model", "adapter")
-    if adapter is None:
+    if adapter is None or adapter == "none":
         return
     folder = checked.homes.find(f"adapters/{adapter}")
     if folder is None or not folder.is_dir():

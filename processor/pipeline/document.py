@@ -125,12 +125,20 @@ class Shadow(Part):
     share: float = Field(0.01, ge=0, le=1, description="Share of the answers.", examples=[0.01])
 
 
+Adapter = Annotated[
+    str | None,
+    BeforeValidator(lambda value: None if value == "none" else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+]
+"""A LoRA adapter, or none."""
+
+
 class ModelPart(Part):
     """Which model answers."""
 
-    adapter: str | None = Field(
+    adapter: Adapter = Field(
         None,
-        description="LoRA adapter, a folder of adapters/; without one the base model answers.",
+        description="LoRA adapter, a folder of adapters/; without one, or with `none`, the base model answers.",
         examples=["ci_failure"],
     )
     tier: str = Field("lite", description="Tier of model servers (`models` in the settings).", examples=["lite"])
