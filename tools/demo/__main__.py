@@ -34,6 +34,8 @@ FOLDER = bootstrap.CHECKOUT / ".demo"
 PIPELINE = "ci_failure"
 TOPIC = "ci.builds.failed"
 PATIENCE_S = 1200
+AT_ONCE = {"llamacpp": 1, "vllm": 8}
+"""Requests at once: on two cores llama.cpp gains nothing from more, and the first answer would come later."""
 
 
 def main() -> int:
@@ -74,7 +76,8 @@ def _demo(view: show.View, outcome: Outcome, servers: contextlib.ExitStack) -> d
     serving = Serving(engine, port, logs)
     servers.callback(serving.stop)
     prefix = f"demo{int(outcome.began)}"
-    settings = _settings(kafka.address, tracker.address, f"http://{process.LOOPBACK}:{port}/v1", prefix)
+    serves = f"http://{process.LOOPBACK}:{port}/v1"
+    settings = _settings(kafka.address, tracker.address, serves, prefix, AT_ONCE[engine])
     daemon = servers.enter_context(_daemon(settings, logs))
     view.say(f"daemon runs ({', '.join(_ran(settings))}), its log is {daemon.log.relative_to(bootstrap.CHECKOUT)}")
     lane = _offline()
@@ -232,12 +235,12 @@ class _offline:  # noqa: N801
         return True
 
 
-def _settings(kafka: str, tracker: str, serving: str, prefix: str) -> Path:
+def _settings(kafka: str, tracker: str, serving: str, prefix: str, at_once: int) -> Path:
     values = {
         "kafka": {"bootstrap": kafka, "create_topics": True, "partitions": 2},
         "topics": {"prefix": prefix},
         "pipelines": [PIPELINE],
-        "models": {"lite": {"urls": [serving], "model": "base", "concurrency": 4, "timeout_s": 300}},
+        "models": {"lite": {"urls": [serving], "model": "base", "concurrency": at_once, "timeout_s": 300}},
         "jira": {"url": tracker, "token": "demo", "search_lag_s": 0},
         "http": {"port": process.free_port()},
     }

@@ -58,6 +58,8 @@ def choose(builds: Iterable[Build], by_rules: int = 14, by_model: int = 18) -> l
     """
     groups: dict[tuple[str, str], list[Build]] = defaultdict(list)
     for build in builds:
+        if build.truth["category"] == "infra_cancel":  # by the pipeline's own condition these get no ticket
+            continue
         groups[build.pair].append(build)
     ruled = [group for group in groups.values() if all(build.by_rule for build in group)]
     asked = [group for group in groups.values() if not all(build.by_rule for build in group)]
