@@ -50,7 +50,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^Execution failed for task|^A problem occurred|^FAILURE: Build (?:failed|completed)|^> Task \S+ FAILED",
         r"^e: (?:file:)?\S|^w: .+error",
         r"^\S+\.(?:java|kt|scala|groovy):\d+: (?:error|warning: \[|Lint)|^\S+\.java:\[\d+,\d+\] ",
-        r"(?:cannot find symbol|incompatible types|package .+ does not exist|class file has wrong version|unreported exception|might not have been initialized|has private access|Unresolved reference)",
+        r"(?:cannot find symbol|incompatible types|package .+ does not exist|class file has wrong version|bad class file:|cannot access \w+\.|unreported exception|might not have been initialized|has private access|Unresolved reference)",
         r"Could not (?:GET|HEAD|resolve all|determine the|create task|find method|get unknown property|compile|initialize class)",
         r"UnsupportedClassVersionError|Unsupported class file major version|invalid (?:source|target) release|has been compiled by a more recent|source release \d+ requires|release version \d+ not supported",
         r"^\[error\] .+\.scala:\d+|^\[error\] (?:\(|stack|Total|sbt|unresolved|Error|java)|sbt\.\w+Exception",

@@ -28,7 +28,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^FAIL\s+\S+(?:\s|$)|^FAIL$|\[build failed\]|\[setup failed\]",
         r"^\S+\.go:\d+(?::\d+)?: \S",
         r"^\s+\S+_test\.go:\d+: ",
-        r"^go: (?:\S+@|finding|error|module|cannot|inconsistent|updates|downloading .+:|\S+: )|cannot find (?:module|package)|no required module provides|missing go\.sum entry|checksum mismatch|unknown revision|unrecognized import path|invalid version",
+        r"^go: (?:\S+@|error|module|cannot|inconsistent|updates|downloading .+:|\S+: )|cannot find (?:module|package)|no required module provides|missing go\.sum entry|checksum mismatch|unknown revision|unrecognized import path|invalid version",
         r"^\s+(?:Error Trace|Error|Test|Messages):\s|WARNING: DATA RACE|fatal error: |all goroutines are asleep",
         r"^panic: |\[recovered\]|goroutine \d+ \[running\]|imported and not used|declared (?:and|but) not used|undefined: ",
         r"^(?:\?|ok) .*FAIL|level=error|golangci-lint|^\S+:\d+:\d+: .+\(\w+\)$",
