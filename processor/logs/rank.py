@@ -43,6 +43,8 @@ _END_BONUS: Final = 1.5
 _END_LINES: Final = 25
 _FLOOR: Final = 0.5
 _FAR: Final = 150
+_AFTER: Final = 0.65
+"""What a line after the last failing exit is worth: clean-up mostly, but the exit may have been retried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,5 +145,5 @@ def _lend(scores: dict[int, float], frames: set[int], number: int, weight: float
 
 def _place(number: int, failed: int) -> float:
     if number > failed + 1:
-        return _FLOOR
+        return _AFTER
     return _FLOOR + (1 - _FLOOR) * math.exp((number - failed) / _FAR)

@@ -44,6 +44,7 @@ _HIDDEN: Final = re.compile(
     "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"  # invisible and direction-changing ones
 )
 _PADDING: Final = re.compile(r"([=\-_*#.~+ ])\1{7,}")
+_PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n"
 _PADS: Final = tuple(char * 8 for char in "=-_*#.~+ ")
 LONGEST_SHOWN: Final = 1200
 """Bytes of one line that are shown at most, unless the whole log is."""
@@ -100,7 +101,7 @@ def show(lines: bytes) -> str:
     Keeps newlines, so it works on one line and on many.
     """
     text = lines.decode("utf-8", "replace")
-    if not text.replace("\n", "").replace("\t", "").isprintable():
+    if lines.translate(None, _PLAIN):
         text = _HIDDEN.sub("", text)
     for pad in _PADS:
         if pad in text:
