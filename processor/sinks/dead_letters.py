@@ -40,7 +40,9 @@ def dead_letter(
 
 
 def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Outbound:
-    """A dead letter as it goes back, to `<prefix>.retry.<pipeline>`; that pipeline alone reads it.
+    """A dead letter as it goes back: to `<prefix>.retry.<pipeline>`, which that pipeline alone reads.
+
+    What the ticket role could not do (a signal, a ticket command) goes back to the topic that it was read from.
 
     Its origin is kept, so that a finding that was made already has the same id; `replay` (see `new_replay`) makes
     it a deliberate repeat with an id of its own. Raises FaultstreamError for a record that is no dead letter, or
@@ -48,14 +50,17 @@ def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Out
     """
     headers = dict(record.headers)
     pipeline = headers.get(PIPELINE, b"").decode()
-    if not pipeline or ORIGIN_HEADER not in headers:
+    origin = decode_origin(headers[ORIGIN_HEADER]) if ORIGIN_HEADER in headers else None
+    back = f"{prefix}.retry.{pipeline}"
+    if origin is not None and origin.topic in {f"{prefix}.signals", f"{prefix}.ticket-commands"}:
+        back = origin.topic
+    elif origin is None or not pipeline:
         raise FaultstreamError(f"{record.topic}/{record.partition}/{record.offset} names no pipeline to go back to")
-    origin = decode_origin(headers[ORIGIN_HEADER])
     if replay is not None:
         origin = Origin(origin.group, origin.topic, origin.partition, origin.offset, replay)
     theirs = tuple(header for header in record.headers if header[0] not in OWN)
     ours = ((ORIGIN_HEADER, encode_origin(origin)), (ATTEMPT, headers.get(ATTEMPT, b"1")))
-    return Outbound(f"{prefix}.retry.{pipeline}", record.key, record.value, theirs + ours)
+    return Outbound(back, record.key, record.value, theirs + ours)
 
 
 def new_replay() -> str:

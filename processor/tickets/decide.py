@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import faust
@@ -80,6 +80,7 @@ class Decide:
         self._moved_at = 0.0
         self._failure: BaseException | None = None
         self._started = False
+        self._scratch: TemporaryDirectory[str] | None = None
         self.decided = 0
         """Signals dealt with since the start."""
 
@@ -103,7 +104,11 @@ class Decide:
     async def start(self) -> None:
         """Starts the Faust app; returns when its table is recovered."""
         self._moved_at = asyncio.get_running_loop().time()
-        self._app = self._build()
+        data = self._config.data
+        if data is None:
+            self._scratch = TemporaryDirectory(prefix="faultstream-decide-", ignore_cleanup_errors=True)
+            data = Path(self._scratch.name)
+        self._app = self._build(data)
         await self._app.start()
         self._started = True
         log.info("decide runs", action="decide_started", known=len(self._table))
@@ -114,6 +119,9 @@ class Decide:
         if self._app is not None:
             await self._app.stop()
             self._app = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
     async def failed(self) -> str | None:
         """Why the role can't go on; None while it works."""
@@ -155,13 +163,13 @@ class Decide:
         except (TimeoutError, KafkaError):
             return False  # an absent broker is no stall: the client comes back by itself
 
-    def _build(self) -> Any:
+    def _build(self, data: Path) -> Any:
         config = self._config
         app = faust.App(
             self._topics.decide,
             broker=[f"kafka://{host}" for host in config.bootstrap.split(",")],
             store=config.store,
-            datadir=str(config.data or mkdtemp(prefix="faultstream-decide-")),
+            datadir=str(data),
             key_serializer="raw",
             value_serializer="raw",
             web_enabled=False,
@@ -212,10 +220,10 @@ class Decide:
             decision = decide(
                 signal, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
             )
+            await self._written(self._outbound(decision))
         except Rejected as error:
             await self._written([letter(self._topics, self._topics.decide, record, error, self._redact)])
             return
-        await self._written(self._outbound(decision))
         if decision.fault is not None:
             self._table[key] = decision.fault.dumps()
 

@@ -30,11 +30,15 @@ CONNECT_S: Final = 5.0
 """Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
 
 
-class Unauthorised(Retryable):
+class Unavailable(Retryable):
+    """Jira can't be reached, is not well, or asks to wait."""
+
+
+class Unauthorised(Unavailable):
     """Jira does not accept the credentials; the token may be rotated, so the role keeps trying."""
 
 
-class Unsettled(Retryable):
+class Unsettled(Unavailable):
     """A write was sent and no answer says whether it was done: look before it is repeated."""
 
 
@@ -58,7 +62,7 @@ class Hit:
 
 
 class JiraClient:
-    """Creates, comments and finds issues. Every method raises Retryable, Unsettled (writes), or Refused."""
+    """Creates, comments and finds issues. Every method raises Unavailable, Unsettled (writes), or Refused."""
 
     def __init__(self, config: JiraSettings) -> None:
         self._config = config
@@ -165,22 +169,22 @@ class JiraClient:
                 "check jira.token or jira.token_file, and jira.user"
             )
         if status == 429:
-            return Retryable(f"Jira limits the rate of requests (429{said})", wait=_retry_after(response))
+            return Unavailable(f"Jira limits the rate of requests (429{said})", wait=_retry_after(response))
         if 400 <= status < 500 and status != 408:
             return Refused(f"Jira answered {status}{said}", status=status, fields=_blamed(response))
-        kind = Unsettled if write else Retryable
+        kind = Unsettled if write else Unavailable
         return kind(f"Jira at {self._config.url} is not well ({status}{said})", wait=_retry_after(response))
 
-    def _unreached(self, error: requests.RequestException, *, write: bool) -> Retryable:
+    def _unreached(self, error: requests.RequestException, *, write: bool) -> Unavailable:
         """What a missing answer means: nothing was sent if there was no connection."""
         if isinstance(error, requests.TooManyRedirects):
-            return Retryable(f"Jira at {self._config.url} redirects: check jira.url")
+            return Unavailable(f"Jira at {self._config.url} redirects: check jira.url")
         if _never_sent(error) or not write:
-            return Retryable(f"Jira at {self._config.url} can't be reached ({type(error).__name__}): check jira.url")
+            return Unavailable(f"Jira at {self._config.url} can't be reached ({type(error).__name__}): check jira.url")
         return Unsettled(f"Jira at {self._config.url} gave no answer ({type(error).__name__})")
 
-    def _gibberish(self, *, write: bool) -> Retryable:
-        kind = Unsettled if write else Retryable
+    def _gibberish(self, *, write: bool) -> Unavailable:
+        kind = Unsettled if write else Unavailable
         return kind(f"what answers at {self._config.url} is not Jira, or a proxy in front of it: check jira.url")
 
     def _rotate(self) -> None:

@@ -80,7 +80,7 @@ class Texts:
         """What a recurrence says: how often by now, in which build, and what the log said this time."""
         finding = command.finding
         parts = [
-            f"Seen again. {seen(command.count, command.first_seen, command.last_seen)}",
+            f"The same fault again. {seen(command.count, command.first_seen, command.last_seen)}",
             build(finding.get("build", {})),
             evidence(finding.get("evidence", [])[:5]),
         ]

@@ -16,7 +16,7 @@ import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.tickets.jira import Hit, JiraClient, Refused, Unsettled
+from processor.tickets.jira import Hit, JiraClient, Refused, Unavailable, Unsettled
 from processor.tickets.messages import LABEL, Command, Draft, TicketEvent, TicketState, Topics, letter, read_command
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,7 @@ class Writer:
                 done = await self._settle(at, command, state)
             else:
                 done = await self._recur(at, command, state)
-        except Retryable as error:
+        except Unavailable as error:
             self._troubled(error)
             raise
         self._untroubled()
@@ -155,7 +155,7 @@ class Writer:
             key = await self._jira.create(draft.fields)
         except Unsettled:
             raise
-        except Retryable:
+        except Unavailable:
             # The request was not sent, or answered with a no: nothing to settle, it may be sent again at once.
             await self._save(at, replace(state, status="idle"))
             raise
@@ -237,9 +237,9 @@ class Writer:
     def _event(self, action: Any, command: Command, key: str | None = None, reason: str = "") -> TicketEvent:
         return TicketEvent(action, command.fingerprint, command.pipeline, command.id, key, reason)
 
-    def _troubled(self, error: Retryable) -> None:
+    def _troubled(self, error: Unavailable) -> None:
         text = self._redact(str(error))
-        if error.shared and text != self.trouble:
+        if text != self.trouble:
             self.trouble = text
             log.warning("jira can't be written to", action="trouble", error=text)
 

@@ -188,7 +188,7 @@ def test_seen_says_how_often_and_when() -> None:
 def test_comment_names_the_build_and_what_the_log_said() -> None:
     """A recurrence: how often by now, which build, the first evidence."""
     text = Texts({}).comment(replace(of(), count=2, last_seen="2026-11-22T05:00:00Z"))
-    assert text.startswith("Seen again.")
+    assert text.startswith("The same fault again.")
     assert "Seen 2 times" in text
     assert "[acme/web / build run 7712|https://ci.example.com/7712]" in text
     assert "npm ERR! code ERESOLVE" in text

@@ -6,7 +6,8 @@ import pytest
 
 from processor.contract import Record
 from processor.errors import Rejected, Retryable
-from processor.tickets.jira import Refused, Unauthorised, Unsettled
+from processor.sinks.dead_letters import replayable
+from processor.tickets.jira import Refused, Unauthorised, Unavailable, Unsettled
 from tests.unit.tickets.world import AT, LAG_S, TOPICS, Issue, World, command, record
 
 CREATE_STEPS = 4  # intent, POST, key, event
@@ -153,7 +154,7 @@ async def test_create_command_of_a_fault_with_a_ticket_is_a_recurrence() -> None
 async def test_jira_away_loses_nothing() -> None:
     """Down, then back: the ticket is filed once, and readiness says why it took so long."""
     world = World()
-    world.fail("create", Retryable("Jira can't be reached: check jira.url"), times=3)
+    world.fail("create", Unavailable("Jira can't be reached: check jira.url"), times=3)
     writer = await world.writer()
     with pytest.raises(Retryable):
         await writer.handle(record(command()))
@@ -162,6 +163,17 @@ async def test_jira_away_loses_nothing() -> None:
     assert writer.trouble is None
     assert len(world.mine("f1")) == 1
     assert world.posts == 4
+
+
+async def test_broker_that_is_away_is_no_trouble_of_jira() -> None:
+    """Readiness does not blame Jira for what the brokers did."""
+    world = World()
+    writer = await world.writer()
+    world.fail("publish", Retryable("the brokers do not answer"))
+    with pytest.raises(Retryable):
+        await writer.handle(record(command()))
+    assert writer.trouble is None
+    assert world.posts == 0
 
 
 async def test_unauthorised_waits_and_names_the_setting() -> None:
@@ -201,6 +213,9 @@ async def test_refusal_is_a_dead_letter_that_names_the_setting(error: Refused, s
     letter = writer.reject(record(command()), caught.value)
     assert letter.topic == "fs.dead-letters"
     assert letter.value == record(command()).value
+    assert (
+        replayable("fs", Record(letter.topic, 0, 0, letter.key, letter.value, letter.headers)).topic == TOPICS.commands
+    )
     await world.until_done(record(command(fingerprint="f2"), 1), writer)
     assert len(world.mine("f2")) == 1
 

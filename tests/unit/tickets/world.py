@@ -76,6 +76,8 @@ class World:
 
     async def publish(self, records: Sequence[Outbound]) -> None:
         """Writes to the topics; acknowledged when it returns."""
+        if error := self._error("publish"):
+            raise error[1]
         dies = self.enter(f"publish {records[0].topic.rpartition('.')[2]}")
         self.records += records
         self.leave(dies)
