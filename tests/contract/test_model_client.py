@@ -15,7 +15,8 @@ from processor.models.form import Slot, compile_form
 from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer
 
-pytestmark = pytest.mark.timeout(300)  # a busy machine without a GPU may do 20 prompt tokens a second
+# Without a GPU a busy machine starts vLLM in minutes and reads 20 tokens a second.
+pytestmark = pytest.mark.timeout(900)
 
 FORM = compile_form(
     "contract",

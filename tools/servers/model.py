@@ -63,6 +63,8 @@ def vllm_command(python: Path, model: Path, port: int, *, gpu: bool) -> list[str
     # cached_tokens is reported only with the second of these.
     command += ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
     command += ["--enable-lora", "--max-loras", "2", "--max-lora-rank", "16"]
+    # Left to itself vLLM lets a model write white space between the parts of its JSON, without end if it likes.
+    command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     if gpu:
         return [*command, "--gpu-memory-utilization", os.environ.get("GPU_SHARE", "0.5")]
     return [*command, "--dtype", "bfloat16" if _cpu_has_bf16() else "float32", "--enforce-eager"]
