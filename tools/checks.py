@@ -44,7 +44,8 @@ def tests(arguments: list[str]) -> tuple[int, str]:
     """Runs pytest, showing what it prints; returns its exit code and its closing line."""
     words = [sys.executable, "-m", "pytest", *(["--color=yes"] if sys.stdout.isatty() else []), *arguments]
     closing = ""
-    with subprocess.Popen(words, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, errors="replace") as process:
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}  # the pipe would hold back what is going on
+    with subprocess.Popen(words, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE, text=True, errors="replace") as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             closing = COLOUR.sub("", line).strip(" =\n") or closing
