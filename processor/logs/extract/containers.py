@@ -26,6 +26,10 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?:ERROR|error|failed)[^\"]*[ \"](?P<name>[\w.-]+(?::\d+)?/[\w./-]+):(?P<version>[\w.-]+): not found",
         0.95,
     ),
+    image("no such manifest: ", rf"no such manifest: {IMAGE}", 1.0),
+    image(
+        "reading manifest ", r"reading manifest (?P<version>[\w.-]+) in (?P<name>[\w./:-]+\w): manifest unknown", 1.0
+    ),
     image("pull access denied for ", rf"pull access denied for {IMAGE}", 1.0),
     image("repository .* not found: does not exist", rf"repository {IMAGE} not found", 1.0),
     image("ailed to pull (and unpack )?image", rf"ailed to pull (?:and unpack )?image \"?{IMAGE}\"?", 0.95),

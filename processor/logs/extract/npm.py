@@ -32,6 +32,7 @@ PATTERNS: tuple[Pattern, ...] = (
     npm("No matching version found for", rf"No matching version found for {SPEC}", 1.0),
     npm("No compatible version found:", rf"No compatible version found: {SPEC}", 1.0),
     npm("is not in (this|the npm) registry", rf"'{SPEC}' is not in (?:this|the npm) registry", 1.0),
+    npm("The requested resource '", rf"The requested resource '{SPEC}' could not be found", 1.0),
     npm("is not in the npm registry, or", rf" {NAME} is not in the npm registry, or", 1.0),
     npm(
         "40[34].*GET https?://",
@@ -78,7 +79,7 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     npm("Can't resolve '", rf"Can't resolve '{MODULE}'", 0.85, module=True),
     npm('Could not resolve "', rf"Could not resolve \"{MODULE}\"", 0.8, module=True),
-    npm('Failed to resolve (import|entry for package) "', rf"(?:import|package) \"{MODULE}\"", 0.85, module=True),
+    npm('ailed to resolve (import|entry for package) "', rf"(?:import|package) \"{MODULE}\"", 0.85, module=True),
     npm("Could not find a declaration file for module", rf"for module '{MODULE}'", 0.8, module=True),
     npm("does not provide an export named", rf"requested module '{MODULE}' does not", 0.7, module=True),
     npm("Could not resolve import", rf"Could not resolve import ['\"]{MODULE}['\"]", 0.8, module=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -106,10 +107,8 @@ def test_any_text_is_survived(lines: list[str]) -> None:
 
 def test_hostile_lines_are_bounded() -> None:
     """A line made to make regular expressions backtrack takes no noticeable time."""
-    import time
-
     lines = ["npm error " + "a@1 " * 500, "peer " + "x@" * 5_000 + '"" from ', "Because " + "a " * 5_000, "- " * 5_000]
     lines += ["Could not find " + "a:" * 5_000, "package " + "a/" * 5_000 + " is not in std", " " * 10_000 + ") ("]
-    before = time.perf_counter()
+    before = time.process_time()
     assert candidates(excerpt(*lines)) is not None
-    assert time.perf_counter() - before < 2.0
+    assert time.process_time() - before < 2.0
