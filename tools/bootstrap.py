@@ -315,6 +315,7 @@ class Environment:
 DAEMON = Environment("daemon", ("daemon",), editable=True)
 DEV = Environment("daemon", ("daemon", "dev"), editable=True)
 SERVERS = Environment("servers", ("demo",))
+BENCH = Environment("bench", ("bench",))
 VLLM = Environment("vllm", ("vllm",), bytecode=True, keep_wheels=False, platforms=("linux",))
 VLLM_GPU = Environment("vllm-gpu", ("vllm-gpu",), bytecode=True, keep_wheels=False, platforms=("linux",))
 

@@ -1,0 +1,1 @@
+"""Benchmarks: side by side with others, ratios into bench/results/."""

@@ -1,0 +1,58 @@
+"""The yardstick: aiokafka alone. Polls up to 500 records, parses each, sends one output each, commits after the acks.
+
+`python bare.py BOOTSTRAP IN OUT GROUP COUNT` prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+
+async def main(bootstrap: str, topic: str, out: str, group: str, count: int) -> None:
+    """Copies `count` records."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
+    await consumer.start()
+    await producer.start()
+    done, started, cpu = 0, 0.0, 0.0
+    while done < count:
+        batches = await consumer.getmany(timeout_ms=1000, max_records=500)
+        if not started and batches:
+            started, cpu = time.perf_counter(), time.process_time()
+        acks = []
+        for messages in batches.values():
+            for message in messages:
+                event = orjson.loads(message.value)
+                answer = {"id": event["id"], "repo": event["repo"], "commit": event["commit"], "log": event["data"]}
+                acks.append(await producer.send(out, orjson.dumps(answer), key=message.key))
+        if acks:
+            await asyncio.gather(*acks)
+            await consumer.commit()
+            done += len(acks)
+    report(done, started, cpu)
+    await consumer.stop()
+    await producer.stop()
+
+
+def report(done: int, started: float, cpu: float) -> None:
+    """Prints what was measured since the first record."""
+    seconds = time.perf_counter() - started
+    told = {
+        "records_per_s": round(done / seconds, 1),
+        "cpu_us_per_record": round((time.process_time() - cpu) / done * 1e6, 1),
+        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:5], int(sys.argv[5])))
