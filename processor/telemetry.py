@@ -166,10 +166,12 @@ class TelemetryServer:
         return self._answer(self._health.alive)
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        return self._answer({**self._health.alive, **self._health.ready})
+        return self._answer(self._health.alive, self._health.ready)
 
-    def _answer(self, checks: Mapping[str, Check]) -> web.Response:
-        problems = self._health.problems(checks)
+    def _answer(self, *groups: Mapping[str, Check]) -> web.Response:
+        problems: dict[str, str] = {}
+        for checks in groups:
+            problems |= self._health.problems(checks)
         return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
 
 

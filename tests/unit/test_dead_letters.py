@@ -1,0 +1,76 @@
+"""Dead letters keep what was received, and go back to their own pipeline."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.contract import ORIGIN_HEADER, Origin, Record
+from processor.errors import FaultstreamError
+from processor.sinks.dead_letters import (
+    attempt,
+    dead_letter,
+    decode_origin,
+    encode_origin,
+    new_replay,
+    replayable,
+)
+
+ORIGIN = Origin("fs.line", "ci.builds.failed", 3, 1881)
+RECEIVED = Record("ci.builds.failed", 3, 1881, b"acme/web", b"\x00log", (("ce_type", b"build.failed"), ("x", b"")), 5)
+
+
+def letter(record: Record = RECEIVED) -> Record:
+    """The dead letter as it is read from its topic."""
+    made = dead_letter("fs", record, "binary", "not a log", "ci_failure", ORIGIN, "2026-01-01T00:00:00Z")
+    return Record(made.topic, 0, 7, made.key, made.value, made.headers)
+
+
+def test_a_dead_letter_is_the_record_with_the_reason() -> None:
+    """Key, bytes and headers as received, ours after them."""
+    made = letter()
+    assert (made.topic, made.key, made.value) == ("fs.dead-letters", b"acme/web", b"\x00log")
+    assert made.headers[:2] == RECEIVED.headers
+    assert dict(made.headers[2:]) == {
+        "fs-reason": b"binary",
+        "fs-error": b"not a log",
+        "fs-pipeline": b"ci_failure",
+        "fs-origin": b'["fs.line","ci.builds.failed",3,1881]',
+        "fs-time": b"2026-01-01T00:00:00Z",
+        "fs-attempt": b"1",
+    }
+
+
+def test_it_goes_back_to_its_pipeline_alone() -> None:
+    """With its origin, hence with the same ids, and without the old reason."""
+    back = replayable("fs", letter())
+    assert (back.topic, back.key, back.value) == ("fs.retry.ci_failure", b"acme/web", b"\x00log")
+    assert dict(back.headers) == {**dict(RECEIVED.headers), "fs-origin": encode_origin(ORIGIN), "fs-attempt": b"1"}
+
+
+def test_attempts_are_counted_over_replays() -> None:
+    """A second failure is attempt 2, with each header once."""
+    back = replayable("fs", letter())
+    again = letter(Record(back.topic, 0, 0, back.key, back.value, back.headers))
+    assert attempt(again) == 2
+    assert len(dict(again.headers)) == len(again.headers)
+
+
+def test_a_deliberate_repeat_has_ids_of_its_own() -> None:
+    """The replay id becomes part of the origin."""
+    replay = new_replay()
+    origin = decode_origin(dict(replayable("fs", letter(), replay=replay).headers)[ORIGIN_HEADER])
+    assert origin == Origin("fs.line", "ci.builds.failed", 3, 1881, replay)
+    assert origin.id("ci_failure") != ORIGIN.id("ci_failure")
+
+
+def test_what_names_no_pipeline_is_refused() -> None:
+    """Nobody would read it."""
+    with pytest.raises(FaultstreamError, match=r"ci\.builds\.failed/3/1881 names no pipeline"):
+        replayable("fs", RECEIVED)
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"[1]", b'["g","t","x",1]', b"7"])
+def test_an_origin_that_is_none(value: bytes) -> None:
+    """Headers come from outside."""
+    with pytest.raises(FaultstreamError, match="fs-origin"):
+        decode_origin(value)
