@@ -76,7 +76,14 @@ class Parts:
     def limits(self) -> EngineLimits:
         """The engine's bounds."""
         ours = self.settings.limits
-        return EngineLimits(in_flight=ours.in_flight, in_flight_bytes=ours.in_flight_bytes, drain_s=ours.drain_s)
+        # What is finished and waits for an earlier record, or for its commit, is not worked on any more: without
+        # room for it, one slow record would keep the others from the model.
+        return EngineLimits(
+            in_flight=16 * ours.in_flight,
+            in_flight_bytes=ours.in_flight_bytes,
+            concurrency=ours.in_flight,
+            drain_s=ours.drain_s,
+        )
 
 
 def load(settings: Settings, homes: Homes) -> list[Pipeline]:
