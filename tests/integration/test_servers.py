@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from tools import bootstrap
 from tools.servers import broker, process
 
 SCHEMA = {
@@ -106,6 +109,26 @@ def test_stop_ends_helpers_too(tmp_path: Path) -> None:
     while _alive(int(number)) and time.monotonic() < deadline:
         os.sched_yield()
     assert not _alive(int(number))
+
+
+def test_servers_end_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
+    """A run that is killed without warning leaves no server behind."""
+    script = (
+        "import pathlib, sys, time; from tools.servers import process\n"
+        f"server = process.Server('left', ['sleep', '300'], address='x:1', ready=lambda: True, "
+        f"logs=pathlib.Path({str(tmp_path)!r})).start()\n"
+        "print(server.pid, flush=True); time.sleep(300)"
+    )
+    words = [sys.executable, "-c", script]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=bootstrap.CHECKOUT) as owner:
+        assert owner.stdout is not None
+        number = int(owner.stdout.readline())
+        assert _alive(number)
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while _alive(number) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not _alive(number)
 
 
 def _alive(pid: int) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +38,56 @@ def accepts(host: str, port: int, timeout: float = 1) -> bool:
             return True
     except OSError:
         return False
+
+
+# Reads "+pid" and "-pid" lines; when the pipe closes, because we ended in whatever way, it kills the groups left.
+REAPER = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+
+class _Reaper:
+    """One helper process that ends our servers if we are killed before we could do it ourselves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def note(self, sign: str, pid: int) -> None:
+        """Notes that the group `pid` is ours (`+`) or has ended (`-`)."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                # A session of its own: what ends our group, Ctrl-C or a kill, must not end the reaper before us.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-S", "-c", REAPER],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    text=True,
+                    start_new_session=True,
+                )
+                atexit.register(self._close, self._process)
+            pipe = self._process.stdin
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    print(f"{sign}{pid}", file=pipe, flush=True)
+
+    @staticmethod
+    def _close(process: subprocess.Popen[str]) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait()
+
+
+_reaper = _Reaper()
 
 
 class Server:
@@ -82,6 +135,7 @@ class Server:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("ab") as log:
                 self._process = self._popen(log)
+                _reaper.note("+", self._process.pid)
 
     def _popen(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -139,6 +193,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        _reaper.note("-", process.pid)
 
     def _told(self, what: str) -> str:
         if not self._command:
