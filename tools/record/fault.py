@@ -120,6 +120,8 @@ class Fault:
         env: more environment variables of the job.
         checkout: replaces the runner's own checkout commands.
         executables: files with the executable bit.
+        target: what was broken, where all variants break the same thing (a full volume, whatever its size; one test,
+            whatever it expects); by default each variant is a fault of its own.
     """
 
     repo: str
@@ -140,6 +142,7 @@ class Fault:
     env: Mapping[str, str] = field(default_factory=dict)
     checkout: tuple[str, ...] | None = None
     executables: tuple[str, ...] = ()
+    target: str = ""
 
     def __post_init__(self) -> None:
         for category in (self.category, *self.alt):

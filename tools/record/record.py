@@ -147,7 +147,7 @@ def _truth(
         "branch": fault.branch,
         "commit": commit,
         "job": fault.job,
-        "fault": f"{kind.name}:{chr(ord('a') + variant)}",
+        "fault": f"{kind.name}:{fault.target or chr(ord('a') + variant)}",
         "category": fault.category,
         "category_alt": list(fault.alt),
         "faulty_dependency": fault.dependency.as_json() if fault.dependency else None,

@@ -62,6 +62,7 @@ def test_panic(run: int, wanted: str) -> Fault:
     files = _project(24, run, extra="\npub fn keep(number: u32) -> bool {\n    number % 10 == 0\n}\n" + test)
     return Fault(
         repo="acme/telemetry-agent",
+        target="keeps_every_tenth",
         job="unit-tests",
         category="test",
         files=files,

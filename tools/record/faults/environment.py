@@ -25,6 +25,7 @@ def no_space(run: int, size: int) -> Fault:
     )
     return Fault(
         repo="acme/images",
+        target="volume",
         job="assemble",
         category="resource",
         files={"assemble.sh": _script("mkdir -p build", steps, "tar cf image.tar build"), **python("images", 4, run)},
@@ -44,7 +45,7 @@ def npm_no_space(run: int, size: int) -> Fault:
         '{"typescript": "5.5.4", "date-fns": "3.6.0", "express": "4.19.2"}}\n'
     )
     return Fault(
-        repo="acme/images",
+        repo="acme/storefront",
         job="web-assets",
         category="resource",
         files={"package.json": manifest, **typescript(4, run)},
@@ -75,6 +76,7 @@ def oom_killed(run: int, limit: int) -> Fault:
     """The kernel kills a process at the memory limit of the job."""
     return Fault(
         repo="acme/forecast",
+        target="memory",
         job="train",
         category="resource",
         files={"train.py": HUNGRY + f"# revision {run}\n", **python("forecast", 8, run)},
@@ -150,7 +152,7 @@ def job_timeout(run: int, seconds: int) -> Fault:
 def command_timeout(run: int, seconds: int) -> Fault:
     """The job's own limit ends a command that hangs."""
     return Fault(
-        repo="acme/platform",
+        repo="acme/ledger",
         job="migrate",
         category="timeout_hang",
         files={
@@ -178,6 +180,7 @@ def cancelled(run: int, seconds: int) -> Fault:
     )
     return Fault(
         repo="acme/web",
+        target="job",
         job="visual-tests",
         category="infra_cancel",
         files={"ci/visual.sh": step, **typescript(5, run)},
@@ -317,6 +320,7 @@ def docker_daemon(run: int, image: str) -> Fault:
     """The runner has no Docker daemon."""
     return Fault(
         repo="acme/images",
+        target="runner",
         job=f"image-{image}",
         category="infra_runner",
         alt=("environment",),

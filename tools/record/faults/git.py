@@ -42,6 +42,7 @@ def commit_gone(run: int, branch: str) -> Fault:
     return Fault(
         repo=repo,
         branch=branch,
+        target="commit",
         job="unit-tests",
         category="vcs_checkout",
         files=python("orders", 6, run),
@@ -190,6 +191,7 @@ def server_error(run: int, status: int) -> Fault:
     """The git server is there and broken."""
     return Fault(
         repo="acme/gateway",
+        target="server",
         job="templates",
         category="network_infra",
         alt=("vcs_checkout", "infra_runner"),
