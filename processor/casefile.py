@@ -201,12 +201,14 @@ class _Canned(Infer):
             raise Rejected("internal", self.fault)
         answer: dict[str, Any] = {}
         faults: list[str] = []
+        offered = {slot.name for slot in prompt.form.slots}
         for name, value in self._case.answer.items():
+            if name not in offered and value:
+                faults.append(f"{name}: {value!r} was not on offer (nothing was)")
             answer[name] = _coded(name, value, prompt.codes.get(name, {}), faults)
         if faults:
             self.fault = "; ".join(faults)
             raise Rejected("internal", self.fault)
-        offered = {slot.name for slot in prompt.form.slots}
         text = orjson.dumps({name: value for name, value in answer.items() if name in offered}).decode()
         return Completion(text, "stop", model="canned")
 
@@ -248,9 +250,9 @@ async def run_cases(pipeline: Pipeline, cases: Iterable[Case], live: Model | Non
 
 async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
     outcome = Outcome(case)
-    event = event_of(case, lane.pipeline.folder)
     canned = _Canned(case, lane.infer)
     try:
+        event = event_of(case, lane.pipeline.folder)
         if lane.pipeline.match is not None and not lane.pipeline.match.evaluate({"event": event.attributes}):
             outcome.failures.append(f"the pipeline does not want this event (match: {lane.pipeline.match.text})")
             return outcome
@@ -265,13 +267,15 @@ async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
 
 
 def event_of(case: Case, folder: Path) -> Event:
-    """The event of a case: defaults, its attributes, its body."""
+    """The event of a case: defaults, its attributes, its body. Raises Rejected ("empty"), as decoding a record does."""
     attributes = {name: one.default for name, one in ATTRIBUTES.items()} | dict(case.attributes)
     body = None
     if case.sample is not None:
         body = (folder / case.sample).read_bytes()
     elif case.text is not None:
         body = case.text.encode()
+    if not body and case.payload is None:
+        raise Rejected("empty", "the case has no body")
     record = Record("test", 0, 0, None, body)
     return Event(Origin("test", "test", 0, 0), record, attributes, body, case.payload)
 

@@ -1,0 +1,141 @@
+"""Cases: what is checked of them, how they run offline, and how failures read."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from processor.casefile import Case, Outcome, check_cases, load_cases, run_cases
+from processor.cli import app
+from processor.home import Homes
+from processor.pipeline import Pipeline
+from processor.testing.model import StubModel
+
+DATA = Path(__file__).parents[2] / "data"
+GOOD = DATA / "config_good"
+LOG = "$ pytest\nFAILED tests/test_a.py::test_sum - assert 1 == 2\n"
+ANSWER = {"category": "test", "package": None, "evidence": [2], "severity": "minor", "summary": "test_sum fails."}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    """The good pipeline."""
+    return Pipeline.load(GOOD / "pipelines" / "builds", Homes((GOOD,)))
+
+
+def outcome(pipeline: Pipeline, **parts: Any) -> Outcome:
+    """What came of one case."""
+    case = Case.model_validate({"name": "one", "text": LOG, "answer": ANSWER, **parts})
+    return asyncio.run(run_cases(pipeline, [case]))[0]
+
+
+def test_the_good_cases_pass(pipeline: Pipeline) -> None:
+    """By rule, by canned answer, and with equal fingerprints."""
+    found = asyncio.run(run_cases(pipeline, load_cases(pipeline.folder)))
+    assert [one.failures for one in found] == [[], [], []]
+    assert [one.finding.steps[0].decided_by for one in found if one.finding] == ["rule", "rule", "model"]
+
+
+@pytest.mark.parametrize(
+    ("expect", "failure"),
+    [
+        ({"result": {"category": "timeout"}}, 'result.category: expected "timeout", got "test"'),
+        ({"result": {"category": {"one_of": ["timeout", "dependency"]}}},
+         'result.category: expected one of ["timeout","dependency"], got "test"'),
+        ({"result": {"package": {"name": "a"}}}, 'result.package: expected {"name":"a"}, got null'),
+        ({"decided_by": "rule"}, "decided_by: expected rule, got the model"),
+        ({"rule": "timed-out"}, "rule: expected timed-out, got none"),
+        ({"evidence": ["assert 1 == 3"]},
+         "evidence: expected 'assert 1 == 3', got 2: FAILED tests/test_a.py::test_sum - assert 1 == 2"),
+        ({"review": True}, "review: expected true, got false"),
+        ({"rejected": "empty"}, "expected a dead letter (empty), got a finding"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_said(pipeline: Pipeline, expect: dict[str, Any], failure: str) -> None:
+    """Each kind of expectation says what was expected and what came."""
+    assert outcome(pipeline, expect=expect).failures == [failure]
+
+
+def test_what_was_not_on_offer_is_said(pipeline: Pipeline) -> None:
+    """An answer that the model could not have given fails the case, and shows what it could have said."""
+    found = outcome(pipeline, answer=ANSWER | {"package": "left-pad", "evidence": [7]})
+    assert found.failures == [
+        "package: 'left-pad' was not on offer (nothing was); evidence: 7 was not on offer (offered: 2)"
+    ]
+    assert outcome(pipeline, answer=None).failures == ["a model was asked, but the case has no `answer`"]
+    assert outcome(pipeline, answer=ANSWER | {"severity": "bad"}).failures == [
+        "severity: 'bad' was not on offer (offered: critical, minor)"
+    ]
+
+
+def test_dead_letters_and_unwanted_events(pipeline: Pipeline) -> None:
+    """An empty log is a dead letter; an event that `match` does not want is told."""
+    assert outcome(pipeline, text="", expect={"rejected": "empty"}).failures == []
+    assert outcome(pipeline, text="").failures == ["expected a finding, got a dead letter: empty: the case has no body"]
+    unwanted = outcome(pipeline, attributes={"type": "build.passed"}).failures
+    assert unwanted == [f"the pipeline does not want this event (match: {pipeline.match.text})"]  # type: ignore[union-attr]
+
+
+def test_fingerprints_are_compared_between_cases(pipeline: Pipeline) -> None:
+    """The same fault has the same fingerprint, another fault another; both are said where not so."""
+    other = LOG.replace("test_sum", "test_product")
+    cases = [
+        Case.model_validate({"name": "a", "text": LOG, "answer": ANSWER}),
+        Case.model_validate(
+            {"name": "b", "text": other, "answer": ANSWER, "expect": {"fingerprint_same_as": "a"}}
+        ),
+        Case.model_validate(
+            {"name": "c", "text": f"again\n{LOG}", "answer": {**ANSWER, "evidence": [3]},
+             "expect": {"fingerprint_differs_from": ["a", "b"]}}
+        ),
+    ]  # fmt: skip
+    found = asyncio.run(run_cases(pipeline, cases))
+    assert [len(one.failures) for one in found] == [0, 1, 1]
+    assert found[1].failures[0].startswith("fingerprint: not that of 'a'")
+    assert found[2].failures[0].startswith("fingerprint: the same as that of 'a'")
+
+
+def test_a_live_model_is_asked(pipeline: Pipeline) -> None:
+    """With a model the canned answers play no part."""
+    model = StubModel()
+    found = asyncio.run(run_cases(pipeline, load_cases(pipeline.folder)[2:], model))
+    assert model.requests == 1
+    assert found[0].finding is not None
+    assert found[0].finding.result["summary"] == "the build failed"
+
+
+@pytest.mark.parametrize("name", ["ci_failure", "log_router"])
+def test_the_bundled_cases_have_no_mistakes(name: str) -> None:
+    """Samples are there, fields and values exist."""
+    folder = Homes.of((), {}).pipelines()[name]
+    pipeline = Pipeline.load(folder, Homes.of((), {}))
+    assert check_cases(folder, pipeline.schema) == []
+    assert load_cases(folder)
+
+
+def test_the_commands_say_it_and_exit(tmp_path: Path) -> None:
+    """`test` and `lint` exit 0 where all is well, 1 with a readable difference where not, 2 on a wrong name."""
+    runner = CliRunner()
+    home = shutil.copytree(GOOD, tmp_path / "home")
+    fine = runner.invoke(app, ["test", str(home)])
+    assert (fine.exit_code, fine.stdout) == (0, "builds: 3 of 3 cases passed (2 decided by rules)\n")
+    cases = home / "pipelines/builds/cases.yaml"
+    cases.write_text(cases.read_text().replace("name: left_pad}", "name: right_pad}"))
+    wrong = runner.invoke(app, ["test", str(home)])
+    assert wrong.exit_code == 1
+    assert "✗ builds: a missing module\n    result.package.name\n" in wrong.stdout
+    assert '      - "right_pad"\n      + "left_pad"\n' in wrong.stdout
+    file = home / "pipelines/builds/user.j2"
+    file.write_text("{{ excrpt }}\n{{ excerpt }}\n")
+    lint = runner.invoke(app, ["lint", str(home)])
+    assert lint.exit_code == 1
+    assert "user.j2:1:4: unknown variable 'excrpt'; did you mean 'excerpt'?" in lint.stdout
+    missing = runner.invoke(app, ["lint", "bilds"])
+    assert "bilds: no pipeline of this name" in str(missing.exception)
+    schema = runner.invoke(app, ["schema", "log_router", "--finding"])
+    assert '"const": "log_router"' in schema.stdout
