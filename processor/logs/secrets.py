@@ -30,7 +30,7 @@ _VALUE: Final = r"(?P<s>[^\s\"'`,;&|<>(){}\\]{4,4096})"
 _LONG_VALUE: Final = r"(?P<s>[^\s\"'`,;&|<>(){}\\]{8,4096})"
 
 
-def _token(name: str, literal: str, rest: str, *, before: str = r"(?<![\w-])") -> Secret:
+def _token(name: str, literal: str, rest: str, *, before: str = r"(?<![0-9A-Za-z])") -> Secret:
     """A token that starts with `literal` (a regular expression both engines read alike)."""
     return Secret(name, literal, f"{before}{literal}{rest}")
 
