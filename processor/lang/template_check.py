@@ -41,6 +41,7 @@ class TemplateChecker:
     tests: set[str]
     issues: list[Issue] = field(default_factory=list)
     _asked: set[str] = field(default_factory=set)
+    _names: dict[str, str] = field(default_factory=dict)
     _seen: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def check(self, tree: nodes.Template) -> list[Issue]:
@@ -100,7 +101,11 @@ class TemplateChecker:
         if over.kind in {"int", "double", "bool"}:
             self._issue(node.lineno, "for", f"for needs a list, {_path(node.iter)} is {over}")
         inner = {**scope, "loop": _LOOP}
-        self._bind(node.target, STRING if over.kind == "map" else over.item or ANY, inner)
+        named = over.kind in {"map", "object"}
+        self._bind(node.target, STRING if named else over.item or ANY, inner)
+        if named:
+            target, mapping = _path(node.target), _path(node.iter)
+            self._names[target] = f"{target} is a name; write for name, {target} in {mapping}.items()"
         if node.test is not None:
             self._value(node.test, inner)
         self._body(node.body, inner)
@@ -178,7 +183,7 @@ class TemplateChecker:
                 return owner.members[member]
             self.issues.append(Issue(offset, f"{path} has no {member!r}", nearest(member, owner.members)))
         elif not hasattr({"string": "", "list": ()}.get(owner.kind, 0), member):
-            self.issues.append(Issue(offset, f"{path} is {owner} and has no {member!r}"))
+            self.issues.append(Issue(offset, f"{path} is {owner} and has no {member!r}", self._names.get(path, "")))
         return ANY
 
     def _item(self, node: nodes.Getitem, scope: Scope) -> Type:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from processor.contract import ATTRIBUTES
-from processor.errors import ConfigError
+from processor.errors import ConfigError, Rejected
 from processor.home import Homes
 from processor.lang import predicate, template, yaml
 from processor.lang.fields import GROUNDS, Field, Ground, ResultSchema
@@ -237,13 +237,22 @@ def _prompts(checked: Checked) -> None:
     system = _file(checked, ("prompt", "system"), checked.text("prompt", "system"))
     if system is not None:
         context = contexts.system_context(checked.schema)
-        for problem in _template_problems(system, context):
-            checked.problems.append(_depends(problem))
+        found = [_depends(problem) for problem in _template_problems(system, context)]
+        checked.problems += found or _rendered(checked, system)
     user = _file(checked, ("prompt", "user"), checked.text("prompt", "user"))
     if user is not None:
         checked.problems += _template_problems(user, USER_CONTEXT)
         if "excerpt" not in _variables(user):
             checked.problems.append(Problem(user, 1, 1, "the user prompt never shows `excerpt`: the model sees no log"))
+
+
+def _rendered(checked: Checked, system: Path) -> Iterator[Problem]:
+    """What only rendering shows: the system prompt has no variable that is not known beforehand."""
+    if checked.schema is not None:
+        try:
+            template.Template.load(system).render(**contexts.system_values(checked.folder.name, checked.schema))
+        except Rejected as exc:
+            yield Problem(system, 1, 1, f"can't be rendered: {exc}")
 
 
 def _variables(file: Path) -> set[str]:

@@ -48,6 +48,8 @@ def test_right_templates_have_no_issues(text: str) -> None:
         ("{% include 'x' %}", 3, "include is not allowed: a template stands alone"),
         ("{{ event.repo() }}", 9, "event.repo can't be called"),
         ("{% for one in event.attempt %}{% endfor %}", 3, "for needs a list, event.attempt is a whole number"),
+        ("{% for each in choices %}{{ each.code }}{% endfor %}", 33, "each is a string and has no 'code'"),
+        ("{% for each in event %}{{ each.repo }}{% endfor %}", 31, "each is a string and has no 'repo'"),
         ("{{ items|map(attribute='nme')|join }}", 24, "this has no 'nme'"),
         ("{{ event.repo|random }}", 14, "unknown filter 'random'"),
         ("{% if %}", 0, "not a template: Expected an expression, got 'end of statement block'"),
