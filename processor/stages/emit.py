@@ -6,6 +6,7 @@ the value is the whole envelope, the header `content-type` says so, the key is t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +18,9 @@ from processor.logs.anchor import fingerprint
 
 FINDING_TYPE: Final = "faultstream.finding.v1"
 STRUCTURED: Final[Headers] = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+_TRACE: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""Any other text in that header might be a secret."""
+
 BUILD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")
 """The attributes of an event that a finding carries as `build`."""
 
@@ -194,10 +198,13 @@ def total(steps: Sequence[Step]) -> Usage:
 
 
 def trace_of(event: Event) -> str:
-    """The W3C trace context that came with the event, to be passed on; empty if there was none."""
+    """The W3C trace context that came with the event, to be passed on; empty if there was none, or no valid one.
+
+    Source: https://www.w3.org/TR/trace-context/#traceparent-header.
+    """
     for name, value in event.record.headers:
-        if name in {"traceparent", "ce_traceparent"}:
-            return value.decode("ascii", "replace")
+        if name in {"traceparent", "ce_traceparent"} and _TRACE.fullmatch(value):
+            return value.decode("ascii")
     return ""
 
 
