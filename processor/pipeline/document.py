@@ -6,7 +6,7 @@ These models only say what may be written; `load` makes a `Pipeline` of them. Th
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -221,8 +221,3 @@ class PipelineDocument(Part):
     ticket: TicketDocument | None = Field(
         None, description="What becomes a Jira ticket; without it, nothing does.", examples=[{"project": "BUILD"}]
     )
-
-
-def document_fields(model: type[Part]) -> dict[str, Any]:
-    """Key as written to field, of a model."""
-    return {info.alias or name: info for name, info in model.model_fields.items()}
