@@ -45,6 +45,10 @@ BLAMING = ("dependency_", "security_audit")
 """Categories in which something must be at fault; in the others ranking alone names only what an error blames."""
 
 
+AT_ONCE = 2
+"""Questions asked of the model at once."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a decider says of a log; an empty category is no valid answer."""
@@ -109,12 +113,12 @@ class _Known(Ranker):
 
 async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline, url: str) -> dict[str, Answer]:
     """The findings of the line itself, with a model server; a log without a valid answer gets an empty one."""
-    settings = ModelSettings(urls=[url])
+    settings = ModelSettings(urls=[url], timeout_s=600)  # two cores read a long prompt for minutes
     answers: dict[str, Answer] = {}
     async with ModelClient(settings) as model:
         shared = Shared("evaluate", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
         lane = Lane.of(pipeline, model, shared, context_tokens=settings.context_tokens)
-        gate = asyncio.Semaphore(4)
+        gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(log: Labelled) -> None:
             async with gate:

@@ -328,9 +328,8 @@ def heap(run: int, heap: str) -> Fault:
         category="resource",
         alt=("test",),
         files=files,
-        failing_tests=("ImportTest.importsAYear",),
         script=(f"{MVN} test",),
-        spans=(Span(r"OutOfMemoryError: Java heap space"),),
+        spans=(Span(r"OutOfMemoryError|The forked VM terminated"),),
     )
 
 

@@ -1,0 +1,94 @@
+"""What the evaluation counts, and the ranker that is committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from processor.contract import Excerpt, ExcerptLine
+from processor.logs.classify import Ranker
+from tools.evaluate import Answer, by_ranking, figures, small_classes, table
+from tools.labelled import Labelled, excerpt_of
+from tools.record.fault import CATEGORIES
+from tools.train_ranker import LIMIT_BYTES, WEIGHTS, accuracy, commonest, dump, fit
+
+
+def labelled(name: str, *categories: str, text: str = "boom", names: tuple[str, ...] = ()) -> Labelled:
+    """A log with a truth."""
+    excerpt = Excerpt((ExcerptLine(1, text),), 1, ranked=(1,))
+    return Labelled(name, "dev", name, Path(name), 1.0, False, excerpt, categories, frozenset(names), True)
+
+
+def test_figures_count_what_was_decided() -> None:
+    """Shares are of decided logs; another right category counts; names are compared without case."""
+    logs = [
+        labelled("a", "test", "compile"),
+        labelled("b", "dependency_missing", names=("PyYAML", "yaml")),
+        labelled("c", "dependency_missing", names=("lodash",)),
+        labelled("d", "compile"),
+        labelled("e", "test"),
+    ]
+    answers = {
+        "a": Answer("compile", None),
+        "b": Answer("dependency_missing", "pyyaml"),
+        "c": Answer("test", "react"),
+        "d": Answer("compile", "left-pad"),
+    }
+    found = figures("some", "dev", logs, answers)
+    assert (found.logs, found.decided, found.accuracy) == (5, 4, 0.75)
+    assert (found.dependency_exact, found.dependency_logs) == (0.5, 2)
+    assert (found.named_where_none, found.none_logs) == (0.5, 2)
+    assert found.commonest == 0.5
+
+
+def test_macro_f1_leaves_small_classes_out() -> None:
+    """Only classes of five logs and more are averaged; the others are listed."""
+    logs = [labelled(f"t{n}", "test") for n in range(5)] + [labelled("c", "compile")]
+    answers = {log.id: Answer("test", None) for log in logs}
+    assert figures("always test", "dev", logs, answers).macro_f1 == pytest.approx(10 / 11)
+    assert small_classes(logs) == {"compile": 1}
+
+
+def test_nothing_decided_is_no_share() -> None:
+    """A decider without answers has no accuracy, and the table says so."""
+    found = figures("nobody", "dev", [labelled("a", "test")], {})
+    assert found.accuracy is None
+    assert "0/1" in table([found])
+
+
+def test_ranking_alone_names_what_an_error_blames() -> None:
+    """Where the category needs a package it names the likeliest; elsewhere only one that an error blames."""
+    text = "npm error notarget No matching version found for left-pad@99.0.0."
+    log = labelled("a", "dependency_resolution", text=text)
+    ranked = {"a": (("dependency_resolution", 0.9), ("test", 0.1))}
+    assert by_ranking([log], ranked)["a"] == Answer("dependency_resolution", "left-pad")
+    plain = labelled("b", "test", text="it failed")
+    assert by_ranking([plain], {"b": (("test", 1.0),)})["b"] == Answer("test", None)
+
+
+def test_accuracy_counts_repeats_of_a_fault_once() -> None:
+    """Two runs of one fault weigh as much as one log."""
+    logs = [labelled("a", "test"), labelled("b", "compile")]
+    ranked = {"a": (("test", 0.6), ("compile", 0.4)), "b": (("test", 0.6), ("compile", 0.4))}
+    assert accuracy(logs, ranked, 1) == 0.5
+    assert accuracy(logs, ranked, 2) == 1.0
+    assert commonest(logs) == 0.5
+
+
+def test_training_again_gives_the_same_weights() -> None:
+    """The file depends on the logs alone."""
+    texts = {"test": "assertion failed in a test", "compile": "cannot find symbol", "resource": "no space left"}
+    logs = [labelled(f"{name}{n}", name, text=f"{text} {n}") for name, text in texts.items() for n in range(3)]
+    assert dump(fit(logs)) == dump(fit(list(logs)))
+
+
+def test_committed_ranker_fits_the_features_and_its_limit() -> None:
+    """It loads, is small, knows the categories, and tells a full disk from a failed test."""
+    ranker = Ranker.load(WEIGHTS)
+    assert WEIGHTS.stat().st_size <= LIMIT_BYTES
+    assert set(ranker.values) == CATEGORIES
+    full = excerpt_of(b"$ tar cf image.tar build\ntar: image.tar: Cannot write: No space left on device\n")
+    failed = excerpt_of(b"FAILED tests/test_tax.py::test_gross - assert 14.7 == 14.68\n1 failed, 30 passed in 2.1s\n")
+    assert "resource" in [name for name, _ in ranker.rank(full)[:2]]
+    assert ranker.rank(failed)[0][0] == "test"
