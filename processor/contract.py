@@ -37,6 +37,7 @@ REASONS: Final[Mapping[str, str]] = {
     "cut_off": "the model's answer was cut at max_tokens, and so was its repair",
     "request_refused": "the model server refused the request (4xx)",
     "ticket_refused": "Jira refused the ticket for good; the error text names the setting to check",
+    "invalid_signal": "the signal is none that this version reads",
     "invalid_command": "the record is no ticket command",
     "unknown_pipeline": "the command's pipeline files no tickets in this daemon",
     "internal": "a defect in Faultstream; the error text says which",

@@ -77,6 +77,10 @@ class Decoder:
         self._finish(event)
         return event
 
+    def origin(self, record: Record) -> Origin:
+        """Where a record's event was first read."""
+        return _origin(self.group, record, _text_headers(record))
+
     def _form(self, content_type: str, body: bytes) -> Format:
         if self.config.format != "auto":
             return self.config.format

@@ -14,7 +14,7 @@ from processor.models.client import ModelClient
 from processor.models.form import Slot, compile_form
 from processor.models.replicas import Pauses
 from processor.settings import ModelSettings
-from processor.testing.model import FakeModelServer
+from processor.testing.model import FakeModelServer, Fault
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summary", "text", length=40)))
 ASK = ChatRequest((Message("system", "You judge."), Message("user", "A log.")), FORM)
@@ -35,7 +35,7 @@ def client_of(*servers: FakeModelServer, **settings: object) -> ModelClient:
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "busy"])
-async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: str) -> None:
+async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: Fault) -> None:
     """One bad answer costs a second request and nothing else."""
     server.faults.append(fault)
     server.retry_after = "0.01"
@@ -46,7 +46,7 @@ async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: st
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies"])
-async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fault: str) -> None:
+async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fault: Fault) -> None:
     """After the last try the event goes back to wait; the tries are bounded."""
     server.always = fault
     async with client_of(server) as client:
@@ -57,7 +57,7 @@ async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fau
 
 
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
-async def test_no_end_is_a_time_out(server: FakeModelServer, fault: str) -> None:
+async def test_no_end_is_a_time_out(server: FakeModelServer, fault: Fault) -> None:
     """A server that answers never, or a byte at a time for ever, is given up after timeout_s."""
     server.always = fault
     async with client_of(server, timeout_s=0.3) as client:
@@ -93,7 +93,7 @@ async def test_a_long_retry_after_is_left_to_the_engine(server: FakeModelServer)
 
 @pytest.mark.parametrize(("fault", "reason"), [("too_long", "prompt_too_long"), ("refused", "request_refused")])
 async def test_what_is_wrong_with_the_request_is_rejected_at_once(
-    server: FakeModelServer, fault: str, reason: str
+    server: FakeModelServer, fault: Fault, reason: str
 ) -> None:
     """The server's verdict on a request is not asked for twice."""
     server.always = fault
@@ -158,7 +158,7 @@ async def test_requests_at_once_are_bounded(server: FakeModelServer) -> None:
             finally:
                 running -= 1
 
-        client._send = counted  # type: ignore[method-assign]
+        client._send = counted  # type: ignore[method-assign, assignment]
         await asyncio.gather(*(client.complete(ASK) for _ in range(12)))
     assert most == 3
 

@@ -121,7 +121,7 @@ class Deployment:
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, max_request_size=100_000_000)
         await producer.start()
         try:
-            places = []
+            places: list[tuple[str, int, int]] = []
             for value, headers in builds:
                 packed = [(name, text.encode()) for name, text in headers.items()]
                 at = await producer.send_and_wait(TOPIC, value, key=b"k%d" % len(places), headers=packed)

@@ -70,7 +70,9 @@ class Cluster:
 
     async def send(self, fingerprint: str, number: int = 1, *, producer: AIOKafkaProducer | None = None) -> None:
         """Writes the signal of a finding."""
-        await (producer or self._producer).send_and_wait(self.topics.signals, signal(fingerprint, number), key=b"repo")
+        writing = producer or self._producer
+        assert writing is not None
+        await writing.send_and_wait(self.topics.signals, signal(fingerprint, number), key=b"repo")
 
     @contextlib.asynccontextmanager
     async def deciding(self, **config: Any) -> AsyncIterator[Decide]:

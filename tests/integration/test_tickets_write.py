@@ -38,7 +38,7 @@ class Role:
         self.broker = MemoryBroker(partitions=2)
         self.topics = Topics("fs")
         self.url = url
-        self.plans = plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes([checkout]))])
+        self.plans = plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes((checkout,)))])
         self.writer: Writer | None = None
         self.offset = 0
 

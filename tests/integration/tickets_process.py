@@ -26,7 +26,7 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str) -> None:
     """Runs until it is told to stop."""
     client, topics = KafkaClient(bootstrap, request_timeout_s=10), Topics(prefix)
     config = KafkaSourceConfig(topics.writer, {topics.commands: "earliest"}, session_timeout_s=6, rebalance_s=10)
-    pipeline = Pipeline.load(Path(checkout) / "pipelines" / "ci_failure", Homes([Path(checkout)]))
+    pipeline = Pipeline.load(Path(checkout) / "pipelines" / "ci_failure", Homes((Path(checkout),)))
     jira = JiraClient(JiraSettings(url=url, token="t", timeout_s=2.0, search_lag_s=0.0))
     sink = KafkaSink(KafkaSinkConfig(client.arguments()))
     await sink.start()

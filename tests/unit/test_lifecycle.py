@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -47,7 +48,7 @@ async def test_clean_ups_run_in_reverse_order_whatever_happens() -> None:
 
     async with Lifecycle() as life:
         for name in ("first", "fails", "hangs", "last"):
-            life.cleanup(name, lambda name=name: close(name), 0.01)
+            life.cleanup(name, partial(close, name), 0.01)
     assert order == ["last", "hangs", "fails", "first"]
 
 

@@ -88,4 +88,5 @@ def test_it_is_a_probability() -> None:
     answer = Completion('{"category":"k1"}', "stop", (Token('{"category":"k1"}', 1e-9),), masked=True)
     sure = certainty(answer, FORM)
     assert sure == pytest.approx(exp(0))
+    assert sure is not None
     assert sure <= 1

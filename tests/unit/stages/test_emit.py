@@ -28,6 +28,8 @@ from processor.stages.emit import Emit, total
 
 RESULT = {"category": "test", "faulty_dependency": None, "failing_tests": ["a"], "summary": "s", "severity": "major"}
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 
 def event(replay: str | None = None, **attributes: Any) -> Event:
     """A failed build."""
@@ -39,7 +41,15 @@ def event(replay: str | None = None, **attributes: Any) -> Event:
         "subject": "acme/web/unit",
         "time": "2026-11-22T04:00:00Z",
     }
-    record = Record("ci.builds.failed", 3, 1881, b"k", b"log", (("traceparent", b"00-ab-cd-01"),), 1_700_000_000_000)
+    record = Record(
+        "ci.builds.failed",
+        3,
+        1881,
+        b"k",
+        b"log",
+        (("traceparent", TRACE.encode()),),
+        1_700_000_000_000,
+    )
     origin = Origin("fs.line", "ci.builds.failed", 3, 1881, replay)
     return Event(origin, record, values | attributes)
 
@@ -82,7 +92,7 @@ def test_finding_is_a_cloud_event_in_structured_mode() -> None:
         "subject": "acme/web/unit",
         "time": "2026-11-22T04:00:00Z",
         "datacontenttype": "application/json",
-        "traceparent": "00-ab-cd-01",
+        "traceparent": TRACE,
     }
     assert data["fingerprint_parts"] == {"v": 1, "scope": ["acme/web"], "anchor": "test:a"}
     assert data["evidence"] == [{"line": 7, "text": "E assert"}]

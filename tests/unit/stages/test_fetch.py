@@ -30,7 +30,8 @@ async def server() -> AsyncIterator[TestServer]:
         return web.Response(status=int(request.match_info["code"]))
 
     app.add_routes([web.get("/log", log), web.get("/away", away), web.get("/status/{code}", status)])
-    async with TestServer(app) as server:
+    server = TestServer(app)
+    async with server:
         yield server
 
 

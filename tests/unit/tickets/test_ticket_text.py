@@ -57,7 +57,7 @@ def of(**changes: Any) -> Command:
 def ci_failure() -> Plan:
     """The plan of the bundled pipeline."""
     checkout = Path(__file__).parents[3]
-    return plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes([checkout]))])["ci_failure"]
+    return plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes((checkout,)))])["ci_failure"]
 
 
 def test_ticket_of_the_bundled_pipeline_reads_as_a_whole(ci_failure: Plan) -> None:
