@@ -1,0 +1,227 @@
+"""The line as a whole, without Kafka: records in, findings, dead letters and signals out."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from processor import app
+from processor.contract import Outbound, Record
+from processor.errors import Rejected, Retryable
+from processor.home import Homes
+from processor.lang.template import Template
+from processor.line import Line, Shared
+from processor.logs.redact import redactor
+from processor.models.chat import ChatRequest, Completion, Model
+from processor.models.form import Form
+from processor.pipeline import Pipeline, PromptConfig
+from processor.settings import Settings
+from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.redact import Redact
+from processor.telemetry import LineMetrics
+from processor.testing.model import StubModel
+
+HOMES = Homes.of(environ={})
+CI_FAILURE = Pipeline.load(HOMES.pipelines()["ci_failure"], HOMES)
+SAMPLES = Path(__file__).parents[2] / "pipelines" / "ci_failure" / "samples"
+
+
+def line(model: Model, *pipelines: Pipeline) -> Line:
+    """A line over the pipelines (ci_failure by default) that asks `model`."""
+    shared = Shared("t", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    return app.build_line(pipelines or (CI_FAILURE,), Settings(), HOMES, {"lite": model}, shared)
+
+
+def record(value: bytes, topic: str = "ci.builds.failed", offset: int = 7, **headers: str) -> Record:
+    """A record as it comes from Kafka."""
+    given = {"ce_type": "build.failed", "repo": "acme/web", "job": "test", **headers}
+    return Record(topic, 1, offset, b"k", value, tuple((k, v.encode()) for k, v in given.items()), 1_700_000_000_000)
+
+
+def sample(name: str) -> bytes:
+    """A recorded log."""
+    return (SAMPLES / f"{name}.log").read_bytes()
+
+
+def found(outputs: list[Outbound]) -> dict[str, Any]:
+    """The one finding among the outputs."""
+    [finding] = [json.loads(out.value or b"") for out in outputs if ".findings." in out.topic]
+    return dict(finding)
+
+
+def letter(outputs: list[Outbound]) -> dict[str, str]:
+    """The headers of the one dead letter among the outputs."""
+    [headers] = [dict(out.headers) for out in outputs if out.topic == "t.dead-letters"]
+    return {name: value.decode() for name, value in headers.items()}
+
+
+def any_answer(seed: int) -> StubModel:
+    """A model with an opinion of its own on everything."""
+    chance = random.Random(seed)  # noqa: S311
+
+    def answer(request: ChatRequest) -> str:
+        form = request.form
+        assert isinstance(form, Form)
+        made: dict[str, Any] = {}
+        for slot in form.slots:
+            if slot.kind == "choice":
+                made[slot.name] = chance.choice(slot.options)
+            elif slot.kind == "choices":
+                made[slot.name] = chance.sample(slot.options, min(2, len(slot.options)))
+            else:
+                made[slot.name] = f"opinion {seed}"
+        return json.dumps(made)
+
+    return StubModel(answer)
+
+
+@pytest.mark.parametrize("name", ["cargo-test-panic-a1", "pytest-timeout-a1", "npm-eresolve-a1"])
+async def test_fingerprints_do_not_depend_on_model_or_prompt(name: str) -> None:
+    """The same build through two models and two prompts is the same fault, whatever they choose and say."""
+    other = replace(
+        CI_FAILURE, prompt=PromptConfig("Another system prompt.", Template("{{ excerpt }} {{ choices }}", "other.j2"))
+    )
+    findings = [
+        found(await line(any_answer(seed), pipeline).handle(record(sample(name))))
+        for seed in range(4)
+        for pipeline in (CI_FAILURE, other)
+    ]
+    assert len({finding["data"]["fingerprint"] for finding in findings}) == 1
+    assert len({json.dumps(finding["data"]["fingerprint_parts"]) for finding in findings}) == 1
+    if findings[0]["data"]["steps"][0]["decided_by"] == "model":
+        assert len({json.dumps(finding["data"]["result"]) for finding in findings}) > 1, "they did disagree"
+
+
+async def test_a_rule_decides_without_a_model() -> None:
+    """A known fault costs no tokens, and the finding names the rule."""
+    model = StubModel()
+    finding = found(await line(model).handle(record(sample("npm-eresolve-a1"))))
+    assert model.requests == 0
+    assert finding["data"]["steps"][0]["decided_by"] == "rule"
+    assert finding["data"]["usage"]["prompt_tokens"] == 0
+
+
+async def test_a_finding_is_as_documented() -> None:
+    """CloudEvent, key, deterministic id, evidence with true line numbers, and the signal that makes a ticket of it."""
+    log = sample("cargo-test-panic-a1")
+    outputs = await line(StubModel()).handle(record(log, commit="ab" * 20))
+    finding = found(outputs)
+    data = finding["data"]
+    assert [out.topic for out in outputs] == ["t.findings.ci_failure", "t.signals"]
+    assert outputs[0].key == data["fingerprint"].encode()
+    assert outputs[1].key == b"acme/web"
+    assert finding["type"] == "faultstream.finding.v1"
+    assert finding["id"] == found(await line(StubModel()).handle(record(log)))["id"]
+    assert finding["id"] != found(await line(StubModel()).handle(record(log, offset=8)))["id"]
+    assert data["event"] == {"topic": "ci.builds.failed", "partition": 1, "offset": 7}
+    assert data["build"]["commit"] == "ab" * 20
+    assert data["confidence"] == {"value": None, "calibrated": False}
+    lines = log.split(b"\n")
+    assert data["evidence"]
+    for evidence in data["evidence"]:
+        words = re.findall(r"\w{4,}", evidence["text"])
+        assert words[0].encode() in lines[evidence["line"] - 1]
+
+
+class Scripted:
+    """A model that gives these answers in turn."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[ChatRequest] = []
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """The next answer."""
+        self.asked.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        text = (await StubModel().complete(request)).text if answer == "valid" else answer
+        return Completion(text, "length" if answer == "cut" else "stop", model="scripted")
+
+
+async def test_one_repair_that_says_what_was_wrong() -> None:
+    """An answer that is none is asked for again with the fault; the second counts."""
+    model = Scripted("no json", "valid")
+    finding = found(await line(model).handle(record(sample("cargo-test-panic-a1"))))
+    assert finding["data"]["steps"][0]["decided_by"] == "model"
+    assert "no JSON object" in model.asked[1].messages[-1].content
+    assert model.asked[1].messages[0] == model.asked[0].messages[0], "the system part stays what it was"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"), [("no json", "invalid_answer"), ("cut", "cut_off"), ("{}", "invalid_answer")]
+)
+async def test_two_bad_answers_are_a_dead_letter(answer: str, reason: str) -> None:
+    """After one repair it is over; the original bytes are in the letter."""
+    outputs = await line(Scripted(answer, answer)).handle(record(sample("cargo-test-panic-a1")))
+    assert letter(outputs)["fs-reason"] == reason
+    assert letter(outputs)["fs-pipeline"] == "ci_failure"
+    assert outputs[0].value == sample("cargo-test-panic-a1")
+
+
+async def test_a_model_that_is_away_is_waited_for() -> None:
+    """Retryable goes through to the engine: no dead letter."""
+    with pytest.raises(Retryable):
+        await line(Scripted(Retryable("down"))).handle(record(sample("cargo-test-panic-a1")))
+
+
+async def test_what_nobody_wants_is_noted_without_its_body() -> None:
+    """An event that no pipeline matches: its attributes, redacted, and where it lies."""
+    secret = "ghp_" + "a1B2c3D4" * 5
+    [note] = await line(StubModel()).handle(record(b"all fine", ce_type="build.passed", branch=f"x/{secret}"))
+    assert note.topic == "t.unrouted"
+    noted = json.loads(note.value or b"")
+    assert noted["attributes"]["type"] == "build.passed"
+    assert noted["event"]["offset"] == 7
+    assert secret.encode() not in (note.value or b"")
+
+
+async def test_pipelines_on_one_topic_do_not_disturb_each_other() -> None:
+    """One rejects, the other finds; each with its own outputs."""
+
+    class Refusing:
+        async def complete(self, request: ChatRequest) -> Completion:
+            if request.messages[0].content == "the second":
+                raise Rejected("request_refused", "no")
+            return await StubModel().complete(request)
+
+    second = replace(
+        CI_FAILURE, name="second", rules=None, ticket=None, prompt=PromptConfig("the second", CI_FAILURE.prompt.user)
+    )
+    outputs = await line(Refusing(), CI_FAILURE, second).handle(record(sample("cargo-test-panic-a1")))
+    assert found(outputs)["data"]["pipeline"] == "ci_failure"
+    assert letter(outputs)["fs-pipeline"] == "second"
+
+
+async def test_a_replayed_event_goes_to_its_pipeline_alone() -> None:
+    """From the retry topic, with the id it would have had."""
+    second = replace(CI_FAILURE, name="second")
+    both = line(StubModel(), CI_FAILURE, second)
+    first = [
+        json.loads(out.value or b"")
+        for out in await both.handle(record(sample("cargo-test-panic-a1")))
+        if ".findings." in out.topic
+    ]
+    origin = json.dumps(["faultstream.line", "ci.builds.failed", 1, 7])
+    copy = record(sample("cargo-test-panic-a1"), topic="t.retry.second", offset=0, **{"fs-origin": origin})
+    again = found(await both.handle(copy))
+    assert again["data"]["pipeline"] == "second"
+    assert again["id"] == next(one["id"] for one in first if one["data"]["pipeline"] == "second")
+
+
+async def test_a_predicate_that_fails_is_a_dead_letter_never_false() -> None:
+    """Division by an attribute that is zero, say."""
+    from processor.lang.predicate import Predicate
+    from processor.pipeline import contexts
+
+    failing = Predicate.compile("1 / (event.attempt - 1) == 1", contexts.match_roots())
+    outputs = await line(StubModel(), replace(CI_FAILURE, match=failing)).handle(record(b"x"))
+    assert letter(outputs)["fs-reason"] == "predicate_failed"
