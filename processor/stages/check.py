@@ -6,6 +6,7 @@ words, for the one repair that the line asks for, and is the text of the dead le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -20,6 +21,12 @@ from processor.models.form import NONE
 from processor.models.question import Meaning, Prompt, Question
 
 _EVIDENCE_CHARS: Final = 500
+
+_SENTENCE: Final = 80
+"""A text field with room for so many characters holds prose; a shorter one holds a name."""
+
+_SPECIFIC: Final = re.compile(r"\S*\d\S*|\S*\w(?:[@/]|::)\w\S*|@\S+|\b[A-Z][A-Z_]{3,}\b")
+"""What prose can only have from the log: numbers, versions, paths, test ids, error codes."""
 
 
 class Schema(Protocol):
@@ -77,6 +84,10 @@ class Check:
             else:
                 result[question.name] = value
         evidence = _evidence(reading.excerpt, [line.number for line in lines])
+        for question in self._questions:
+            text = result.get(question.name)
+            if question.length >= _SENTENCE and isinstance(text, str) and not _told_by(reading, text):
+                result[question.name] = _quote(reading.excerpt, evidence)[: question.length]
         return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
 
     def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
@@ -139,6 +150,22 @@ def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Mean
 
 def _is_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _told_by(reading: Reading, text: str) -> bool:
+    """Whether all that is specific in `text` stands in the log; a small model may repeat a worked example instead."""
+    said = [word.strip("\"'`.,;:!?()[]{}") for word in _SPECIFIC.findall(text)]
+    if not said:
+        return True
+    log = "\n".join([line.text for line in reading.excerpt.lines]).lower()
+    return all(word.lower() in log for word in said)
+
+
+def _quote(excerpt: Excerpt, evidence: Sequence[Evidence]) -> str:
+    """The likeliest of the evidence's lines, in place of a sentence that the log does not bear out."""
+    texts = {each.line: each.text for each in evidence}
+    best = next((number for number in excerpt.ranked if number in texts), min(texts, default=0))
+    return texts.get(best, "").strip()
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:

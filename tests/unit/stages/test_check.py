@@ -131,6 +131,29 @@ def test_what_was_not_asked_is_empty() -> None:
     assert (made.result["dependency"], made.result["failing_tests"]) == (None, [])
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("The tests failed with exit code 2.", True),
+        ("web/cart::total broke on 3.11.2.", True),
+        ("Something in the build went wrong.", True),
+        ("ERESOLVE: left-pad needs another version.", False),
+        ("left-pad@7.7.0 needs peer react.", False),
+        ("The build failed with exit code 77.", False),
+        ("src/other.py does not compile.", False),
+    ],
+)
+def test_prose_says_nothing_specific_that_the_log_does_not(said: str, kept: bool) -> None:
+    """A model that repeats a worked example is quoted the likeliest line instead."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
+    texts = ["web/cart::total FAILED", "Python 3.11.2", "exit code 2", "make: stopped"]
+    lines = tuple(ExcerptLine(number, text) for number, text in enumerate(texts, 1))
+    made = Check(schema, questions(schema, ["category"]))(
+        PROMPT, answer(evidence=[], summary=said), Reading(Excerpt(lines, 4, ranked=(1, 3)))
+    )
+    assert made.result["summary"] == (said if kept else "web/cart::total FAILED")
+
+
 def test_certainty_is_kept_apart_from_confidence() -> None:
     """Raw probabilities are no calibrated confidence."""
     text = '{"category":"k2","dependency":"none","failing_tests":[],"evidence":[],"summary":""}'
