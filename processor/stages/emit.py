@@ -53,31 +53,6 @@ class Emit:
         if dataschema:
             self._envelope["dataschema"] = dataschema
 
-    def __call__(
-        self,
-        event: Event,
-        reading: Reading,
-        *,
-        result: dict[str, Any],
-        evidence: Sequence[Evidence],
-        confidence: Confidence,
-        steps: Sequence[Step],
-        review: bool = False,
-        also: Sequence[str] = (),
-    ) -> list[Outbound]:
-        """The records of the finding that the parts make up."""
-        made = self.finding(
-            event,
-            reading,
-            result=result,
-            evidence=evidence,
-            confidence=confidence,
-            steps=steps,
-            review=review,
-            also=also,
-        )
-        return self.records(made, trace_of(event))
-
     def finding(
         self,
         event: Event,

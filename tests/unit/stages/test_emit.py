@@ -24,7 +24,7 @@ from processor.contract import (
     Step,
     Usage,
 )
-from processor.stages.emit import Emit, total
+from processor.stages.emit import Emit, total, trace_of
 
 RESULT = {"category": "test", "faulty_dependency": None, "failing_tests": ["a"], "summary": "s", "severity": "major"}
 
@@ -64,8 +64,9 @@ def emitted(
 ) -> list[Outbound]:
     """The records of a finding."""
     emit = emit or Emit("ci_failure", "digest", "fs", ticket=True, dataschema="urn:x")
-    return emit(
-        made or event(),
+    made = made or event()
+    finding = emit.finding(
+        made,
         reading(anchor),
         result=dict(RESULT),
         evidence=[Evidence(7, "E assert")],
@@ -73,6 +74,7 @@ def emitted(
         steps=[Step("diagnose", "model", tier="lite", model="m", usage=Usage(100, 50, 10, 0.5), confidence=None)],
         review=review,
     )
+    return emit.records(finding, trace_of(made))
 
 
 def test_finding_is_a_cloud_event_in_structured_mode() -> None:
