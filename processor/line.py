@@ -149,16 +149,18 @@ class Lane:
             queued_ms = (time.perf_counter() - waiting) * 1000
             first = await self.infer(prompt)
             try:
-                return self.check(prompt, first, reading), self._step([first], queued_ms)
+                answer = self.check(prompt, first, reading)
+                return answer, self._step([first], answer, queued_ms)
             except Invalid as fault:
                 self.metrics.repaired(self.pipeline.name, fault.reason)
                 second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
         try:
-            return self.check(prompt, second, reading), self._step([first, second], queued_ms)
+            answer = self.check(prompt, second, reading)
         except Invalid as fault:
             raise fault.rejected() from fault
+        return answer, self._step([first, second], answer, queued_ms)
 
-    def _step(self, completions: Sequence[Completion], queued_ms: float) -> Step:
+    def _step(self, completions: Sequence[Completion], answer: Answer, queued_ms: float) -> Step:
         usages = [each.usage for each in completions]
         costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
         return Step(
@@ -177,6 +179,7 @@ class Lane:
                 "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
                 "infer": round(sum(each.milliseconds for each in completions), 2),
             },
+            confidence=answer.certainty,
         )
 
 

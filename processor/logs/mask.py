@@ -28,6 +28,7 @@ _MASK: Final = re.compile(
     f"(?P<when>{_WHEN})|(?P<uuid>{_UUID})|(?P<url>{_URL})|(?P<hash>{_HASH})|(?P<host>{_HOST})|(?P<path>{_PATH})"
     f"|(?P<number>{_NUMBER})"
 )
+_PACKAGE: Final = re.compile(r"(?:node_modules|site-packages|dist-packages)[\\/]((?:@[\w.-]+/)?[A-Za-z][\w.-]*)(?=[\\/])")
 _SPACE: Final = re.compile(r"\s+")
 _NAMES: Final = {"when": "<when>", "uuid": "<id>", "url": "<url>", "hash": "<hash>", "host": "<host>"}
 _DIGITS: Final = re.compile(r"\d+")
@@ -36,7 +37,8 @@ _DIGITS: Final = re.compile(r"\d+")
 def mask(text: str) -> str:
     """`text` with what varies between runs replaced by `<when>`, `<id>`, `<url>`, `<hash>`, `<host>`, `<n>`.
 
-    Of a path the last part stays (its name tells the fault, its place does not). Runs of white space
+    Of a path the last part stays (its name tells the fault, its place does not), and the installed package that it
+    lies in. Runs of white space
     become one space. Error codes (`TS2304`, `E0382`: capitals and figures) stay.
     """
     return _SPACE.sub(" ", _MASK.sub(_replace, text)).strip()
@@ -50,7 +52,9 @@ def template(line: bytes) -> bytes:
 def _replace(match: re.Match[str]) -> str:
     kind = match.lastgroup
     if kind == "leaf" or kind == "path":
-        return _DIGITS.sub("<n>", match["leaf"] or "") or "<path>"
+        leaf = _DIGITS.sub("<n>", match["leaf"] or "") or "<path>"
+        package = _PACKAGE.search(match[0])
+        return leaf if package is None or package[1] == match["leaf"] else f"{package[1]}: {leaf}"
     if kind == "number":
         return "<n>"
     return _NAMES[kind or ""]

@@ -9,16 +9,29 @@ from pathlib import Path
 
 HOST = socket.gethostname()
 RESOLVERS = re.findall(r"(?m)^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text())
+REGISTRIES = {
+    "registry.npmjs.org": "registry.npm.example",
+    "repo.maven.apache.org": "repo.maven.example",
+    "repo1.maven.org": "repo1.maven.example",
+    "deb.debian.org": "deb.example",
+    "index.crates.io": "index.crates.example",
+    "static.crates.io": "static.crates.example",
+    "proxy.golang.org": "proxy.go.example",
+    "files.pythonhosted.org": "files.pypi.example",
+    "pypi.org": "pypi.example",
+}
+"""Hosts of package registries, and what stands for them: a sample names no real one."""
 LEFT = re.compile(rb"/work/|/root\b|/farm/|\.pyenv|(?<![\w./-])/tmp/(?!\.)")
 
 
 def scrub(log: bytes, scratch: Path) -> bytes:
-    """``log`` with the scratch folder, the kernel's release, name servers and this machine's name neutral."""
+    """``log`` with what is of this machine made neutral: folders, kernel, name servers, registries, host name."""
     for old, new in (
         (f"{scratch}/root", ""),
         (str(scratch), "/builds/.runner"),
         (platform.release(), "6.1.0-generic"),
         *((address, "192.0.2.53") for address in RESOLVERS),
+        *REGISTRIES.items(),
     ):
         log = log.replace(old.encode(), new.encode())
     if len(HOST) > 3:  # a shorter one would hit ordinary words
