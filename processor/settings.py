@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from processor.errors import ConfigError
 
@@ -22,6 +23,12 @@ class Section(BaseModel):
     """A part of the settings; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} is no address; it begins with http:// or https://")
+    return text.rstrip("/")
 
 
 def _from_file(values: Any, name: str) -> Any:
@@ -33,6 +40,10 @@ def _from_file(values: Any, name: str) -> Any:
         return {**values, name: Path(path).read_text(encoding="utf-8").strip()}
     except OSError as error:
         raise ValueError(f"{name}_file: can't read {path}: {error.strerror}") from error
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""An http(s) address, without a slash at its end."""
 
 
 class KafkaSettings(Section):
@@ -67,7 +78,7 @@ class Limits(Section):
 class ModelSettings(Section):
     """The model servers of one tier."""
 
-    urls: list[str] = Field(description="Base addresses of the replicas, each ending in /v1.", min_length=1)
+    urls: list[Address] = Field(description="Base addresses of the replicas, each ending in /v1.", min_length=1)
     model: str = Field("base", description="Name under which the servers serve the base model.")
     base_model: str | None = Field(
         None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
@@ -92,7 +103,7 @@ class ModelSettings(Section):
 class JiraSettings(Section):
     """The Jira server that tickets go to."""
 
-    url: str = Field(description="Base address, such as https://jira.example.com.")
+    url: Address = Field(description="Base address, such as https://jira.example.com.")
     user: str | None = Field(None, description="User name for basic authentication; without it the token is a bearer.")
     token: SecretStr | None = Field(None, description="Personal access token, API token or password.")
     token_file: Path | None = Field(None, description="File that holds the token; read again when Jira answers 401.")
@@ -141,6 +152,18 @@ class RedactSettings(Section):
     allow: list[str] = Field(default_factory=list, description="Regular expressions of what is never a secret.")
 
 
+class Environment(EnvSettingsSource):
+    """The environment: lists as JSON or separated by commas, all else that is no text as JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """The value of a variable; what is neither a list nor JSON stays text, which is an error of that key."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            listed = not value.lstrip().startswith(("[", "{"))
+            return [part.strip() for part in value.split(",") if part.strip()] if listed else value
+
+
 class Settings(BaseSettings):
     """All settings of a daemon."""
 
@@ -172,14 +195,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic's
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, which comes in as the arguments."""
-        return env_settings, init_settings
+        return Environment(settings_cls), init_settings
 
     @model_validator(mode="after")
     def _lite(self) -> Self:
@@ -212,7 +235,9 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: no YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise ConfigError(f"{place}: no YAML: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(values or {}, dict):
         raise ConfigError(f"{file}: a mapping of settings is expected")
     return values or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
 from processor.contract import Record, Step
+from processor.errors import ConfigError
 
 RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
 """The record that is worked on; set by the engine. Log lines name it."""
@@ -67,7 +69,7 @@ def configure_logs(
     root.handlers = [handler]
     root.setLevel(level.upper())
     # These say in every case what the engine's own lines say once and better.
-    for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode"):
+    for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode", "processor.tickets.committed"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
@@ -143,7 +145,7 @@ class TelemetryServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listens. Raises OSError where the port is taken."""
+        """Listens. Raises ConfigError where the port is taken."""
         app = web.Application()
         app.add_routes(
             [web.get("/metrics", self._metrics), web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
@@ -151,7 +153,11 @@ class TelemetryServer:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            where, why = f"{self.host}:{self.port}", _plainly(error)
+            raise ConfigError(f"can't listen on {where}: {why}; set http.host and http.port (0: a free one)") from error
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -173,6 +179,11 @@ class TelemetryServer:
         for checks in groups:
             problems |= self._health.problems(checks)
         return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
+
+
+def _plainly(error: OSError) -> str:
+    """What the system says; asyncio wraps it in words of its own."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 class LineMetrics:

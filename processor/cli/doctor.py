@@ -41,7 +41,9 @@ class Finding:
 def command(json: options.Json = False, home: options.Home = None, config: options.Config = None) -> None:
     """Look at everything that the daemon needs, and say what is wrong with it. Exit code 1 if anything is."""
     homes, settings = options.load(home, config)
-    found = asyncio.run(_look(homes, settings))
+    file = options.settings_file(homes, config)
+    where = f"{options.shown(file) if file else 'defaults'}; homes: {', '.join(map(options.shown, homes.paths))}"
+    found = [Finding("settings", True, where), *asyncio.run(_look(homes, settings))]
     if options.machine_readable(json):
         print(orjson.dumps([asdict(one) for one in found]).decode())
     else:
@@ -106,7 +108,8 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
         for report in await client.inspect():
             what = f"models.{tier}"
             if report.capabilities is None:
-                found.append(Finding(what, False, f"{report.url}: {report.error}"))
+                told = str(report.error).removeprefix(f"{report.url}: ")
+                found.append(Finding(what, False, f"{report.url}: {told}"))
                 continue
             text = f"{report.url}: {_capabilities(report.capabilities)}"
             found.append(Finding(what, True, text, report.milliseconds))

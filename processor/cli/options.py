@@ -29,7 +29,12 @@ Log = Annotated[str, typer.Argument(metavar="LOG", help="A log file, or - for st
 def load(home: list[Path] | None, config: Path | None) -> tuple[Homes, Settings]:
     """The homes and the settings that the options name."""
     homes = Homes.of(home or [])
-    return homes, settings.load(config or homes.find("config/faultstream.yaml"))
+    return homes, settings.load(settings_file(homes, config))
+
+
+def settings_file(homes: Homes, config: Path | None) -> Path | None:
+    """The settings file: the one that was named, else that of the first home with one."""
+    return config or homes.find("config/faultstream.yaml")
 
 
 def read(log: str) -> bytes:

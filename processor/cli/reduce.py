@@ -11,7 +11,7 @@ from rich.text import Text
 
 from processor.cli import options
 from processor.contract import Excerpt
-from processor.errors import ConfigError, Rejected
+from processor.errors import FaultstreamError, Rejected
 from processor.logs.redact import redactor
 from processor.logs.reduce import reduce
 from processor.logs.text import require_text
@@ -30,7 +30,7 @@ def command(
         text = require_text(unpack(body, 2_000_000_000))
         excerpt = reduce(redactor().redact(text), budget)
     except Rejected as error:
-        raise ConfigError(f"{log}: {error}") from error
+        raise FaultstreamError(f"{log}: {error}") from error
     if lines:
         print(orjson.dumps([line.number for line in excerpt.lines]).decode())
     elif options.machine_readable(json):

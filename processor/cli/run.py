@@ -26,6 +26,8 @@ def command(
     if unknown or not roles:
         raise ConfigError(f"--role: no role {', '.join(unknown) or 'given'}; there are {', '.join(app.ROLES)}")
     homes, settings = options.load(home, config)
+    if settings.jira is None and roles == ["tickets"]:
+        raise ConfigError("the role tickets needs Jira: set jira.url and jira.token_file (or FAULTSTREAM_JIRA__URL …)")
     if settings.jira is None and role == "line,tickets":
         roles = ["line"]
     asyncio.run(_run(settings, homes, roles))

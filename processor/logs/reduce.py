@@ -156,7 +156,7 @@ def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerp
         for block in source:
             _read(block, store, marks)
         if store.total == 0:
-            raise Rejected("empty")
+            raise Rejected("empty", "the log is empty")
         return _pick(store, marks, budget, count)
     finally:
         store.close()
@@ -172,9 +172,8 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
     if marks:
         _mark(block, _details(), 1, found)
     weights = weigh(marks, found, {number: lines[number - 1] for number in marks}, total)
-    shown = text.show(block).split("\n")
-    texts = {number: shown[number - 1].rstrip() for number in range(1, total + 1)}
-    excerpt = blocks.assemble(range(1, total + 1), texts, weights.own, weights.ranked, total, count)
+    shown = list(map(str.rstrip, text.show(block).split("\n")[:total]))
+    excerpt = blocks.whole(shown, weights.own, weights.ranked, count)
     return excerpt if excerpt.tokens <= budget else None
 
 

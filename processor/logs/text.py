@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from processor.contract import REASONS
 from processor.errors import Rejected
 
 BLOCK: Final = 1 << 18
@@ -43,9 +44,9 @@ _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
     "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"  # invisible and direction-changing ones
 )
-_PADDING: Final = re.compile(r"([=\-_*#.~+ ])\1{7,}")
 _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n"
-_PADS: Final = tuple(char * 8 for char in "=-_*#.~+ ")
+_PADDING: Final = tuple((char * 8, re.compile(rf"\{char}{{8,}}"), char * 4) for char in "=-_*#.~+ ")
+"""By character of runs: what to look for first, the run, what is left of it."""
 LONGEST_SHOWN: Final = 1200
 """Bytes of one line that are shown at most, unless the whole log is."""
 _CUT: Final = " … ".encode()
@@ -77,7 +78,7 @@ def require_text(data: bytes) -> bytes:
     """The decoded log, or Rejected with the reason that `sniff` gives."""
     reason = sniff(data)
     if reason:
-        raise Rejected(reason)
+        raise Rejected(reason, REASONS[reason])
     return decode(data)
 
 
@@ -103,9 +104,9 @@ def show(lines: bytes) -> str:
     text = lines.decode("utf-8", "replace")
     if lines.translate(None, _PLAIN):
         text = _HIDDEN.sub("", text)
-    for pad in _PADS:
+    for pad, run, left in _PADDING:
         if pad in text:
-            return _PADDING.sub(lambda run: run[1] * 4, text)
+            text = run.sub(left, text)
     return text
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -210,4 +211,7 @@ class ModelClient:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):  # its own text speaks of SSL where there is none
+        number = error.os_error.errno or 0
+        return os.strerror(number) if number > 0 else str(error.os_error.strerror or error.os_error)
     return str(error) or type(error).__name__

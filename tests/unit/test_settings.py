@@ -82,3 +82,39 @@ def test_no_mapping_and_no_yaml(tmp_path: Path) -> None:
     file.write_text("a: [\n")
     with pytest.raises(ConfigError, match="no YAML"):
         load(file)
+
+
+def test_lists_in_the_environment_need_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses and names may stand side by side with commas between them, or as JSON."""
+    monkeypatch.setenv("FAULTSTREAM_MODELS__LITE__URLS", "http://a:1/v1, http://b:2/v1/")
+    monkeypatch.setenv("FAULTSTREAM_PIPELINES", "ci_failure,log_router")
+    settings = load()
+    assert settings.models["lite"].urls == ["http://a:1/v1", "http://b:2/v1"]
+    assert settings.pipelines == ["ci_failure", "log_router"]
+    monkeypatch.setenv("FAULTSTREAM_PIPELINES", '["ci_failure"]')
+    assert load().pipelines == ["ci_failure"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("FAULTSTREAM_PIPELINES", "[ci_failure", "pipelines: Input should be a valid list"),
+        ("FAULTSTREAM_KAFKA", "broker:9092", "kafka: Input should be a valid dictionary"),
+        ("FAULTSTREAM_MODELS__LITE__URLS", "vllm:8000", "urls.0: 'vllm:8000' is no address"),
+        ("FAULTSTREAM_JIRA__URL", "jira.example.com", "jira.url: 'jira.example.com' is no address"),
+    ],
+)
+def test_what_can_not_be_a_value_is_told(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken JSON, text for a mapping, and addresses without a scheme: errors that name the key, no traceback."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as error:
+        load()
+    assert said in str(error.value)
+
+
+def test_broken_yaml_is_told_with_its_place(tmp_path: Path) -> None:
+    """File, line and column, as lint tells them."""
+    file = tmp_path / "f.yaml"
+    file.write_text("kafka: {group: g}\nlog: [a\n")
+    with pytest.raises(ConfigError, match=r"f\.yaml:3:1: no YAML: expected ',' or '\]'"):
+        load(file)
