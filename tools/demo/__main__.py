@@ -71,7 +71,7 @@ def _demo(view: show.View, outcome: Outcome, servers: contextlib.ExitStack) -> d
     kafka = servers.enter_context(broker.broker(logs=logs))
     tracker = servers.enter_context(jira.jira(logs=logs))
     view.jira = tracker.address
-    view.say(f"broker on {kafka.address}, Jira on {tracker.address}")
+    view.say(f"broker on {kafka.address}, Jira's page on {tracker.address}/demo/")
     port = process.free_port()
     serving = Serving(engine, port, logs)
     servers.callback(serving.stop)
@@ -137,7 +137,7 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         f"{figures['seconds_to_first_model_ticket']} s; {figures['prompt_tokens']:,} prompt tokens, "
         f"{figures['cached_token_share']:.0%} from the cache"
     )
-    view.say(f"tickets: {view.jira}   figures: .demo/summary.json", "bold")
+    view.say(f"tickets: {view.jira}/demo/   figures: .demo/summary.json", "bold")
 
 
 async def _send(builds: list[plan.Build], bootstrap_servers: str) -> dict[Place, plan.Build]:

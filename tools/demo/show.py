@@ -40,7 +40,7 @@ class View:
             about = self._subjects.get(event["finding"], "")
             verb = "filed " if what == "ticket" else "again "
             style = "bold green" if what == "ticket" else "green"
-            self.say(f"{verb} {event['key']:<10} {self.jira}/browse/{event['key']}   {about}", style)
+            self.say(f"{verb} {event['key']:<10} {about}", style)
 
     def _finding(self, finding: dict[str, Any]) -> None:
         data = finding["data"]
