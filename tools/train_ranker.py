@@ -39,7 +39,7 @@ AS_WELL = 0.2
 RARE = 2
 """Features of fewer logs than this are left out: they can't help another project."""
 
-Ranked = dict[str, tuple[tuple[str, float], ...]]
+Ranked = Mapping[str, tuple[tuple[str, float], ...]]
 Features = Mapping[str, float]
 Lesson = tuple[Features, str, float]
 
@@ -127,7 +127,7 @@ def out_of_fold(logs: Sequence[Labelled]) -> Ranked:
     """By log, the ranking of a ranker that never saw the log's project (samples: its kind of fault)."""
     truth = [log.categories[0] for log in logs]
     groups = [log.group for log in logs]
-    ranked: Ranked = {}
+    ranked: dict[str, tuple[tuple[str, float], ...]] = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(truth, truth, groups))

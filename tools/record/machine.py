@@ -54,7 +54,9 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "PIP_CERT")
-HOSTS = "127.0.0.1 localhost git.acme.example registry.acme.example npm.acme.example docs.acme.example\n"
+HOSTS = (
+    "127.0.0.1 localhost git.acme.example registry.acme.example npm.acme.example docs.acme.example osv.acme.example\n"
+)
 
 
 def _toolchains() -> dict[str, Path]:

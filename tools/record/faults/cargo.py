@@ -98,26 +98,6 @@ def no_such_version(run: int, name: str, version: str) -> Fault:
     )
 
 
-@kind(
-    "cargo/conflict",
-    {"name": "ryu", "one": "=1.0.15", "other": "serde_json", "version": "=1.0.145"},
-    {"name": "itoa", "one": "=1.0.1", "other": "http", "version": "=1.1.0"},
-    keep=(0, 0),
-    tools=TOOLS,
-)
-def conflict(run: int, name: str, one: str, other: str, version: str) -> Fault:
-    """Two exact requirements that exclude each other."""
-    return Fault(
-        repo="acme/telemetry-agent",
-        job="build",
-        category="dependency_resolution",
-        dependency=Dependency(name, one.strip("="), "cargo", accept=(other,)),
-        files=_project(4, run, dependencies={**BASE, name: one, other: version}),
-        script=("cargo --version", "cargo build"),
-        spans=(Span(r"^error: failed to select a version", r"failed to select a version for|required by package"),),
-    )
-
-
 @kind("cargo/links_conflict", {"name": "zstd-sys", "one": "1.6.3", "two": "2.0.10"}, keep=(2,), tools=TOOLS)
 def links_conflict(run: int, name: str, one: str, two: str) -> Fault:
     """Two versions of a crate that links one native library."""

@@ -329,7 +329,7 @@ def heap(run: int, heap: str) -> Fault:
         alt=("test",),
         files=files,
         script=(f"{MVN} test",),
-        spans=(Span(r"OutOfMemoryError|The forked VM terminated"),),
+        spans=(Span(r"^\[ERROR\] There was an error in the forked process", r"Java heap space"),),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools.record.fault import Dependency, Fault, Span, kind
+import json
+
+from tools.record.fault import Dependency, Fault, Sandbox, Span, kind
 from tools.record.projects import python
 
 PIP = {"pip": "pip --version", "python": "python3 --version"}
@@ -102,9 +104,9 @@ def hash_mismatch(run: int, name: str, version: str) -> Fault:
 
 @kind(
     "pip/requires_python",
-    {"name": "numpy", "version": "2.4.0"},
     {"name": "ipython", "version": "9.12.0"},
-    keep=(0,),
+    {"name": "numpy", "version": "2.5.0"},
+    keep=(1, 1),
     tools=PIP,
 )
 def requires_python(run: int, name: str, version: str) -> Fault:
@@ -202,4 +204,81 @@ def licence(run: int, name: str, version: str) -> Fault:
             "pip-licenses --partial-match --fail-on='LGPL'",
         ),
         spans=(Span(r"^fail-on license .*was found for package"),),
+    )
+
+
+OSV = """
+import http.server, json, sys
+KNOWN = json.load(open(sys.argv[1]))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        name = asked.get("package", {}).get("name", "").lower()
+        answer = json.dumps({"vulns": KNOWN[name]} if name in KNOWN else {}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *args):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", 8010), Handler).serve_forever()
+"""
+
+
+def _advisories(name: str, advisory: str, alias: str, fixed: str) -> tuple[str, ...]:
+    """Commands that start an advisory service which knows one vulnerability."""
+    entry = {
+        "id": advisory,
+        "aliases": [alias],
+        "summary": f"A vulnerability of {name}",
+        "details": f"{name} before {fixed} is vulnerable.",
+        "published": "2019-04-07T00:29:00Z",
+        "modified": "2023-11-08T04:00:00Z",
+        "affected": [
+            {
+                "package": {"name": name, "ecosystem": "PyPI"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": fixed}]}],
+            }
+        ],
+    }
+    return (
+        f"mkdir -p /srv/double && cat > /srv/double/osv.py <<'PY'{OSV}PY",
+        f"cat > /srv/double/known.json <<'JSON'\n{json.dumps({name: [entry]})}\nJSON",
+        "nohup /opt/python/bin/python3 /srv/double/osv.py /srv/double/known.json >/dev/null 2>&1 &",
+        "for i in $(seq 50); do (echo > /dev/tcp/127.0.0.1/8010) 2>/dev/null && break; sleep 0.1; done",
+    )
+
+
+@kind(
+    "pip/audit",
+    {"name": "jinja2", "version": "2.10", "advisory": "PYSEC-2019-217", "alias": "CVE-2019-10906", "fixed": "2.10.1"},
+    {
+        "name": "requests",
+        "version": "2.19.1",
+        "advisory": "PYSEC-2018-28",
+        "alias": "CVE-2018-18074",
+        "fixed": "2.20.0",
+    },
+    keep=(2, 1),
+    tools=PIP,
+)
+def audit(run: int, name: str, version: str, advisory: str, alias: str, fixed: str) -> Fault:
+    """A dependency has a published vulnerability; the advisories come from a service on the job's machine."""
+    where = "--osv-url http://osv.acme.example:8010/v1/query"
+    others = [line for line in BASE if not line.startswith(name)]
+    return Fault(
+        repo="acme/scoring",
+        job="audit",
+        category="security_audit",
+        dependency=Dependency(name, version, "pypi"),
+        files={"requirements.txt": "\n".join([*others, f"{name}=={version}", ""]), **python("scoring", 4, run)},
+        script=(
+            VENV,
+            "pip install pip-audit==2.10.1",
+            f"pip-audit --no-deps --disable-pip -r requirements.txt --vulnerability-service osv {where} --desc on",
+        ),
+        spans=(Span(rf"^{name} +{version} +{advisory}"), Span(r"^Found \d+ known vulnerabilit")),
+        sandbox=Sandbox(prepare=_advisories(name, advisory, alias, fixed)),
+        style="steps" if run else "plain",
     )

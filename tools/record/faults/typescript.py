@@ -164,7 +164,7 @@ def types_missing(run: int, name: str) -> Fault:
     "typescript/require_of_esm",
     {"name": "node-fetch", "version": "3.3.2"},
     {"name": "chalk", "version": "5.3.0"},
-    keep=(0, 0),
+    keep=(1, 1),
     tools=TOOLS,
 )
 def require_of_esm(run: int, name: str, version: str) -> Fault:
@@ -184,7 +184,7 @@ def require_of_esm(run: int, name: str, version: str) -> Fault:
     )
 
 
-@kind("typescript/native_build", {"name": "bcrypt", "version": "3.0.8"}, keep=(0,), tools=TOOLS)
+@kind("typescript/native_build", {"name": "bcrypt", "version": "3.0.8"}, keep=(2,), tools=TOOLS)
 def native_build(run: int, name: str, version: str) -> Fault:
     """An old native package does not compile against this Node.js."""
     files = _project(4, run, TSC, {name: version})
@@ -195,8 +195,8 @@ def native_build(run: int, name: str, version: str) -> Fault:
         alt=("build", "environment", "compile"),
         dependency=Dependency(name, version, "npm", accept=("node-gyp", "nan", "node-pre-gyp")),
         files=files,
-        setup=LOCK,
-        script=("npm ci --no-audit",),
+        script=("npm install --no-audit",),
+        env={"npm_config_nodedir": "/usr"},
         spans=(Span(r"npm (ERR!|error) (gyp ERR! )?.*(build error|not ok|make.* failed)"),),
     )
 
