@@ -1,46 +1,79 @@
-"""Failed builds of about 2 KB, all different: CloudEvents in structured mode, so that every peer has JSON to parse."""
+"""Failed builds of 2 KB, no two alike: CloudEvents in structured mode, so that every peer has JSON to parse.
+
+Their logs are recorded samples, cut around the lines that failed, of twelve toolchains and kinds of fault. A rule
+decides none of them, so each takes the whole way through the model.
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 
 from processor.contract import Outbound
 
-PASSING = (
-    "npm info run install {w}@{a}.{b}.{c} node_modules/{w}",
-    "[INFO] Compiling {a} source files to target/classes/{w}",
-    "tests/test_{w}.py::test_{w}_{a} PASSED [ {b}%]",
-    "  ✓ {w} › renders the {w} panel ({a} ms)",
-    "Downloaded {w} v{a}.{b}.{c}",
+SAMPLES = Path(__file__).resolve().parent.parent / "pipelines" / "ci_failure" / "samples"
+NAMES = (
+    "apt-no-network-a1",
+    "cargo-type-error-a1",
+    "cmake-undefined-reference-a1",
+    "env-oom-killed-a1",
+    "git-submodule-a1",
+    "go-test-failure-a1",
+    "maven-junit-failure-a1",
+    "npm-licence-a1",
+    "pip-conflict-a1",
+    "pytest-assertion-a1",
+    "typescript-vitest-assertion-a1",
+    "sphinx-linkcheck-a1",
 )
-FAILING = (
-    "error: the {w} step gave {a} where {b} was expected",
-    "Error: {w} did not finish: exit status {a}",
-    "AssertionError: expected {a} to equal {b} in {w}",
-)
-WORDS = ("parser", "router", "ledger", "kernel", "widget", "broker", "tensor", "socket", "packet", "cursor")
+ENVELOPE = 270
+"""Bytes of a record beside its log."""
+_FIGURES = re.compile(r"\d{3,}")
 
 
-def log(rng: random.Random, size: int) -> str:
-    """A log of about `size` bytes with one failing line near its end, that no rule knows."""
-
-    def line(form: str) -> str:
-        return form.format(w=rng.choice(WORDS), a=rng.randrange(1000), b=rng.randrange(100), c=rng.randrange(10))
-
-    lines = [line(rng.choice(PASSING)) for _ in range(size // 44)]
-    lines.append(line(rng.choice(FAILING)))
-    lines += ["", "##[error]Process completed with exit code 1."]
-    return "\n".join(lines) + "\n"
+def logs(size: int) -> list[str]:
+    """The samples' logs, each cut to whole lines that hold what failed, at most `size` bytes as JSON."""
+    truths = map(json.loads, (SAMPLES / "truth.jsonl").read_text(encoding="utf-8").splitlines())
+    failing = {truth["id"]: truth["failing_lines"] for truth in truths}
+    return [
+        cut((SAMPLES / f"{name}.log").read_bytes().decode().split("\n"), failing[name][0][0] - 1, size)
+        for name in NAMES
+    ]
 
 
-def records(topic: str, count: int, *, size: int = 2000, partitions: int = 4, seed: int = 7) -> Iterator[Outbound]:
-    """`count` records; `size` is that of the whole value."""
+def cut(lines: list[str], failing: int, size: int) -> str:
+    """At most `size` bytes (as JSON) of whole lines around line `failing` (from 0), a third of them after it."""
+    costs = [len(orjson.dumps(line)) for line in lines]  # the quotes make up for the newline's escape
+    first, last = failing, failing + 1
+    while last < len(lines) and sum(costs[failing : last + 1]) * 3 <= size:
+        last += 1
+    while first and sum(costs[first - 1 : last]) <= size:
+        first -= 1
+    while last < len(lines) and sum(costs[first : last + 1]) <= size:
+        last += 1
+    return "\n".join(lines[first:last]) + "\n"
+
+
+def records(topic: str, count: int, *, size: int = 2048, partitions: int = 4, seed: int = 7) -> Iterator[Outbound]:
+    """`count` records; `size` bounds the whole value in bytes.
+
+    Figures of three digits and more (hashes' digits, times, sizes) are drawn anew for each record, so that nothing
+    is gained by remembering lines that were seen before.
+    """
     rng = random.Random(seed)  # noqa: S311 (no secret)
-    for number in range(count):
-        repo = f"acme/{rng.choice(WORDS)}"
+    kept = logs(size - ENVELOPE)
+
+    def other(figures: re.Match[str]) -> str:
+        return "".join(rng.choices("0123456789", k=len(figures[0])))
+
+    for number, log in zip(range(count), itertools.cycle(kept)):
+        repo = f"acme/{NAMES[number % len(NAMES)].partition('-')[0]}"
         event = {
             "specversion": "1.0",
             "type": "build.failed",
@@ -53,7 +86,7 @@ def records(topic: str, count: int, *, size: int = 2000, partitions: int = 4, se
             "commit": f"{rng.getrandbits(160):040x}",
             "job": "test",
             "runid": str(number),
-            "data": log(rng, size - 380),
+            "data": _FIGURES.sub(other, log),
         }
         headers = (("content-type", b"application/cloudevents+json"),)
         yield Outbound(topic, repo.encode(), orjson.dumps(event), headers, number % partitions)

@@ -139,8 +139,7 @@ class Event:
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExcerptLine:
+class ExcerptLine(NamedTuple):
     """A kept line: its 1-based number in the raw bytes split on newline, its text, how often it repeats."""
 
     number: int

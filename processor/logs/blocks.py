@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -102,3 +103,13 @@ def assemble(
     order = tuple([number for number in ranked if number in kept])
     excerpt = Excerpt(tuple(lines), total, order)
     return Excerpt(excerpt.lines, total, order, count(excerpt.text))
+
+
+def whole(texts: Sequence[str], scores: Mapping[int, float], ranked: tuple[int, ...], count: TokenCounter) -> Excerpt:
+    """An excerpt of all of a log's lines."""
+    total = len(texts)
+    numbers = range(1, total + 1)
+    if any(map(operator.eq, texts, texts[1:])):
+        return assemble(numbers, dict(zip(numbers, texts, strict=True)), scores, ranked, total, count)
+    lines = map(ExcerptLine, numbers, texts, [scores.get(number, 0.0) for number in numbers])
+    return Excerpt(tuple(lines), total, ranked, count("\n".join(texts)))

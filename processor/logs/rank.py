@@ -11,7 +11,7 @@ import functools
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,11 +73,9 @@ def detail(indexes: tuple[int, ...]) -> tuple[float, bool]:
 
 def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
     """The lines worth reading: those around the likeliest signs, and the log's last ones."""
-    failed = _failed(marks, total)
-    best = heapq.nlargest(
-        _SHORTLIST,
-        ((sign(tuple(indexes))[0] * _place(number, failed), number) for number, indexes in marks.items()),
-    )
+    signs = _signs(marks)
+    failed = _failed(signs, total)
+    best = heapq.nlargest(_SHORTLIST, ((each[0] * _place(number, failed), number) for number, each in signs.items()))
     numbers = set(range(max(1, total - tail), total + 1))
     for _, number in best:
         if len(numbers) > _MOST_READ:
@@ -88,22 +86,22 @@ def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
 
 def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, bytes], total: int) -> Weights:
     """What each of `lines` says by itself; `marks` and `details` are the patterns that hit."""
-    marked = [number for number in marks if number in lines]
-    templates = {number: template(lines[number]) for number in marked}
+    signs = _signs(marks)
+    templates = {number: template(lines[number]) for number in marks if number in lines}
     seen = Counter(templates.values())
-    failed = _failed(marks, total)
+    failed = _failed(signs, total)
     own: dict[int, float] = {}
-    for number in marked:
-        weight = sign(tuple(marks[number]))[0]
+    for number, form in templates.items():
+        weight = signs[number][0]
         if number in details:
             against = min(0.0, detail(tuple(details[number]))[0])
             weight += against if weight < 7 else against / 3
-        times = seen[templates[number]]
+        times = seen[form]
         own[number] = weight if times == 1 else weight / (1 + 0.2 * math.log2(times))
     ranked = sorted(
         (number for number, weight in own.items() if weight >= _ANCHOR),
         # That a step failed is said alike by every fault: such a line is the anchor only where there is no other.
-        key=lambda number: (sign(tuple(marks[number]))[2], -own[number] * _place(number, failed), number),
+        key=lambda number: (signs[number][2], -own[number] * _place(number, failed), number),
     )
     return Weights(own, failed, tuple(ranked))
 
@@ -121,13 +119,13 @@ def spread(weights: Weights, details: Mapping[int, list[int]], total: int) -> di
     return {number: score * _place(number, weights.failed) for number, score in scores.items() if score > 0}
 
 
-def _failed(marks: Marks, total: int) -> int:
+def _signs(marks: Marks) -> dict[int, tuple[float, bool, bool]]:
+    return {number: sign(tuple(indexes)) for number, indexes in marks.items()}
+
+
+def _failed(signs: Mapping[int, tuple[float, bool, bool]], total: int) -> int:
     """The last line that says that a step or job ended badly, or the log's last line."""
-    return max(_ends(marks), default=total)
-
-
-def _ends(marks: Marks) -> Iterable[int]:
-    return (number for number, indexes in marks.items() if sign(tuple(indexes))[1])
+    return max([number for number, (_, ends, _) in signs.items() if ends], default=total)
 
 
 def _lend(scores: dict[int, float], frames: set[int], number: int, weight: float, total: int) -> None:

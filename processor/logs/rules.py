@@ -163,14 +163,15 @@ def _escape(literal: str) -> str:
 
 def _apply(rule: Rule, lines: Sequence[ExcerptLine], place: Mapping[int, int]) -> _Hit | None:
     """Where `rule` holds, if it does: the mention that ranking put first."""
-    if any(pattern.search(line.text[:LONGEST_LINE]) for pattern in rule.absent for line in lines):
-        return None
+    texts = [line.text[:LONGEST_LINE] for line in lines]
     starts = [
-        (place.get(line.number, len(place)), -line.number, index, match)
+        (place.get(lines[index].number, len(place)), -lines[index].number, index, match)
         for pattern in (rule.patterns[:1] if rule.together else rule.patterns)
-        for index, line in enumerate(lines)
-        if (match := pattern.search(line.text[:LONGEST_LINE]))
+        for index, text in enumerate(texts)
+        if (match := pattern.search(text))
     ]
+    if not starts or any(pattern.search(text) for pattern in rule.absent for text in texts):
+        return None
     for _, _, index, match in sorted(starts, key=lambda start: start[:3]):
         rest = _follow(rule, lines, index) if rule.together else []
         if rest is not None:

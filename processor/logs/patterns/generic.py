@@ -95,7 +95,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\berrors?\b",
         r"\bfail(?:ed|ure|ures|s|ing)?\b",
         r"\bexceptions?\b",
-        r"[✗✘✖×❌●⨯]",
+        r"(?:✗|✘|✖|×|❌|●|⨯)",
         r"\bexiting\b|\bgiving up\b|\bbailing out\b|\bstopping\b",
         caseless=True,
     ),
