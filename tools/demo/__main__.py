@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -45,6 +46,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     options = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, _interrupt)  # ended from outside, it stops its servers all the same
     outcome = Outcome(began=float(os.environ.get("DEMO_BEGAN") or time.time()))
     view = show.View(outcome)
     try:
@@ -63,6 +65,10 @@ def main() -> int:
         view.say("stopped")
         return 130
     return 1 if options.check and broken else 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _demo(view: show.View, outcome: Outcome, servers: contextlib.ExitStack) -> dict[str, Any]:
