@@ -33,6 +33,8 @@ class Deployment:
     bootstrap: str
     jira: str
     folder: Path
+    topic: str = TOPIC
+    pipeline: str = "ci_failure"
     model: FakeModelServer = field(default_factory=FakeModelServer)
     prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
     port: int = field(default_factory=free_port)
@@ -46,7 +48,7 @@ class Deployment:
         values = {
             "kafka": {"bootstrap": self.bootstrap, "create_topics": True, "partitions": 2, "session_timeout_s": 6},
             "topics": {"prefix": self.prefix},
-            "pipelines": ["ci_failure"],
+            "pipelines": [self.pipeline],
             "models": {"lite": {"urls": [self.model_url or self.model.url], "timeout_s": 10, "attempts": 2}},
             "jira": {"url": self.jira, "token": "jira-token-of-the-test", "search_lag_s": 0, "timeout_s": 5},
             "limits": {"record_bytes": 50_000_000, "drain_s": 10},
@@ -124,7 +126,7 @@ class Deployment:
             places: list[tuple[str, int, int]] = []
             for value, headers in builds:
                 packed = [(name, text.encode()) for name, text in headers.items()]
-                at = await producer.send_and_wait(TOPIC, value, key=b"k%d" % len(places), headers=packed)
+                at = await producer.send_and_wait(self.topic, value, key=b"k%d" % len(places), headers=packed)
                 places.append((at.topic, at.partition, at.offset))
             return places
         finally:
@@ -133,7 +135,7 @@ class Deployment:
     @property
     def findings(self) -> dict[tuple[str, int, int], dict[str, Any]]:
         """The findings by where their event lies; a repeat overwrites its equal."""
-        found = [json.loads(record.value) for record in self.records.get("findings.ci_failure", [])]
+        found = [json.loads(record.value) for record in self.records.get(f"findings.{self.pipeline}", [])]
         at = [one["data"]["event"] for one in found]
         return {(e["topic"], e["partition"], e["offset"]): one for e, one in zip(at, found, strict=True)}
 
