@@ -112,12 +112,12 @@ def hash_mismatch(run: int, name: str, version: str) -> Fault:
 def requires_python(run: int, name: str, version: str) -> Fault:
     """A version that needs a newer Python than the image has."""
     return Fault(
-        repo="acme/forecast",
+        repo="acme/demand",
         job="test",
         category="dependency_incompatible",
         alt=("dependency_resolution", "environment"),
         dependency=Dependency(name, version, "pypi"),
-        files={"requirements.txt": requirements(f"{name}=={version}"), **python("forecast", 3, run)},
+        files={"requirements.txt": requirements(f"{name}=={version}"), **python("demand", 3, run)},
         script=("python3 --version", VENV, "pip install -r requirements.txt"),
         spans=(
             Span(r"^ERROR: Ignored the following versions that require a different"),
