@@ -65,12 +65,34 @@ def configure_logs(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(Seldom(("aiokafka", "kafka")))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     # These say in every case what the engine's own lines say once and better.
     for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode", "processor.tickets.committed"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+class Seldom(logging.Filter):
+    """Lets a message of these libraries through once in `every_s`: without a broker they say it many times a second."""
+
+    def __init__(self, names: tuple[str, ...], every_s: float = 30.0) -> None:
+        super().__init__()
+        self._names, self._every_s = names, every_s
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written. Messages are told apart by their text before arguments are put in."""
+        if record.name.partition(".")[0] not in self._names:
+            return True
+        key, now = (record.name, str(record.msg)), record.created
+        if now - self._last.get(key, 0) < self._every_s:
+            return False
+        if len(self._last) > 1000:  # a library that formats its texts itself must not fill the memory
+            self._last.clear()
+        self._last[key] = now
+        return True
 
 
 def add_work(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from processor.contract import Record
+from processor.errors import ConfigError
 from processor.telemetry import PIPELINE, RECORD, Health, TelemetryServer, configure_logs
 
 SECRET = "hunter2hunter2"
@@ -97,3 +98,27 @@ async def test_metrics_and_health_on_one_port() -> None:
             assert [(await get(path))[0] for path in ("/healthz", "/readyz")] == [503, 503]
     finally:
         await server.stop()
+
+
+def test_a_library_that_repeats_itself_is_heard_seldom(lines: Any) -> None:
+    """Kafka's client says many times a second that a broker is away; other libraries and other messages pass."""
+    for number in range(50):
+        logging.getLogger("aiokafka.conn").error("can't connect to node %s", number)
+        logging.getLogger("elsewhere").warning("line %s", number)
+    logging.getLogger("aiokafka.conn").error("something else")
+    told = [line["message"] for line in lines()]
+    assert [text for text in told if not text.startswith("line")] == ["can't connect to node 0", "something else"]
+    assert len(told) == 52
+
+
+async def test_a_taken_port_is_told_with_the_setting() -> None:
+    """Not as a traceback of asyncio's."""
+    first = TelemetryServer("127.0.0.1", 0, CollectorRegistry(), Health())
+    await first.start()
+    try:
+        with pytest.raises(
+            ConfigError, match=rf"can't listen on 127.0.0.1:{first.port}: .*; set http.host and http.port"
+        ):
+            await TelemetryServer("127.0.0.1", first.port, CollectorRegistry(), Health()).start()
+    finally:
+        await first.stop()
