@@ -53,6 +53,7 @@ _SAYS_NOTHING: Final = re.compile(
 )
 """Lines that say that something failed and not what: they would give all faults of a repository one name."""
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _DOTTED: Final = re.compile(r"(?:[\w$]+\.)*?([\w$]+\.[\w$]+)(\[.*\]|\(.*\))?")
 _FIGURES: Final = re.compile(r"\d{3,}|0x")
 
@@ -79,7 +80,7 @@ def _near_error(candidate: Candidate, excerpt: Excerpt) -> bool:
 def fingerprint(pipeline: str, scope: Sequence[str], anchor: str) -> tuple[str, dict[str, Any]]:
     """The fingerprint (32 hexadecimal digits) of a fault within its scope, and the parts it is made of."""
     parts = {"v": VERSION, "scope": list(scope), "anchor": anchor}
-    text = json.dumps([pipeline, parts], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _JSON.encode([pipeline, parts])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32], parts
 
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,12 @@ CLOSE: Final = 12
 """Ranked lines whose words count; those of the first HEAD count again on their own."""
 HEAD: Final = 3
 WORDS_PER_LINE: Final = 40
+
+_LANE: Final = 64
+_MIDDLE: Final = 1 << 63
+"""Added to each lane while it is read, since weights may be negative."""
+_UNIT: Final = float(1 << 40)
+"""Weights are kept to 40 binary places: sums of up to eight million fit a lane."""
 
 _WORD: Final = re.compile(r"[a-z][a-z_]{1,24}")
 
@@ -100,7 +107,7 @@ MARKERS: Final[Mapping[str, str]] = {
 
 @functools.cache
 def _markers() -> tuple[Cues, tuple[str, ...]]:
-    return Cues(list(MARKERS.values())), tuple(f"t:{name}" for name in MARKERS)
+    return Cues(list(MARKERS.values())), tuple(MARKERS)
 
 
 def features(excerpt: Excerpt) -> dict[str, float]:
@@ -109,6 +116,11 @@ def features(excerpt: Excerpt) -> dict[str, float]:
     Numbers, paths' separators and case are gone; each kind is scaled to unit length, so that a long excerpt says
     nothing louder than a short one.
     """
+    return {"bias": 1.0} | {prefix + one: scale for prefix, scale, group in _groups(excerpt) for one in group}
+
+
+def _groups(excerpt: Excerpt) -> list[tuple[str, float, set[str]]]:
+    """The features by kind: prefix, the value that all of the kind have, names without the prefix."""
     by_number = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in by_number][:CLOSE]
     texts = [by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]]
@@ -124,20 +136,27 @@ def features(excerpt: Excerpt) -> dict[str, float]:
     cues, names = _markers()
     data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
     marks = {cue for cue, _ in cues.hits(data)}
-    result: dict[str, float] = {"bias": 1.0}
-    for prefix, group in (("w:", words), ("h:", head), ("b:", pairs)):
-        scale = 1.0 / math.sqrt(len(group)) if group else 0.0
-        result.update((prefix + one, scale) for one in group)
-    result.update((names[mark], 0.5) for mark in marks)
-    return result
+    kinds = (("w:", words), ("h:", head), ("b:", pairs))
+    scaled = [(prefix, 1.0 / math.sqrt(len(group)), group) for prefix, group in kinds if group]
+    return [*scaled, ("t:", 0.5, {names[mark] for mark in marks})]
 
 
 class Ranker:
-    """A multinomial linear model with sparse weights."""
+    """A multinomial linear model with sparse weights.
+
+    The weights of a feature are kept as one integer, 64 bits for each value, so that adding up the features of an
+    excerpt is one addition a feature and not one for each of its values.
+    """
 
     def __init__(self, values: Sequence[str], weights: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         self.values = tuple(values)
-        self._weights = weights
+        self._lanes = struct.Struct(f"<{len(self.values)}Q")
+        self._middle = sum(_MIDDLE << _LANE * at for at in range(len(self.values)))
+        self._weights: dict[str, dict[str, int]] = {}
+        for name, pairs in weights.items():
+            prefix, separator, feature = name.partition(":")
+            packed = sum(round(weight * _UNIT) << _LANE * at for at, weight in pairs)
+            self._weights.setdefault(prefix + separator, {})[feature] = packed
 
     @classmethod
     def load(cls, path: Path) -> Ranker:
@@ -161,9 +180,12 @@ class Ranker:
     def rank(self, excerpt: Excerpt) -> tuple[tuple[str, float], ...]:
         """Every value with its probability, likeliest first; equal ones in the file's order."""
         logits = [0.0] * len(self.values)
-        for name, value in features(excerpt).items():
-            for at, weight in self._weights.get(name, ()):
-                logits[at] += value * weight
+        for kind, scale, names in (("bias", 1.0, {""}), *_groups(excerpt)):
+            known = self._weights.get(kind, {})
+            added = sum([known[name] for name in names if name in known])
+            unit = scale / _UNIT
+            lanes = self._lanes.unpack((added + self._middle).to_bytes(self._lanes.size, "little"))
+            logits = [logit + unit * (lane - _MIDDLE) for logit, lane in zip(logits, lanes, strict=True)]
         highest = max(logits, default=0.0)
         odds = [math.exp(logit - highest) for logit in logits]
         total = sum(odds)

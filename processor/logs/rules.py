@@ -138,12 +138,17 @@ class RuleSet:
     def _hits(self, excerpt: Excerpt) -> list[_Hit]:
         """The rules that hold for the excerpt."""
         data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
-        wanted = {rule.id: rule for cue in {cue for cue, _ in self._cues.hits(data)} for rule in self._cued[cue]}
-        wanted |= {rule.id: rule for rule in self._uncued}
-        if not wanted:
-            return []
+        cued: dict[str, tuple[Rule, set[int]]] = {}
+        for index, cues in self._cues.lines(data).items():
+            for cue in cues:
+                for rule in self._cued[cue]:
+                    cued.setdefault(rule.id, (rule, set()))[1].add(index)
+        everywhere = range(len(excerpt.lines))
+        # Of a rule with `all`, the literals may be another pattern's than the first.
+        wanted = [(rule, everywhere if rule.together else sorted(indexes)) for rule, indexes in cued.values()]
+        wanted += [(rule, everywhere) for rule in self._uncued]
         place = {number: rank for rank, number in enumerate(excerpt.ranked)}
-        found = [_apply(rule, excerpt.lines, place) for rule in wanted.values()]
+        found = [_apply(rule, excerpt.lines, among, place) for rule, among in wanted]
         return [hit for hit in found if hit is not None]
 
 
@@ -161,16 +166,15 @@ def _escape(literal: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in literal.encode())
 
 
-def _apply(rule: Rule, lines: Sequence[ExcerptLine], place: Mapping[int, int]) -> _Hit | None:
-    """Where `rule` holds, if it does: the mention that ranking put first."""
-    texts = [line.text[:LONGEST_LINE] for line in lines]
+def _apply(rule: Rule, lines: Sequence[ExcerptLine], among: Sequence[int], place: Mapping[int, int]) -> _Hit | None:
+    """Where `rule` holds, if it does: the mention that ranking put first. It can begin on the lines `among` alone."""
     starts = [
         (place.get(lines[index].number, len(place)), -lines[index].number, index, match)
         for pattern in (rule.patterns[:1] if rule.together else rule.patterns)
-        for index, text in enumerate(texts)
-        if (match := pattern.search(text))
+        for index in among
+        if (match := pattern.search(lines[index].text[:LONGEST_LINE]))
     ]
-    if not starts or any(pattern.search(text) for pattern in rule.absent for text in texts):
+    if not starts or any(pattern.search(line.text[:LONGEST_LINE]) for pattern in rule.absent for line in lines):
         return None
     for _, _, index, match in sorted(starts, key=lambda start: start[:3]):
         rest = _follow(rule, lines, index) if rule.together else []

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import Rejected
@@ -70,7 +70,7 @@ class BuildPrompt:
         lines = _line_codes(reading.excerpt)
         codes = {each.name: _codes(each, reading, lines) for each in self._questions}
         fixed = {
-            "event": {name: plain(each) if isinstance(each, str) else each for name, each in event.attributes.items()},
+            "event": _plain_attributes(event.attributes),
             "choices": _choices(self._questions, codes),
             "hint": _hint(reading.rule),
         }
@@ -190,6 +190,14 @@ def _named(candidate: Candidate) -> str:
     return plain(f"{candidate.name}{version}{ecosystem}")[:160]
 
 
+def _plain_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Attributes as `plain` leaves them; most have nothing to break up, so all are looked through at once."""
+    together = "".join([each for each in attributes.values() if isinstance(each, str)])
+    if together.isprintable() and _unmarked(together) is together:
+        return attributes
+    return {name: plain(each) if isinstance(each, str) else each for name, each in attributes.items()}
+
+
 def _hint(rule: RuleMatch | None) -> str:
     """What a rule that does not decide proposes."""
     if rule is None or rule.decides or not rule.fields:
@@ -201,16 +209,16 @@ def _hint(rule: RuleMatch | None) -> str:
 def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
     """The excerpt as the model sees it: a bar before each line, before that its code if `labels` has one."""
     parts: list[str] = []
-    last = 0
-    for line in excerpt.lines:
-        if line.number > last + 1:
+    following = 1
+    for number, text, _score, repeated in excerpt.lines:
+        if number > following:
             parts.append("…")
-        repeated = f" (× {line.repeated})" if line.repeated > 1 else ""
-        parts.append(f"{labels.get(line.number, '')}| {line.text}{repeated}")
-        last = line.number + line.repeated - 1
-    if excerpt.total_lines > last:
+        times = f" (× {repeated})" if repeated > 1 else ""
+        parts.append(f"{labels.get(number, '')}| {text}{times}")
+        following = number + repeated
+    if excerpt.total_lines >= following:
         parts.append("…")
-    if not all(part.isprintable() for part in parts):
+    if not "".join(parts).isprintable():
         parts = [_BREAKS.sub(" ", part) for part in parts]
     return _unmarked("\n".join(parts))
 
