@@ -114,7 +114,7 @@ class Runner:
 
     @staticmethod
     def _verdict(fault: Fault, status: int) -> str:
-        if status == 124:
+        if status == 124 and fault.sandbox.timeout_s:
             text = f"Job failed: execution took longer than {fault.sandbox.timeout_s} seconds"
         elif status == 130:
             text = "Job canceled: the operation was canceled by the user"
