@@ -113,6 +113,7 @@ def too_old(run: int, minimum: str) -> Fault:
         job="configure",
         category="environment",
         alt=("dependency_incompatible",),
+        dependency=Dependency("cmake", minimum, "generic", accept=("CMake",)),
         files=_project(5, run, minimum=minimum),
         script=("cmake --version", CONFIGURE),
         spans=(Span(rf"CMake {minimum} or higher is required"),),

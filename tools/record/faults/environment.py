@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.record.fault import Fault, Sandbox, Span, kind
+from tools.record.fault import Dependency, Fault, Sandbox, Span, kind
 from tools.record.projects import python, typescript
 
 BASH = {"bash": "bash --version"}
@@ -255,6 +255,7 @@ def command_not_found(run: int, tool: str) -> Fault:
         job="plan",
         category="environment",
         alt=("config_script", "dependency_missing"),
+        dependency=Dependency(tool, None, "generic"),
         files={"ci/plan.sh": plan, **python("platform_tools", 4, run)},
         executables=("ci/plan.sh",),
         script=("ls ci", "ci/plan.sh"),
