@@ -15,7 +15,7 @@ from rich.table import Table
 
 from processor.cli import options
 from processor.contract import Outbound, Record
-from processor.errors import ConfigError
+from processor.errors import ConfigError, FaultstreamError
 from processor.settings import Settings
 from processor.sinks.dead_letters import PIPELINE, REASON, TIME, replayable
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
@@ -79,22 +79,31 @@ async def _replay(settings: Settings, wanted: Wanted, dry_run: bool, as_json: bo
     client = KafkaClient(settings.kafka.bootstrap, request_timeout_s=settings.kafka.request_timeout_s)
     prefix = settings.topics.prefix
     counts: Counter[tuple[str, str]] = Counter()
-    letters: list[Record] = []
+    letters: list[Outbound] = []
     async for record in history(client, f"{prefix}.dead-letters"):
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
         if wanted(headers):
             counts[headers.get(REASON, ""), headers.get(PIPELINE, "")] += 1
-            if headers.get(PIPELINE) and not dry_run:
-                letters.append(record)
+            back = None if dry_run else way_back(prefix, record)
+            if back is not None:
+                letters.append(back)
     if not as_json:
         _show(counts)
     if not dry_run and letters:
-        await _send(settings, client, [replayable(prefix, record) for record in letters])
+        await _send(settings, client, letters)
     if as_json:
         rows = [{"reason": reason, "pipeline": name, "letters": n} for (reason, name), n in sorted(counts.items())]
         print(orjson.dumps({"letters": rows, "sent": len(letters)}).decode())
     else:
         print(f"{len(letters)} sent back" if not dry_run else "nothing sent; name a --reason to send its letters back")
+
+
+def way_back(prefix: str, record: Record) -> Outbound | None:
+    """A letter as it goes back; None where no pipeline had taken it, so that nobody knows where to."""
+    try:
+        return replayable(prefix, record)
+    except FaultstreamError:
+        return None
 
 
 async def _send(settings: Settings, client: KafkaClient, records: Sequence[Outbound]) -> None:
@@ -112,5 +121,5 @@ def _show(counts: Counter[tuple[str, str]]) -> None:
     for name in ("reason", "pipeline", "letters"):
         table.add_column(name, justify="right" if name == "letters" else "left")
     for (reason, pipeline), count in counts.most_common():
-        table.add_row(reason, pipeline or "(none: it never became an event)", str(count))
+        table.add_row(reason, pipeline or "(none)", str(count))
     Console(highlight=False).print(table)
