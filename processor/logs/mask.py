@@ -28,7 +28,9 @@ _MASK: Final = re.compile(
     f"(?P<when>{_WHEN})|(?P<uuid>{_UUID})|(?P<url>{_URL})|(?P<hash>{_HASH})|(?P<host>{_HOST})|(?P<path>{_PATH})"
     f"|(?P<number>{_NUMBER})"
 )
-_PACKAGE: Final = re.compile(r"(?:node_modules|site-packages|dist-packages)[\\/]((?:@[\w.-]+/)?[A-Za-z][\w.-]*)(?=[\\/])")
+_PACKAGE: Final = re.compile(
+    r"(?:node_modules|site-packages|dist-packages)[\\/]((?:@[\w.-]+/)?[A-Za-z][\w.-]*)(?=[\\/])"
+)
 _SPACE: Final = re.compile(r"\s+")
 _NAMES: Final = {"when": "<when>", "uuid": "<id>", "url": "<url>", "hash": "<hash>", "host": "<host>"}
 _DIGITS: Final = re.compile(r"\d+")
