@@ -71,7 +71,9 @@ class Limits(Section):
 
     in_flight: int = Field(256, ge=1, description="Most events being worked on at once.")
     in_flight_bytes: int = Field(256_000_000, ge=1, description="Most bytes of records being worked on at once.")
-    record_bytes: int = Field(50_000_000, ge=1, description="A body larger than this, unpacked, is a dead letter.")
+    record_bytes: int = Field(
+        50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
+    )
     drain_s: float = Field(20, gt=0, description="How long a stop waits for what is in flight.")
 
 
@@ -103,11 +105,10 @@ class ModelSettings(Section):
 class JiraSettings(Section):
     """The Jira server that tickets go to."""
 
-    url: Address = Field(description="Base address, such as https://jira.example.com.")
+    url: Address = Field(description="Base address, such as https://jira.example.com; Data Center or Server.")
     user: str | None = Field(None, description="User name for basic authentication; without it the token is a bearer.")
     token: SecretStr | None = Field(None, description="Personal access token, API token or password.")
     token_file: Path | None = Field(None, description="File that holds the token; read again when Jira answers 401.")
-    deployment: Literal["auto", "cloud", "datacenter"] = Field("auto", description="Which Jira it is.")
     timeout_s: float = Field(20, gt=0, description="Bound on one request.")
     threads: int = Field(4, ge=1, description="Requests at once.")
     search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
@@ -141,15 +142,6 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is written.")
     format: Literal["json", "console"] = Field("json", description="JSON lines, or text for a terminal.")
-
-
-class RedactSettings(Section):
-    """Secrets of your own beside the known formats."""
-
-    patterns: dict[str, str] = Field(
-        default_factory=dict, description="Name to regular expression; the first group, or all, is taken out."
-    )
-    allow: list[str] = Field(default_factory=list, description="Regular expressions of what is never a secret.")
 
 
 class Environment(EnvSettingsSource):
@@ -188,7 +180,6 @@ class Settings(BaseSettings):
     )
     jira: JiraSettings | None = Field(None, description="Jira; without it findings are emitted and no ticket is filed.")
     fetch: FetchSettings = Field(default_factory=FetchSettings, description="Which references to logs are followed.")
-    redact: RedactSettings = Field(default_factory=RedactSettings, description="Secrets of your own.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="The daemon's own log.")
 
