@@ -139,6 +139,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     shared = Shared(settings.topics.prefix, fetch, Redact(redactor()), LineMetrics(parts.registry))
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
+    for lane in line.lanes.values():
+        await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
     source = KafkaSource(parts.client, KafkaSourceConfig(settings.group, starts, settings.kafka.session_timeout_s))
     engine = Engine(source, parts.sink(), line, parts.limits(), metrics=families.of("line"), name="line")

@@ -17,9 +17,21 @@ from datetime import UTC, datetime
 import orjson
 import structlog
 
-from processor.contract import Event, Finding, Outbound, Reading, Record, Step, TopicPartition, Usage
+from processor.contract import (
+    Event,
+    Excerpt,
+    ExcerptLine,
+    Finding,
+    Outbound,
+    Reading,
+    Record,
+    Step,
+    TopicPartition,
+    Usage,
+)
 from processor.errors import Rejected, Retryable
 from processor.logs.redact import redactor
+from processor.logs.reduce import warm
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
 from processor.sinks.dead_letters import dead_letter
@@ -74,7 +86,11 @@ class Lane:
             fetch=shared.fetch,
             redact=shared.redact,
             reduce=Reduce(pipeline.reduce.budget_tokens),
-            recognise=Recognise(pipeline.rules, pipeline.rankers),
+            recognise=Recognise(
+                pipeline.rules,
+                pipeline.rankers,
+                frozenset(each.source for each in pipeline.questions if each.kind == "candidate"),
+            ),
             prompt=BuildPrompt(
                 pipeline.name,
                 pipeline.prompt.system,
@@ -96,6 +112,11 @@ class Lane:
             metrics=shared.metrics,
             running=asyncio.Semaphore(shared.concurrency),
         )
+
+    def warm(self) -> None:
+        """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
+        warm()
+        self.recognise(Excerpt((ExcerptLine(1, "error"),), 1, (1,)))
 
     async def __call__(self, event: Event) -> list[Outbound]:
         """The records of the event's finding. Raises Rejected or Retryable."""

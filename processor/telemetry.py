@@ -220,19 +220,36 @@ class LineMetrics:
         self._unrouted = Counter(f"{prefix}_unrouted", "Events no pipeline wanted.", ["topic"], registry=registry)
         self._tokens = Counter(f"{prefix}_tokens", "Tokens of model calls.", [*one, "kind"], registry=registry)
         self._seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", [*one, "step"], registry=registry)
+        # What is counted for every event is bound to its labels once: looking them up costs more than counting.
         self._bound: dict[tuple[str, str], Counter] = {}
+        self._counted: dict[str, tuple[Counter, ...]] = {}
+        self._timed: dict[tuple[str, str], Histogram] = {}
 
     def found(self, pipeline: str, step: Step) -> None:
         """A finding and the step that made it."""
         counter = self._bound.get((pipeline, step.decided_by))
-        if counter is None:  # looking a label up costs more than counting
+        if counter is None:
             counter = self._bound[pipeline, step.decided_by] = self._findings.labels(pipeline, step.decided_by)
         counter.inc()
         if step.decided_by == "model":
-            for kind in ("prompt_tokens", "cached_tokens", "completion_tokens"):
-                self._tokens.labels(pipeline, kind.removesuffix("_tokens")).inc(getattr(step.usage, kind))
+            used = step.usage
+            for counted, amount in zip(
+                self._tokens_of(pipeline), (used.prompt_tokens, used.cached_tokens, used.completion_tokens), strict=True
+            ):
+                counted.inc(amount)
             for name, milliseconds in step.timings_ms.items():
-                self._seconds.labels(pipeline, name).observe(milliseconds / 1000)
+                timed = self._timed.get((pipeline, name))
+                if timed is None:
+                    timed = self._timed[pipeline, name] = self._seconds.labels(pipeline, name)
+                timed.observe(milliseconds / 1000)
+
+    def _tokens_of(self, pipeline: str) -> tuple[Counter, ...]:
+        """The counters of prompt, cached and completion tokens."""
+        bound = self._counted.get(pipeline)
+        if bound is None:
+            kinds = ("prompt", "cached", "completion")
+            bound = self._counted[pipeline] = tuple([self._tokens.labels(pipeline, kind) for kind in kinds])
+        return bound
 
     def rejected(self, pipeline: str, reason: str) -> None:
         """A dead letter."""

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry
 
 from bench.peers.bare import report
-from bench.records import records
 from bench.stub import InstantModel
 from processor.app import build_line, load
 from processor.contract import Record, TopicPartition
@@ -80,8 +79,8 @@ class Clocked(KafkaSource):
 async def main(bootstrap: str, topic: str, _out: str, group: str, count: int) -> None:
     """Runs the daemon's engine and line until `count` records are committed."""
     line = build(topic)
-    for made in records(topic, 3):  # patterns are compiled at first use, which takes seconds
-        await line.handle(Record(topic, 0, 0, made.key, made.value, made.headers))
+    for lane in line.lanes.values():
+        lane.warm()
     client = KafkaClient(bootstrap)
     metrics = MetricFamilies(CollectorRegistry()).of("line")
     source = Clocked(client, KafkaSourceConfig(group, {topic: "earliest"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +21,7 @@ from processor.contract import Finding, Reading, Record
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
+from processor.logs.extract import EVERYTHING
 from processor.logs.redact import redactor
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
@@ -76,7 +77,8 @@ class Explanation:
         lane, event = self._prepare(None)
         try:
             event = await lane.redact(event, event.body or b"")
-            reading = lane.recognise(await lane.reduce(event.body or b""))
+            recognise = replace(lane.recognise, kinds=EVERYTHING)  # for people, what no question asks for too
+            reading = recognise(await lane.reduce(event.body or b""))
         except Rejected as error:
             raise FaultstreamError(f"{self._record.headers[0][1].decode()}: {error}") from error
         if as_json:

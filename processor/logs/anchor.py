@@ -29,6 +29,8 @@ BELOW: Final = 2
 """Lines below an error that still belong to it: tools say what failed first and list the packages then."""
 
 LONGEST: Final = 200
+NAMED_AFTER: Final = frozenset({"tests", "packages", "files"})
+"""The kinds of candidates that `anchor` looks at."""
 VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found"})
 """Captures that may change while the fault stays: they fill fields but don't name the fault."""
 
@@ -42,16 +44,20 @@ _POINTS: Final = re.compile(r"\s*--> ")
 _CARETS: Final = re.compile(r"^\s*\|.*\^+ (\S.*)$")
 """A line that says where the message before it applies (rustc), and what is wrong with the text pointed at."""
 
-_SAYS_NOTHING: Final = re.compile(
-    r"exit(?:ed)?(?: with)?(?: code| status)|exit code|returned (?:a )?non-zero|ELIFECYCLE|make\S*: \*\*\*.*Error \d"
-    r"|^\W*(?:error|failed|failure|fail|errors|failures)\W*$|^BUILD FAIL|^(?:FAILED|ERROR|FAIL)\s+\S+(?:\s+[\d.]+m?s)?$"
-    r"|^\W*(?:Job|Build|Command|Process) failed|^Traceback|errors? found|full log|Process completed"
-    r"|aborting due to|could not compile `"
-    r"|[Ff]or more (?:info|detail|help)|[Rr]e-run|^\W*\d+ \w+( \w+)?$"
-    r"|^\s*[│├└]|^\W*(?:found )?\d+ (?:\w+ )*vulnerabilit",
-    re.IGNORECASE,
+_BEGINS_EMPTY: Final = re.compile(
+    r"\W*(?:error|failed|failure|fail|errors|failures)\W*$|build fail|(?:failed|error|fail)\s+\S+(?:\s+[\d.]+m?s)?$"
+    r"|\W*(?:job|build|command|process) failed|traceback|\W*\d+ \w+( \w+)?$"
+    r"|\s*[│├└]|\W*(?:found )?\d+ (?:\w+ )*vulnerabilit"
 )
-"""Lines that say that something failed and not what: they would give all faults of a repository one name."""
+_SAYS_NOTHING: Final = re.compile(
+    r"exit(?:ed)?(?: with)?(?: code| status)|returned (?:a )?non-zero|elifecycle|make\S*: \*\*\*.*error \d"
+    r"|errors? found|full log|process completed|aborting due to|could not compile `"
+    r"|for more (?:info|detail|help)|re-run"
+)
+"""Lines (in lower case) that say that something failed and not what: they would give all faults one name.
+
+Two expressions, since each alternative that can begin anywhere is tried at every character.
+"""
 
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _DOTTED: Final = re.compile(r"(?:[\w$]+\.)*?([\w$]+\.[\w$]+)(\[.*\]|\(.*\))?")
@@ -123,7 +129,8 @@ def _pointed(texts: Mapping[int, str], number: int) -> list[str]:
 @functools.lru_cache(maxsize=4096)
 def _tells(text: str) -> bool:
     """Whether a line says what failed, not only that something did."""
-    return not _SAYS_NOTHING.search(text)
+    lower = text.lower()
+    return not _BEGINS_EMPTY.match(lower) and not _SAYS_NOTHING.search(lower)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import bisect
 import functools
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, Final
 
 from processor.contract import Excerpt
@@ -168,10 +168,8 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
     total = len(lines) - (not lines[-1])
     marks: Marks = {}
     _mark(block, _signs(), 1, marks)
-    found: Marks = {}
-    if marks:
-        _mark(block, _details(), 1, found)
-    weights = weigh(marks, found, {number: lines[number - 1] for number in marks}, total)
+    marked = {number: lines[number - 1] for number in marks}
+    weights = weigh(marks, _detailed(marked), marked, total)
     shown = list(map(str.rstrip, text.show(block).split("\n")[:total]))
     excerpt = blocks.whole(shown, weights.own, weights.ranked, count)
     return excerpt if excerpt.tokens <= budget else None
@@ -225,6 +223,15 @@ def _forget(marks: Marks) -> None:
         del marks[number]
 
 
+def _detailed(lines: Mapping[int, bytes]) -> Marks:
+    """The details on some lines, by their numbers."""
+    found: Marks = {}
+    if lines:
+        _mark(b"\n".join(lines.values()), _details(), 0, found)
+    order = list(lines)
+    return {order[place]: indexes for place, indexes in found.items()}
+
+
 def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Excerpt:
     total = store.total
     if total <= _SMALL:
@@ -232,12 +239,8 @@ def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Exce
     else:
         numbers = neighbourhood(marks, total, _TAIL)
     raw = {number: _window(line) for number, line in store.texts(numbers).items()}
-    joined = b"\n".join(raw.values())
-    found: Marks = {}
-    _mark(joined, _details(), 0, found)
-    order = list(raw)
-    details = {order[place]: indexes for place, indexes in found.items()}
-    shown = dict(zip(order, map(str.rstrip, text.show(joined).split("\n")), strict=True))
+    details = _detailed(raw)
+    shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, total)
     return blocks.choose(shown, scores, weights.ranked, total, budget, count)

@@ -36,6 +36,7 @@ PLURAL: Final[Mapping[Kind, str]] = {
     "host": "hosts",
     "exit_code": "exit_codes",
 }
+EVERYTHING: Final = frozenset(PLURAL.values())
 MODULES: Final = (npm, python, java, cargo, golang, system, containers, native, vcs, dotnet, ruby, tests, places)
 PATTERNS: Final[tuple[Pattern, ...]] = tuple(pattern for module in MODULES for pattern in module.PATTERNS)
 LONGEST_LINE: Final = 2_000
@@ -70,21 +71,24 @@ class _Seen:
 
 
 @functools.cache
-def _cues() -> tuple[Cues, tuple[tuple[Pattern, ...], ...]]:
+def _cues(kinds: frozenset[str] = EVERYTHING) -> tuple[Cues, tuple[tuple[Pattern, ...], ...]]:
     """The compiled cues, each with the patterns that it stands for."""
     by_cue: dict[str, list[Pattern]] = {}
     for pattern in PATTERNS:
-        by_cue.setdefault(pattern.cue, []).append(pattern)
+        if PLURAL[pattern.kind] in kinds:
+            by_cue.setdefault(pattern.cue, []).append(pattern)
     return Cues(list(by_cue)), tuple(tuple(patterns) for patterns in by_cue.values())
 
 
-def candidates(excerpt: Excerpt) -> dict[str, tuple[Candidate, ...]]:
+def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str, tuple[Candidate, ...]]:
     """Packages, tests, files, hosts and exit codes that the excerpt names, at most 24 of each, likeliest first.
+
+    Of kinds that are not wanted there are none.
 
     A candidate's score (0..1) says how strongly a message blames it; BLAMED and above means that an error names it.
     Thread-safe; about 10 µs where nothing is named.
     """
-    cues, patterns = _cues()
+    cues, patterns = _cues(kinds)
     seen: dict[tuple[Kind, str, str], _Seen] = {}
     hits = cues.lines("\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace"))
     if hits:
