@@ -9,7 +9,7 @@ import typer
 
 from processor import app
 from processor.cli import options
-from processor.errors import ConfigError
+from processor.errors import ConfigError, Fatal
 from processor.home import Homes
 from processor.lifecycle import stop_on_signals
 from processor.settings import Settings
@@ -36,4 +36,9 @@ def command(
 async def _run(settings: Settings, homes: Homes, roles: list[str]) -> None:
     stop = asyncio.Event()
     with stop_on_signals(stop):
-        await app.run(settings, homes, roles, stop)
+        try:
+            await app.run(settings, homes, roles, stop)
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+            raise Fatal("aborted by a second signal; what was in flight is read again at the next start") from None
