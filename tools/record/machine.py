@@ -18,7 +18,11 @@ from pathlib import Path
 
 from tools.record.fault import Sandbox
 
-HIDDEN = ("work", "root", "farm", "tmp", "old_root", "mnt", "opt")
+STANDARD = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "media", "proc", "run", "sbin", "srv", "sys",
+     "usr", "var"}
+)  # fmt: skip
+"""Top-level folders of this machine that the job's machine shows; all others are its owner's and are hidden."""
 HOME = "/home/ci"
 CACHES = {
     "npm": "/cache/npm",
@@ -57,6 +61,11 @@ CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "C
 HOSTS = (
     "127.0.0.1 localhost git.acme.example registry.acme.example npm.acme.example docs.acme.example osv.acme.example\n"
 )
+
+
+def owned() -> list[str]:
+    """Top-level folders of this machine that are none of the job's business."""
+    return sorted(path.name for path in Path("/").iterdir() if path.is_dir() and path.name not in STANDARD)
 
 
 def _toolchains() -> dict[str, Path]:
@@ -107,7 +116,7 @@ class Machine:
             f"hostname {self.hostname}",
             f"mount -t overlay overlay -o lowerdir=/,upperdir={self.scratch}/up,workdir={self.scratch}/wk {root}",
             f"mount -t proc proc {root}/proc; mount --rbind /dev {root}/dev; mount --rbind /sys {root}/sys",
-            f"for d in {' '.join(HIDDEN)}; do [ ! -d {root}/$d ] || mount -t tmpfs tmpfs {root}/$d; done",
+            *(f"mount -t tmpfs tmpfs {root}/{name}" for name in owned()),
             f"chmod 1777 {root}/tmp {root}/var/tmp",  # noqa: S108 - of the job's own root
             f"mkdir -p {root}/builds {root}/srv/git {root}/run/job {root}{HOME}",
             f"mount --bind {self.scratch}/in {root}/run/job",

@@ -7,6 +7,9 @@ import re
 import socket
 from pathlib import Path
 
+from tools.record.machine import owned
+
+JOBS_OWN = frozenset({"builds", "cache", "go", "home", "opt"})
 HOST = socket.gethostname()
 RESOLVERS = re.findall(r"(?m)^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text())
 REGISTRIES = {
@@ -21,7 +24,8 @@ REGISTRIES = {
     "pypi.org": "pypi.example",
 }
 """Hosts of package registries, and what stands for them: a sample names no real one."""
-LEFT = re.compile(rb"/work/|/root\b|/farm/|\.pyenv|(?<![\w./-])/tmp/(?!\.)")
+LEFT = re.compile(rb"/root\b|\.pyenv|/home/(?!ci\b)|(?<![\w./-])/tmp/(?!\.)")
+"""Folders of whoever records, on any machine."""
 
 
 def scrub(log: bytes, scratch: Path) -> bytes:
@@ -41,4 +45,13 @@ def scrub(log: bytes, scratch: Path) -> bytes:
 
 def leaks(log: bytes) -> list[str]:
     """Lines that still show this machine."""
-    return [line.decode(errors="replace")[:200] for line in log.split(b"\n") if LEFT.search(line)]
+    own = "|".join(map(re.escape, owned()))
+    here = re.compile(rf"(?<![\w.:/-])/(?:{own})/".encode())
+    lines = log.split(b"\n")
+    found = [line for line in lines if LEFT.search(line) or any(map(_foreign, here.findall(line)))]
+    return [line.decode(errors="replace")[:200] for line in found]
+
+
+def _foreign(folder: bytes) -> bool:
+    """Whether a top-level folder of this machine has no namesake on the job's."""
+    return folder.decode().strip("/") not in JOBS_OWN
