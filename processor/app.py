@@ -114,7 +114,8 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         server = TelemetryServer(settings.http.host, settings.http.port, registry, health)
         await server.start()
         life.cleanup("telemetry", server.stop)
-        log.info("listening", action="start", address=f"http://{server.host}:{server.port}", roles=list(roles))
+        where = f"http://{server.host}:{server.port}"
+        log.info("listening", action="start", address=where, roles=list(roles), homes=list(map(str, homes.paths)))
         health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
         partitions = await _ensure_topics(settings, pipelines, stop)
         parts = Parts(settings, homes, pipelines, registry, health, partitions)
