@@ -14,7 +14,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def main() -> None:
     """Runs the benchmark of the line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=line.__doc__)
-    parser.add_argument("--records", type=int, default=10_000, help="records per run")
+    parser.add_argument("--records", type=int, default=5_000, help="records per run")
     parser.add_argument("--rounds", type=int, default=5, help="runs per peer")
     parser.add_argument("--no-faststream", action="store_true", help="without the peer that needs an environment")
     given = parser.parse_args()
