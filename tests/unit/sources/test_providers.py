@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from processor.errors import ConfigError
 from processor.home import Homes
 from processor.sources.providers import Providers
 
-DATA = Path(os.environ.get("FAULTSTREAM_DATA", Path(__file__).parents[4] / "shared" / "data"))
 PROVIDERS = Providers.load(list(Homes.of(environ={}).providers().values()))
 
 OUTCOMES = {
@@ -29,11 +27,13 @@ OUTCOMES = {
 
 
 @pytest.fixture(scope="module")
-def payloads(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def payloads(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """(index entry, payload) of real webhooks, read from the data folder."""
     import tarfile
 
-    archive = DATA / "dev-corpus.tar.xz"
+    archive = shared_data / "dev-corpus.tar.xz"
     if not archive.exists():
         pytest.skip(f"no recorded webhooks at {archive}; set FAULTSTREAM_DATA")
     folder = tmp_path_factory.mktemp("webhooks")
