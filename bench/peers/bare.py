@@ -55,4 +55,5 @@ def report(done: int, started: float, cpu: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5], int(sys.argv[5])))
+    where, read, written, member, records = sys.argv[1:]
+    asyncio.run(main(where, read, written, member, int(records)))

@@ -41,4 +41,5 @@ async def main(bootstrap: str, topic: str, out: str, group: str, count: int) -> 
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    asyncio.run(main(*sys.argv[1:5], int(sys.argv[5])))
+    where, read, written, member, records = sys.argv[1:]
+    asyncio.run(main(where, read, written, member, int(records)))

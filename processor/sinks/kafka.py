@@ -19,6 +19,7 @@ from aiokafka.errors import (
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
+    for_code,
 )
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -28,6 +29,9 @@ from processor.contract import Outbound
 from processor.errors import Retryable, Unwritable
 
 log = structlog.get_logger(__name__)
+
+PROBES, PROBE_S = 20, 0.25
+"""How often a broker is asked whether it has idempotent producers, and how many seconds apart."""
 
 FOR_GOOD = (MessageSizeTooLargeError, InvalidTopicError, CorruptRecordException)
 """Errors that the same record would meet again."""
@@ -100,11 +104,15 @@ class KafkaSink:
     async def _probe(self, producer: AIOKafkaProducer) -> bool:
         """Whether the broker hands out producer ids; asked by the request that an idempotent producer begins with."""
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        try:
-            answer = await producer.client.send(producer.client.get_random_node(), request)
-        except KafkaError as error:
-            log.warning("the probe for idempotent producers failed", action="start", error=_text(error))
-            return False
+        for _ in range(PROBES):
+            try:
+                answer = await producer.client.send(producer.client.get_random_node(), request)
+            except KafkaError as error:
+                log.warning("the probe for idempotent producers failed", action="start", error=_text(error))
+                return False
+            if not for_code(answer.error_code).retriable:
+                break
+            await asyncio.sleep(PROBE_S)  # a broker that has just started is still loading its coordinator
         return bool(answer.error_code == 0)
 
     async def publish(self, records: Sequence[Outbound]) -> None:
