@@ -22,6 +22,7 @@ from processor.models.question import Meaning, Prompt, Question
 
 _EVIDENCE_CHARS: Final = 500
 
+_EXIT: Final = re.compile(r"(?i)[\w :.#\[\]'\"]{0,50}\bexit(?:ed)?(?: with)? (?:code|status):? *\d+\W*")
 _SENTENCE: Final = 80
 """A text field with room for so many characters holds prose; a shorter one holds a name."""
 
@@ -83,10 +84,11 @@ class Check:
                 lines += [each for each in value if isinstance(each, ExcerptLine)]
             else:
                 result[question.name] = value
-        evidence = _evidence(reading.excerpt, [line.number for line in lines])
+        # The likeliest line is shown whatever was chosen: a reader should not have to look for it.
+        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *reading.excerpt.ranked[:1]])
         for question in self._questions:
             text = result.get(question.name)
-            if question.length >= _SENTENCE and isinstance(text, str) and not _told_by(reading, text):
+            if question.length >= _SENTENCE and isinstance(text, str) and not _telling(reading, text):
                 result[question.name] = _quote(reading.excerpt, evidence)[: question.length]
         return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
 
@@ -152,8 +154,13 @@ def _is_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _told_by(reading: Reading, text: str) -> bool:
-    """Whether all that is specific in `text` stands in the log; a small model may repeat a worked example instead."""
+def _telling(reading: Reading, text: str) -> bool:
+    """Whether `text` says something, and all that is specific in it stands in the log.
+
+    A small model may repeat a worked example instead, or that the job ended with an exit code.
+    """
+    if _EXIT.fullmatch(text):
+        return False
     said = [word.strip("\"'`.,;:!?()[]{}") for word in _SPECIFIC.findall(text)]
     if not said:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ class View:
     """The demo's output. On a terminal a status line stands below what scrolls by."""
 
     def __init__(self, began_outcome: Outcome, jira: str = "") -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        # A pipe has no width of its own: one in which the table reads well.
+        width = None if sys.stdout.isatty() else 140
+        self.console = Console(highlight=False, soft_wrap=True, width=width)
         self._outcome = began_outcome
         self._subjects: dict[str, str] = {}
         self.jira = jira
