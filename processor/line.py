@@ -231,7 +231,10 @@ class Line:
     async def handle(self, record: Record) -> list[Outbound]:
         """A record's outputs: per pipeline that wants it a finding or a dead letter, never nothing."""
         topic = self.topics[record.topic]
-        event = topic.decoder.decode(record)
+        try:
+            event = topic.decoder.decode(record)
+        except Rejected as error:  # whose it would have been is not known: a letter for each, so that each can replay
+            return [self._dead_letter(record, error, name) for name in topic.pipelines]
         if topic.retry:  # sent back to one pipeline, which has wanted it before
             return await self._through(topic.pipelines[0], event)
         routed = self.route(event, topic.pipelines)
@@ -260,7 +263,7 @@ class Line:
             PIPELINE.reset(token)
 
     def reject(self, record: Record, error: Rejected) -> Outbound:
-        """The dead letter of a record that did not even become an event."""
+        """The dead letter of a record that met a defect of ours."""
         pipelines = self.topics[record.topic].pipelines
         return self._dead_letter(record, error, pipelines[0] if len(pipelines) == 1 else "")
 

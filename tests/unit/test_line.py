@@ -201,6 +201,15 @@ async def test_pipelines_on_one_topic_do_not_disturb_each_other() -> None:
     assert letter(outputs)["fs-pipeline"] == "second"
 
 
+async def test_what_can_not_be_read_is_a_dead_letter_of_each_pipeline() -> None:
+    """Before it is read nobody knows who wants it; each pipeline's letter can be replayed."""
+    second = replace(CI_FAILURE, name="second")
+    outputs = await line(StubModel(), CI_FAILURE, second).handle(record(b""))
+    letters = [dict(out.headers) for out in outputs]
+    assert [letter["fs-reason"] for letter in letters] == [b"empty", b"empty"]
+    assert [letter["fs-pipeline"] for letter in letters] == [b"ci_failure", b"second"]
+
+
 async def test_a_replayed_event_goes_to_its_pipeline_alone() -> None:
     """From the retry topic, with the id it would have had."""
     second = replace(CI_FAILURE, name="second")
