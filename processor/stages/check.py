@@ -85,7 +85,7 @@ class Check:
             else:
                 result[question.name] = value
         # The likeliest line is shown whatever was chosen: a reader should not have to look for it.
-        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *reading.excerpt.ranked[:1]])
+        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *_likeliest(reading.excerpt)])
         for question in self._questions:
             text = result.get(question.name)
             if question.length >= _SENTENCE and isinstance(text, str) and not _telling(reading, text):
@@ -171,8 +171,19 @@ def _telling(reading: Reading, text: str) -> bool:
 def _quote(excerpt: Excerpt, evidence: Sequence[Evidence]) -> str:
     """The likeliest of the evidence's lines, in place of a sentence that the log does not bear out."""
     texts = {each.line: each.text for each in evidence}
-    best = next((number for number in excerpt.ranked if number in texts), min(texts, default=0))
+    telling = (number for number in (*_likeliest(excerpt), *excerpt.ranked) if number in texts)
+    best = next(telling, min(texts, default=0))
     return texts.get(best, "").strip()
+
+
+def _likeliest(excerpt: Excerpt) -> list[int]:
+    """The number of the likeliest line; where that only says that the job ended, of what was printed before it."""
+    texts = {line.number: line.text for line in excerpt.lines}
+    first = next((number for number in excerpt.ranked if number in texts), None)
+    if first is None or not _EXIT.fullmatch(texts[first]):
+        return [] if first is None else [first]
+    before = [number for number, text in texts.items() if number < first and text.strip()]
+    return [max(before, default=first)]
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:
@@ -185,5 +196,5 @@ def _meaning(question: Question, meaning: Meaning) -> Any:
 
 def _evidence(excerpt: Excerpt, numbers: Sequence[int]) -> tuple[Evidence, ...]:
     """The lines with these numbers, in order; where there are none, the likeliest line."""
-    wanted = set(numbers) or set(excerpt.ranked[:1])
+    wanted = set(numbers) or set(_likeliest(excerpt))
     return tuple(Evidence(line.number, line.text[:_EVIDENCE_CHARS]) for line in excerpt.lines if line.number in wanted)

@@ -220,3 +220,15 @@ def test_what_has_no_place_in_a_flat_form_is_an_error() -> None:
     """An object that nothing grounds can't be asked for."""
     with pytest.raises(ConfigError, match="nested"):
         questions(ResultSchema("bad", {"nested": Field("nested", "object", fields=(Field("x"),))}))
+
+
+def test_a_bare_exit_status_is_no_evidence() -> None:
+    """Where no other line was ranked, what was printed before the job ended is shown and quoted."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
+    texts = ["$ docker manifest inspect web", "no basic auth credentials", "", "ERROR: Job failed: exit code 1"]
+    lines = tuple(ExcerptLine(number, text) for number, text in enumerate(texts, 1))
+    made = Check(schema, questions(schema, ["category"]))(
+        PROMPT, answer(evidence=[], summary="ERROR: Job failed: exit code 1."), Reading(Excerpt(lines, 4, ranked=(4,)))
+    )
+    assert [evidence.text for evidence in made.evidence] == ["no basic auth credentials"]
+    assert made.result["summary"] == "no basic auth credentials"
