@@ -50,6 +50,7 @@ class Watch:
         self._prefix = prefix
         self._outcome = outcome
         self._told = told
+        self._early: dict[str, list[dict[str, Any]]] = {}  # what happened to tickets of findings not read yet
         self._topics = [f"{prefix}.findings.{pipeline}", f"{prefix}.dead-letters", f"{prefix}.ticket-events"]
 
     async def run(self, enough: Callable[[], bool], broken: Callable[[], str | None]) -> None:
@@ -79,6 +80,8 @@ class Watch:
             at = finding["data"]["event"]
             self._outcome.findings[at["topic"], at["partition"], at["offset"]] = finding
             self._told("finding", finding=finding)
+            for event in self._early.pop(finding["id"], []):
+                self._ticket(event)
 
     def _dead(self, record: Any) -> None:
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
@@ -89,6 +92,9 @@ class Watch:
     def _ticket(self, event: dict[str, Any]) -> None:
         outcome = self._outcome
         finding = event["finding"]
+        if not any(known["id"] == finding for known in outcome.findings.values()):
+            self._early.setdefault(finding, []).append(event)
+            return
         outcome.settled[finding] = event["action"]
         if not event.get("key"):
             self._told("no ticket", event=event)
