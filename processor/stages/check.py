@@ -88,9 +88,18 @@ class Check:
         evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *_likeliest(reading.excerpt)])
         for question in self._questions:
             text = result.get(question.name)
-            if question.length >= _SENTENCE and isinstance(text, str) and not _telling(reading, text):
+            if (
+                question.kind == "text"
+                and question.length >= _SENTENCE
+                and isinstance(text, str)
+                and not (_telling(reading, text) and self._prose(text))
+            ):
                 result[question.name] = _quote(reading.excerpt, evidence)[: question.length]
         return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
+
+    def _prose(self, text: str) -> bool:
+        """Whether `text` is more than the names of choices, which nobody writes in a sentence (`network_infra`)."""
+        return not any("_" in value and value in text for each in self._questions for value in each.values)
 
     def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
         """The answer of a rule that decides; the rule's measured precision is its confidence.
@@ -157,9 +166,9 @@ def _is_words(value: object) -> bool:
 def _telling(reading: Reading, text: str) -> bool:
     """Whether `text` says something, and all that is specific in it stands in the log.
 
-    A small model may repeat a worked example instead, or that the job ended with an exit code.
+    A small model may repeat a worked example instead, the hint of a rule, or that the job ended with an exit code.
     """
-    if _EXIT.fullmatch(text):
+    if _EXIT.fullmatch(text) or (reading.rule is not None and reading.rule.rule in text):
         return False
     said = [word.strip("\"'`.,;:!?()[]{}") for word in _SPECIFIC.findall(text)]
     if not said:

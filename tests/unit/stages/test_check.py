@@ -232,3 +232,18 @@ def test_a_bare_exit_status_is_no_evidence() -> None:
     )
     assert [evidence.text for evidence in made.evidence] == ["no basic auth credentials"]
     assert made.result["summary"] == "no basic auth credentials"
+
+
+@pytest.mark.parametrize(
+    "said", ["compile-failed: category compile", "apt: dependency_resolution: no set of versions fits."]
+)
+def test_a_repeated_hint_or_choice_is_no_summary(said: str) -> None:
+    """What the prompt said is not what the log says: the likeliest line is quoted instead."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
+    rule = RuleMatch("compile-failed", {"category": "compile"}, {}, (1,), decides=False)
+    reading = Reading(Excerpt((ExcerptLine(1, "a.c:3: error: expected ;"),), 1, ranked=(1,)), rule=rule)
+    asked = [
+        replace(each, values={**each.values, "dependency_resolution": ""}) for each in questions(schema, ["category"])
+    ]
+    made = Check(schema, asked)(PROMPT, answer(evidence=[], summary=said), reading)
+    assert made.result["summary"] == "a.c:3: error: expected ;"
