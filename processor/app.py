@@ -164,7 +164,11 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         life.cleanup(f"{name} sink", sink.stop)
     jira = JiraClient(settings.jira)
     life.cleanup("jira", jira.close)
-    faust = FaustConfig(settings.kafka.bootstrap, parts.partitions[topics.signals])
+    faust = FaustConfig(
+        settings.kafka.bootstrap,
+        parts.partitions[topics.signals],
+        session_timeout_s=settings.kafka.session_timeout_s,
+    )
     decide = Decide(faust, topics, policies(parts.pipelines), deciding.publish, redact=redact)
     writer = Writer(
         jira,

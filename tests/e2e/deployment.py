@@ -23,7 +23,7 @@ from tools.servers.process import free_port
 
 TOPIC = "ci.builds.failed"
 SAMPLES = Path(__file__).resolve().parents[2] / "pipelines" / "ci_failure" / "samples"
-PATIENCE_S = 90
+PATIENCE_S = 200
 
 
 @dataclass
