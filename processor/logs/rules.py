@@ -18,6 +18,7 @@ from processor.errors import ConfigError
 from processor.logs.cues import Cues
 from processor.logs.lint import RuleProblem, placeholder, problems
 from processor.logs.literals import required_literals
+from processor.logs.memory import PerLine
 
 LONGEST_LINE: Final = 2_000
 """Characters of a line that rules look at: bounds what a slow regular expression can cost."""
@@ -66,12 +67,27 @@ class Rule:
         )
 
 
+Captures = dict[str, str]
+"""What a pattern's groups caught, by their names; groups that took no part are left out."""
+
+Places = Mapping[int, Sequence[tuple[int, Captures]]]
+"""By pattern the lines (indexes into the excerpt's) on which it is, in order, with what it captured there."""
+
+
 class _Hit(NamedTuple):
     """A rule that holds: where, and what it captured."""
 
     rule: Rule
     lines: tuple[int, ...]
-    captures: dict[str, str]
+    captures: Captures
+
+
+class _Numbered(NamedTuple):
+    """A rule and the numbers of its patterns in the rule set."""
+
+    rule: Rule
+    patterns: tuple[int, ...]
+    absent: tuple[int, ...]
 
 
 class RuleSet:
@@ -79,16 +95,30 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: -rule.priority))
-        cued: dict[str, list[Rule]] = {}
-        self._uncued: list[Rule] = []
-        for rule in self.rules:
-            literals = _literals(rule)
-            if literals is None:
-                self._uncued.append(rule)
-            for literal in literals or ():
-                cued.setdefault(literal, []).append(rule)
+        numbers: dict[re.Pattern[str], int] = {}
+        self._numbered = [
+            _Numbered(
+                rule,
+                tuple(numbers.setdefault(one, len(numbers)) for one in rule.patterns),
+                tuple(numbers.setdefault(one, len(numbers)) for one in rule.absent),
+            )
+            for rule in self.rules
+        ]
+        self._patterns = tuple(numbers)
+        literals = [required_literals(pattern) for pattern in self._patterns]
+        cued: dict[str, list[int]] = {}
+        for number, known in enumerate(literals):
+            for literal in known or ():
+                cued.setdefault(literal, []).append(number)
         self._cued = list(cued.values())
         self._cues = Cues([_escape(literal) for literal in cued])
+        self._unknown = frozenset(number for number, known in enumerate(literals) if known is None)
+        self._always = [index for index, one in enumerate(self._numbered) if not self._needed(one)]
+        self._begun_by: dict[int, list[int]] = {}
+        for index, one in enumerate(self._numbered):
+            for number in self._needed(one):
+                self._begun_by.setdefault(number, []).append(index)
+        self._on_lines = PerLine(self._read)
 
     @classmethod
     def parse(cls, raw: Sequence[Mapping[str, Any]]) -> RuleSet:
@@ -113,10 +143,10 @@ class RuleSet:
         another of the same priority, or one well after it, says otherwise the match only proposes: the log tells
         of two faults.
         """
-        hits = self._hits(excerpt)
+        place = {number: rank for rank, number in enumerate(excerpt.ranked)}
+        hits = self._hits(excerpt, place)
         if not hits:
             return None
-        place = {number: rank for rank, number in enumerate(excerpt.ranked)}
 
         def order(hit: _Hit) -> tuple[int, bool, int, int]:
             rank = min(place.get(number, len(place)) for number in hit.lines)
@@ -135,30 +165,42 @@ class RuleSet:
             precision=best.rule.precision,
         )
 
-    def _hits(self, excerpt: Excerpt) -> list[_Hit]:
+    def _hits(self, excerpt: Excerpt, place: Mapping[int, int]) -> list[_Hit]:
         """The rules that hold for the excerpt."""
-        data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
-        cued: dict[str, tuple[Rule, set[int]]] = {}
-        for index, cues in self._cues.lines(data).items():
-            for cue in cues:
-                for rule in self._cued[cue]:
-                    cued.setdefault(rule.id, (rule, set()))[1].add(index)
-        everywhere = range(len(excerpt.lines))
-        # Of a rule with `all`, the literals may be another pattern's than the first.
-        wanted = [(rule, everywhere if rule.together else sorted(indexes)) for rule, indexes in cued.values()]
-        wanted += [(rule, everywhere) for rule in self._uncued]
-        place = {number: rank for rank, number in enumerate(excerpt.ranked)}
-        found = [_apply(rule, excerpt.lines, among, place) for rule, among in wanted]
-        return [hit for hit in found if hit is not None]
+        lines = [line.text for line in excerpt.lines]
+        places: dict[int, list[tuple[int, Captures]]] = {}
+        for index, on_line in enumerate(self._on_lines(lines)):
+            for number, captures in on_line:
+                places.setdefault(number, []).append((index, captures))
+        begun = {index for number in places for index in self._begun_by.get(number, ())}
+        hits: list[_Hit] = []
+        for index in sorted(begun.union(self._always)):
+            rule = self._numbered[index]
+            for number in self._unknown.intersection(rule.patterns + rule.absent):
+                if number not in places:
+                    places[number] = [(at, one) for at, line in enumerate(lines) for one in self._search(number, line)]
+            if hit := _apply(rule, excerpt.lines, places, place):
+                hits.append(hit)
+        return hits
 
+    def _needed(self, rule: _Numbered) -> Sequence[int]:
+        """Patterns with known literals of which every excerpt that the rule holds for has one; empty: try it always."""
+        known = [number for number in rule.patterns if number not in self._unknown]
+        return known if len(known) == len(rule.patterns) or rule.rule.together else []
 
-def _literals(rule: Rule) -> frozenset[str] | None:
-    """Literals without one of which the rule can't hold, or None: then it is always tried."""
-    found = [required_literals(pattern) for pattern in rule.patterns]
-    if rule.together:
-        known = [one for one in found if one]
-        return max(known, key=lambda one: min(map(len, one)), default=None)
-    return None if None in found else frozenset().union(*(one for one in found if one))
+    def _read(self, lines: Sequence[str]) -> list[tuple[tuple[int, Captures], ...]]:
+        """The patterns on each of these lines."""
+        cued = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
+        found: list[tuple[tuple[int, Captures], ...]] = []
+        for index, line in enumerate(lines):
+            numbers = {number for cue in cued.get(index, ()) for number in self._cued[cue]}
+            found.append(tuple((number, one) for number in sorted(numbers) for one in self._search(number, line)))
+        return found
+
+    def _search(self, number: int, line: str) -> list[Captures]:
+        """What a pattern captures on a line: nothing, or one set of captures."""
+        match = self._patterns[number].search(line[:LONGEST_LINE])
+        return [{key: value for key, value in match.groupdict().items() if value is not None}] if match else []
 
 
 def _escape(literal: str) -> str:
@@ -166,37 +208,39 @@ def _escape(literal: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in literal.encode())
 
 
-def _apply(rule: Rule, lines: Sequence[ExcerptLine], among: Sequence[int], place: Mapping[int, int]) -> _Hit | None:
-    """Where `rule` holds, if it does: the mention that ranking put first. It can begin on the lines `among` alone."""
-    starts = [
-        (place.get(lines[index].number, len(place)), -lines[index].number, index, match)
-        for pattern in (rule.patterns[:1] if rule.together else rule.patterns)
-        for index in among
-        if (match := pattern.search(lines[index].text[:LONGEST_LINE]))
-    ]
-    if not starts or any(pattern.search(line.text[:LONGEST_LINE]) for pattern in rule.absent for line in lines):
+def _apply(numbered: _Numbered, lines: Sequence[ExcerptLine], places: Places, place: Mapping[int, int]) -> _Hit | None:
+    """Where a rule holds, if it does: the mention that ranking put first."""
+    rule, patterns, absent = numbered
+    if any(number in places for number in absent):
         return None
-    for _, _, index, match in sorted(starts, key=lambda start: start[:3]):
-        rest = _follow(rule, lines, index) if rule.together else []
+    starts = [
+        (place.get(lines[index].number, len(place)), -lines[index].number, index, captures)
+        for number in (patterns[:1] if rule.together else patterns)
+        for index, captures in places.get(number, ())
+    ]
+    for _, _, index, captures in sorted(starts, key=lambda start: start[:3]):
+        rest = _follow(rule, patterns[1:], lines, places, index) if rule.together else []
         if rest is not None:
-            matches = [(lines[index].number, match), *rest]
-            captures = {key: value for _, one in matches for key, value in one.groupdict().items() if value is not None}
-            return _Hit(rule, tuple(dict.fromkeys(number for number, _ in matches)), captures)
+            matches = [(index, captures), *rest]
+            merged = {key: value for _, one in matches for key, value in one.items()}
+            return _Hit(rule, tuple(dict.fromkeys(lines[at].number for at, _ in matches)), merged)
     return None
 
 
-def _follow(rule: Rule, lines: Sequence[ExcerptLine], start: int) -> list[tuple[int, re.Match[str]]] | None:
+def _follow(
+    rule: Rule, patterns: Sequence[int], lines: Sequence[ExcerptLine], places: Places, start: int
+) -> list[tuple[int, Captures]] | None:
     """The other patterns of `all`, each on the line of the one before or a later one; None where one is missing."""
-    found: list[tuple[int, re.Match[str]]] = []
+    found: list[tuple[int, Captures]] = []
     index = start
-    for pattern in rule.patterns[1:]:
-        while index < len(lines) and lines[index].number - lines[start].number <= rule.within:
-            if match := pattern.search(lines[index].text[:LONGEST_LINE]):
-                found.append((lines[index].number, match))
-                break
-            index += 1
-        else:
+    last = lines[start].number + rule.within
+    for pattern in patterns:
+        later = ((at, captures) for at, captures in places.get(pattern, ()) if at >= index)
+        one = next(later, None)
+        if one is None or lines[one[0]].number > last:
             return None
+        found.append(one)
+        index = one[0]
     return found
 
 

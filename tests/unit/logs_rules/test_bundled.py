@@ -251,7 +251,7 @@ def test_every_deciding_rule_gives_a_whole_answer() -> None:
 
 def test_every_rule_can_be_filtered() -> None:
     """Each rule has a literal to look for, so that an excerpt without any costs next to nothing."""
-    assert RULES._uncued == []
+    assert RULES._always == []
 
 
 def test_a_missing_make_target_after_a_failed_clone_is_a_consequence() -> None:
