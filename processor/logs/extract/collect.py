@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from processor.contract import Candidate, Excerpt
 from processor.logs.cues import Cues
@@ -25,6 +25,7 @@ from processor.logs.extract import (
     vcs,
 )
 from processor.logs.extract.patterns import Kind, Pattern
+from processor.logs.memory import PerLine
 
 LIMIT: Final = 24
 """Candidates of a kind that a prompt can carry (codes c1 … c24)."""
@@ -70,14 +71,43 @@ class _Seen:
         return Candidate(self.kind, self.name, self.version, self.ecosystem, tuple(self.lines), round(score, 4))
 
 
+class _Mention(NamedTuple):
+    """What a pattern finds on a line."""
+
+    pattern: Pattern
+    name: str
+    version: str | None
+    key: tuple[Kind, str, str]
+
+
+class _Mentions:
+    """Finds what lines name, of some kinds."""
+
+    def __init__(self, kinds: frozenset[str]) -> None:
+        by_cue: dict[str, list[Pattern]] = {}
+        for pattern in PATTERNS:
+            if PLURAL[pattern.kind] in kinds:
+                by_cue.setdefault(pattern.cue, []).append(pattern)
+        self._patterns = tuple(by_cue.values())
+        self._cues = Cues(list(by_cue))
+        self.on_lines = PerLine(self._read)
+
+    def _read(self, lines: Sequence[str]) -> list[tuple[_Mention, ...]]:
+        cued = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
+        return [
+            tuple(
+                mention
+                for cue in sorted(cued.get(index, ()))
+                for pattern in self._patterns[cue]
+                for mention in _mentions(pattern, line[:LONGEST_LINE])
+            )
+            for index, line in enumerate(lines)
+        ]
+
+
 @functools.cache
-def _cues(kinds: frozenset[str] = EVERYTHING) -> tuple[Cues, tuple[tuple[Pattern, ...], ...]]:
-    """The compiled cues, each with the patterns that it stands for."""
-    by_cue: dict[str, list[Pattern]] = {}
-    for pattern in PATTERNS:
-        if PLURAL[pattern.kind] in kinds:
-            by_cue.setdefault(pattern.cue, []).append(pattern)
-    return Cues(list(by_cue)), tuple(tuple(patterns) for patterns in by_cue.values())
+def _reader(kinds: frozenset[str]) -> _Mentions:
+    return _Mentions(kinds)
 
 
 def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str, tuple[Candidate, ...]]:
@@ -88,23 +118,26 @@ def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str
     A candidate's score (0..1) says how strongly a message blames it; BLAMED and above means that an error names it.
     Thread-safe; about 10 µs where nothing is named.
     """
-    cues, patterns = _cues(kinds)
     seen: dict[tuple[Kind, str, str], _Seen] = {}
-    hits = cues.lines("\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace"))
-    if hits:
-        place = {number: rank for rank, number in enumerate(excerpt.ranked[:50])}
-        for index in sorted(hits):
-            line = excerpt.lines[index]
-            # Where ranking put a line early, what it names is likelier; the spread must not outweigh the pattern.
-            near = 1.0 - 0.003 * min(place.get(line.number, 50), 50)
-            for cue in sorted(hits[index]):
-                for pattern in patterns[cue]:
-                    _apply(pattern, line.text[:LONGEST_LINE], line.number, near, seen)
+    place: dict[int, int] | None = None
+    for line, mentions in zip(
+        excerpt.lines, _reader(kinds).on_lines([line.text for line in excerpt.lines]), strict=True
+    ):
+        if not mentions:
+            continue
+        if place is None:
+            place = {number: rank for rank, number in enumerate(excerpt.ranked[:50])}
+        # Where ranking put a line early, what it names is likelier; the spread must not outweigh the pattern.
+        near = 1.0 - 0.003 * min(place.get(line.number, 50), 50)
+        for pattern, name, version, key in mentions:
+            if key not in seen:
+                seen[key] = _Seen(pattern, name)
+            seen[key].add(line.number, version, pattern.weight * near)
     return _ordered(seen.values())
 
 
-def _apply(pattern: Pattern, text: str, number: int, near: float, seen: dict[tuple[Kind, str, str], _Seen]) -> None:
-    """Add what `pattern` finds on a line to `seen`."""
+def _mentions(pattern: Pattern, text: str) -> Iterator[_Mention]:
+    """What `pattern` finds on a line."""
     matches: Iterable[re.Match[str]] = (
         pattern.regex.finditer(text) if pattern.all else filter(None, [pattern.regex.search(text)])
     )
@@ -112,13 +145,10 @@ def _apply(pattern: Pattern, text: str, number: int, near: float, seen: dict[tup
         groups = match.groupdict()
         name = groups["name"].strip() if groups["name"] else ""
         name = pattern.clean(name) if pattern.clean and name else name
-        if not name or len(name) > 300:
-            continue
-        key = (pattern.kind, pattern.ecosystem, canonical(pattern.ecosystem, name))
-        if key not in seen:
-            seen[key] = _Seen(pattern, name)
-        version = (groups.get("version") or "").strip().removeprefix("==").strip()
-        seen[key].add(number, version or None, pattern.weight * near)
+        if name and len(name) <= 300:
+            version = (groups.get("version") or "").strip().removeprefix("==").strip()
+            key = (pattern.kind, pattern.ecosystem, canonical(pattern.ecosystem, name))
+            yield _Mention(pattern, name, version or None, key)
 
 
 def canonical(ecosystem: str, name: str) -> str:
