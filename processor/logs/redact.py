@@ -4,40 +4,53 @@ Hyperscan looks for the triggers of all kinds in one pass without the GIL; Pytho
 span, at hits only, so that a text without secrets costs a scan. The same secret gets the same placeholder
 within a session (one log with its attributes): `[aws-key:1]`. Newlines stay, so line numbers never shift;
 what helps a diagnosis (versions, digests, commit and integrity hashes, UUIDs) stays too.
+
+A text is read in blocks that depend on its bytes alone, so that a stream gives what the whole would, however
+it is cut into chunks.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
-import math
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from processor.logs.scan import Scanner
-from processor.logs.secrets import SECRETS, Check, Secret
+from processor.logs.decode import regroup
+from processor.logs.scan import Hit, Scanner
+from processor.logs.secrets import SECRETS, Secret
+from processor.logs.secrets.pem import end_of_key
+from processor.logs.secrets.values import is_secret, without_end
 
+BLOCK: Final = 1 << 18
+"""Bytes that are looked at together."""
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
-_PEM_REACH: Final = 20_000
 _PASSES: Final = 5
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-_PLACEHOLDER: Final = re.compile(rb"\[[a-z-]{2,24}:\d+\]")
-_HARMLESS: Final = re.compile(
-    rb"(?i)^(?:\*+|x{3,}|\.{3,}|-+|\[.*\]|<.*>?|\$.*|%\w+%|true|false|null|none|nil|undefined|yes|no|on|off|"
-    rb"(?:un)?(?:set|defined)|empty|required|optional|missing|invalid|incorrect|expired|redacted|masked|hidden|"
-    rb"secret|password|token|string|str|bool|int|example|changeme|env|process\.env.*|os\.environ.*|secrets\..*|"
-    rb"vars\..*|(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|[a-z]:?[\\/].*|\.{0,2}/[\w./-]*|\w+://[^:@]*)$"
-)
-_VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}$")
-_UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
-_DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1)[-:=].*")
-_WORDY: Final = re.compile(rb"^[A-Za-z]?[a-z]*(?:[-_. ][A-Za-z]?[a-z]*)*[.!?]?$")
-_NOT_SECRET_NAME: Final = re.compile(
-    rb"(?i)(?:cache|restore|primary|sort|partition|foreign|public|hash|checksum|integrity|digest|max|num|count|"
-    rb"total|unexpected|next|prompt|completion|cached|input|output)[\w. -]{0,16}(?:_?keys?|tokens?)|"
-    rb"secret(?:s|_?name|_?ref)|passwords?_?(?:file|policy)|passwordless|token(?:ize|izer|_?type|_?count|s\b)|_key_?id"
-)
+_PLACEHOLDER: Final = re.compile(rb"\[[a-z0-9-]{2,40}:\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A secret at [start, stop) of a text, and [first, last), the text that tells that it is one."""
+
+    start: int
+    stop: int
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The secrets of a block in order, and where something begins whose end the block does not hold."""
+
+    spans: list[Span]
+    open: int | None = None
 
 
 class Redactor:
@@ -65,47 +78,47 @@ class Redactor:
         """`text` without secrets."""
         return Session(self).redact_text(text)
 
-    def find(self, data: bytes) -> list[tuple[int, int, str]]:
-        """Start, end and kind of each secret in `data`, in order, without overlaps."""
+    def find(self, data: bytes) -> Found:
+        """The secrets in `data`, in order, without overlaps."""
         hits = self._scanner.hits(data)
-        return self._resolve(data, hits) if hits else []
+        return self._resolve(data, hits) if hits else Found([])
 
-    def _resolve(self, data: bytes, hits: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
-        spans: list[tuple[int, int, int]] = []
+    def _resolve(self, data: bytes, hits: list[Hit]) -> Found:
+        spans: list[tuple[int, Span]] = []
         reached = dict.fromkeys((index for index, _ in hits), -1)
+        opened: list[int] = []
         for index, end in hits:
             if end <= reached[index]:
                 continue
-            first, last = self._window(data, index, end)
+            secret = self._secrets[index]
+            first, last = _line(data, end)
+            if secret.lines:
+                last, whole = _lines(data, last, secret.lines)
+                if not whole:
+                    opened.append(first)
             first = max(first, reached[index])
             reached[index] = last
-            check = self._secrets[index].check
             for match in self._patterns[index].finditer(data, first, last):
-                start, stop = match.span("s" if "s" in match.re.groupindex else 0)
-                if check != "none":
-                    stop = start + len(_without_end(data[start:stop]))
-                closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
-                if _is_secret(match[0], data[start:stop], check, closed) and not _redacted(data, match):
-                    spans.append((index, start, stop))
-        return self._untangle(spans)
+                span = self._span(secret, data, match)
+                if span is None or _redacted(data, span):
+                    continue
+                if secret.check == "key-block" and span.last == len(data):
+                    opened.append(span.first)
+                reached[index] = max(last, span.stop)
+                spans.append((index, span))
+        return Found(_untangle(spans), min(opened, default=None))
 
-    def _window(self, data: bytes, index: int, end: int) -> tuple[int, int]:
-        """The line that a trigger ended on, within reach; for key blocks the lines after it too."""
-        first = max(data.rfind(b"\n", 0, end) + 1, end - _REACH)
-        if index == 0:
-            return first, min(len(data), end + _PEM_REACH)
-        last = data.find(b"\n", end - 1 if data[end - 1 : end] == b"\n" else end)
-        return first, min(last if last >= 0 else len(data), end + _REACH)
-
-    def _untangle(self, spans: list[tuple[int, int, int]]) -> list[tuple[int, int, str]]:
-        """The spans in order of place; of those that overlap the first kind's, then the longest."""
-        taken: list[tuple[int, int, str]] = []
-        claimed: list[tuple[int, int]] = []
-        for index, start, stop in sorted(spans, key=lambda span: (span[0], span[1], -span[2])):
-            if all(stop <= a or start >= b for a, b in claimed):
-                claimed.append((start, stop))
-                taken.append((start, stop, self._secrets[index].name))
-        return sorted(taken)
+    def _span(self, secret: Secret, data: bytes, match: re.Match[bytes]) -> Span | None:
+        if secret.check == "key-block":
+            stop = end_of_key(data, match.end())
+            return Span(match.start(), stop, secret.name, match.start(), stop)
+        start, stop = match.span("s" if "s" in match.re.groupindex else 0)
+        if secret.check != "none":
+            stop = start + len(without_end(data[start:stop]))
+        closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
+        if not is_secret(match[0], data[start:stop], secret.check, closed):
+            return None
+        return Span(start, stop, secret.name, *match.span())
 
 
 class Session:
@@ -115,6 +128,7 @@ class Session:
         self._redactor = redactor
         self._numbers: dict[tuple[str, bytes], int] = {}
         self._last: Counter[str] = Counter()
+        self._taken = 0
 
     @property
     def found(self) -> int:
@@ -123,12 +137,11 @@ class Session:
 
     def redact(self, data: bytes) -> bytes:
         """`data` without secrets: same number of newlines; the very same object if there was none."""
-        for _ in range(_PASSES):
-            spans = self._redactor.find(data)
-            if not spans:
-                break
-            data = self._replace(data, spans)
-        return data
+        if len(data) <= BLOCK:
+            return self._all(data)
+        before = self._taken
+        clean = b"".join(self.stream((data,)))
+        return clean if self._taken > before else data
 
     def redact_text(self, text: str) -> str:
         """`text` without secrets."""
@@ -136,12 +149,57 @@ class Session:
         clean = self.redact(data)
         return text if clean is data else clean.decode("utf-8", "surrogatepass")
 
-    def _replace(self, data: bytes, spans: list[tuple[int, int, str]]) -> bytes:
+    def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The clean text of a log that comes in chunks of any size, block by block; memory stays bounded.
+
+        Chunks are UTF-8 (`processor.logs.decode.text_stream` makes them so). Joined, the blocks are what
+        `redact` gives for the joined chunks: a secret that is cut by the border of chunks is found.
+        """
+        held = b""
+        for piece in regroup(chunks, BLOCK):
+            clean, held = self._advance(held + piece if held else piece)
+            if clean:
+                yield clean
+        if held:
+            yield self._all(held)
+
+    def _advance(self, data: bytes) -> tuple[bytes, bytes]:
+        """The clean text as far as it does not depend on what is still to come, and the rest as it is."""
+        cut = data.rfind(b"\n") + 1
+        block = data[:cut] if cut else data
+        found = self._redactor.find(block)
+        if not cut:  # a line that is longer than a block: on, but for its end
+            cut = len(data) - 2 * _REACH
+            cut = min((span.first for span in found.spans if span.first < cut < span.last), default=cut)
+        if found.open is not None:
+            cut = min(cut, found.open)
+        if cut <= 0:
+            return b"", data
+        spans = [span for span in found.spans if span.stop <= cut]
+        return self._rest(self._replace(block[:cut], spans), spans), data[cut:]
+
+    def _all(self, data: bytes) -> bytes:
+        spans = self._redactor.find(data).spans
+        return self._rest(self._replace(data, spans), spans)
+
+    def _rest(self, data: bytes, spans: list[Span]) -> bytes:
+        """What the first pass left, after passes over what it changed."""
+        for _ in range(_PASSES):
+            if not spans:
+                break
+            spans = self._redactor.find(data).spans
+            data = self._replace(data, spans)
+        return data
+
+    def _replace(self, data: bytes, spans: list[Span]) -> bytes:
+        if not spans:
+            return data
+        self._taken += len(spans)
         parts: list[bytes] = []
         position = 0
-        for start, stop, name in spans:
-            parts += data[position:start], self._placeholder(name, data[start:stop])
-            position = stop
+        for span in spans:
+            parts += data[position : span.start], self._placeholder(span.name, data[span.start : span.stop])
+            position = span.stop
         return b"".join([*parts, data[position:]])
 
     def _placeholder(self, name: str, secret: bytes) -> bytes:
@@ -158,57 +216,41 @@ def redactor() -> Redactor:
     return Redactor()
 
 
-def _without_end(value: bytes) -> bytes:
-    """A value without the punctuation of the sentence or list that it ends."""
-    value = value.rstrip(b".,:;")
-    return value.rstrip(b"]") if b"[" not in value else value
+def _line(data: bytes, end: int) -> tuple[int, int]:
+    """The line that a trigger ended on, within reach."""
+    first = max(data.rfind(b"\n", 0, end) + 1, end - _REACH)
+    last = data.find(b"\n", end - 1 if data[end - 1 : end] == b"\n" else end)
+    return first, min(last if last >= 0 else len(data), end + _REACH)
 
 
-def _redacted(data: bytes, match: re.Match[bytes]) -> bool:
+def _lines(data: bytes, last: int, more: int) -> tuple[int, bool]:
+    """The end of so many lines more, within reach, and whether the data holds them."""
+    limit = last + _REACH
+    for _ in range(more):
+        last = data.find(b"\n", last + 1, limit)
+        if last < 0:
+            return min(limit, len(data)), limit <= len(data)
+    return last, True
+
+
+def _untangle(spans: list[tuple[int, Span]]) -> list[Span]:
+    """The spans in order of place; of those that overlap the first kind's, then the longest."""
+    taken: list[Span] = []
+    for _, span in sorted(spans, key=lambda each: (each[0], each[1].start, -each[1].stop)):
+        at = bisect.bisect_left(taken, span.start, key=_start)
+        clear = at == 0 or taken[at - 1].stop <= span.start
+        if clear and (at == len(taken) or span.stop <= taken[at].start):
+            taken.insert(at, span)
+    return taken
+
+
+def _start(span: Span) -> int:
+    return span.start
+
+
+def _redacted(data: bytes, span: Span) -> bool:
     """Whether a match touches a placeholder: it was redacted before."""
-    first, last = match.span()
-    for placeholder in _PLACEHOLDER.finditer(data, max(0, first - 40), last + 40):
-        if placeholder.start() < last and placeholder.end() > first:
+    for placeholder in _PLACEHOLDER.finditer(data, max(0, span.first - 40), span.last + 40):
+        if placeholder.start() < span.last and placeholder.end() > span.first:
             return True
     return False
-
-
-def _is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
-    """Whether a match is a secret and no look-alike.
-
-    `none`: always. `password`: any value but variables, words such as
-    `null`, and words of a sentence (unless `closed`: nothing follows the value, or it is quoted).
-    `value`: moreover opaque. `opaque`: looks random, whatever the name.
-    """
-    if check == "none":
-        return True
-    if _HARMLESS.match(value) or b"***" in value or b"${" in value or b"$(" in value or b"{{" in value:
-        return False
-    name = whole[: len(whole) - len(value)]
-    if check == "password":
-        if _VERSION.match(value) and b"=" not in name:
-            return False
-        tight = whole[: whole.find(value)].rstrip(b"\"'").endswith((b"=", b"@", b":"))
-        return not _NOT_SECRET_NAME.search(name) and (tight or closed or not _WORDY.match(value))
-    if _NOT_SECRET_NAME.search(name):
-        return False
-    return opaque(value)
-
-
-def opaque(value: bytes) -> bool:
-    """Whether a value looks random: eight characters or more, mixed classes, no version, UUID or digest."""
-    if len(value) < 8 or _VERSION.match(value) or _UUID.match(value) or _DIGEST.match(value):
-        return False
-    if _WORDY.match(value) or b"/" in value[:2] or value.count(b".") > 3:
-        return False
-    classes = sum(
-        bool(set(value) & set(kind))
-        for kind in (b"0123456789", b"abcdefghijklmnopqrstuvwxyz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    )
-    return classes >= 2 and _entropy(value) >= (2.7 if len(value) < 16 else 3.0)
-
-
-def _entropy(value: bytes) -> float:
-    """Shannon entropy, bits per byte."""
-    size = len(value)
-    return -sum(n / size * math.log2(n / size) for n in Counter(value).values())

@@ -8,22 +8,9 @@ Sources are the providers' own documentation of their token formats. `trigger` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Check = Literal["none", "opaque", "value", "password"]
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A kind of secret. `check` says what a match must also be: see `processor.logs.redact`."""
-
-    name: str
-    trigger: str
-    regex: str
-    check: Check = "none"
-    caseless: bool = False
-
+from processor.logs.secrets.kinds import Secret
 
 _SEP: Final = r"[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}[\"']?"
 _VALUE: Final = r"(?P<s>[^\s\"'`,;&|<>(){}\\]{4,4096})"
@@ -38,8 +25,9 @@ def _token(name: str, literal: str, rest: str, *, before: str = r"(?<![0-9A-Za-z
 SECRETS: Final[tuple[Secret, ...]] = (
     Secret(
         "private-key",
-        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END)[\s\S]){0,16384}(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+        "key-block",
     ),
     # Clouds
     _token("aws-key", r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}", r"(?![A-Z0-9])"),

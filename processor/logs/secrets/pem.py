@@ -1,0 +1,38 @@
+"""Where a private key ends: at its END line, or, in a log that was cut, with the last line that looks like one."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+REACH: Final = 20_000
+"""Bytes of the longest key block."""
+_END: Final = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_MARK: Final = b"-----"
+_JOIN: Final = rb"(?:\\[rn]|[\"',+;|\s])*"
+"""What may stand around a line of a key in JSON, YAML or source text."""
+_BODY: Final = re.compile(
+    rb"(?:[^\n]{0,300}[\s\"'|>])?[A-Za-z0-9+/]{16,}={0,2}" + _JOIN + rb"|[^\n]{0,300}?(?:Proc-Type|DEK-Info|Version"
+    rb"|Comment|Hash|Charset): [^\n]{1,200}\s*|" + _JOIN
+)
+"""A line of a key, behind the prefix that a log puts before each."""
+_LAST: Final = re.compile(rb"(?:[^\n]{0,300}[\s\"'|>])?[A-Za-z0-9+/]{2,}={0,2}" + _JOIN)
+
+
+def end_of_key(data: bytes, start: int) -> int:
+    """The end of the key block whose first line ends at `start`; `len(data)` where it may go on behind it."""
+    limit = start + REACH
+    end = _END.search(data, start, limit)
+    if end and data.find(_MARK, start, end.start()) < 0:
+        return end.end()
+    limit = min(limit, len(data))
+    position = start
+    while position < limit:
+        newline = data.find(b"\n", position, limit)
+        line = limit if newline < 0 else newline
+        if data.find(_MARK, position, line) >= 0:
+            break
+        if not _BODY.fullmatch(data, position, line):
+            return line if position > start and _LAST.fullmatch(data, position, line) else position
+        position = min(line + 1, limit)
+    return position
