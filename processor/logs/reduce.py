@@ -19,6 +19,7 @@ from typing import IO, Final
 from processor.contract import Excerpt
 from processor.errors import Rejected
 from processor.logs import blocks, text
+from processor.logs.baseline import Baseline
 from processor.logs.patterns import DETAILS, SIGNS
 from processor.logs.rank import Marks, neighbourhood, sign, spread, weigh
 from processor.logs.scan import Scanner
@@ -32,20 +33,29 @@ _SMALL: Final = 400
 _TAIL: Final = 40
 
 
-def reduce(data: bytes, budget_tokens: int = 1000, *, count: TokenCounter = estimate) -> Excerpt:
+def reduce(
+    data: bytes, budget_tokens: int = 1000, *, count: TokenCounter = estimate, baseline: Baseline | None = None
+) -> Excerpt:
     """The excerpt of a log: at most `budget_tokens` tokens of `Excerpt.text`, by `count`.
 
-    Line numbers count from 1 in the raw bytes split on newlines. Raises Rejected ("empty", "binary").
+    What a passing run of the same job, the `baseline`, says as well is taken for noise. Line numbers count from 1
+    in the raw bytes split on newlines. Raises Rejected ("empty", "binary").
     """
     data = text.require_text(data)
     if len(data) < min(budget_tokens * 8, text.BLOCK):
         excerpt = _whole(text.clean(data), budget_tokens, count)
         if excerpt is not None:
             return excerpt
-    return _reduce(_slices(data), budget_tokens, count)
+    return _reduce(_slices(data), budget_tokens, count, baseline)
 
 
-def reduce_stream(chunks: Iterable[bytes], budget_tokens: int = 1000, *, count: TokenCounter = estimate) -> Excerpt:
+def reduce_stream(
+    chunks: Iterable[bytes],
+    budget_tokens: int = 1000,
+    *,
+    count: TokenCounter = estimate,
+    baseline: Baseline | None = None,
+) -> Excerpt:
     """Like `reduce`, for a log that comes in chunks of any size; memory stays bounded."""
     source = iter(chunks)
     head = b""
@@ -54,14 +64,14 @@ def reduce_stream(chunks: Iterable[bytes], budget_tokens: int = 1000, *, count: 
         if len(head) >= 8192:
             break
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return reduce(head + b"".join(source), budget_tokens, count=count)
+        return reduce(head + b"".join(source), budget_tokens, count=count, baseline=baseline)
     head = text.require_text(head)
 
     def rest() -> Iterable[bytes]:
         yield head
         yield from source
 
-    return _reduce(text.blocks(rest()), budget_tokens, count)
+    return _reduce(text.blocks(rest()), budget_tokens, count, baseline)
 
 
 @functools.cache
@@ -149,7 +159,7 @@ def _slices(data: bytes) -> Iterable[bytes]:
     return text.blocks((data,))
 
 
-def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerpt:
+def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter, baseline: Baseline | None) -> Excerpt:
     store = _Store()
     try:
         marks: Marks = {}
@@ -157,7 +167,7 @@ def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter) -> Excerp
             _read(block, store, marks)
         if store.total == 0:
             raise Rejected("empty", "the log is empty")
-        return _pick(store, marks, budget, count)
+        return _pick(store, marks, budget, count, baseline)
     finally:
         store.close()
 
@@ -232,13 +242,15 @@ def _detailed(lines: Mapping[int, bytes]) -> Marks:
     return {order[place]: indexes for place, indexes in found.items()}
 
 
-def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter) -> Excerpt:
+def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter, baseline: Baseline | None) -> Excerpt:
     total = store.total
     if total <= _SMALL:
         numbers: Iterable[int] = range(1, total + 1)
     else:
         numbers = neighbourhood(marks, total, _TAIL)
     raw = {number: _window(line) for number, line in store.texts(numbers).items()}
+    if baseline is not None:
+        marks = {number: signs for number, signs in marks.items() if number not in raw or raw[number] not in baseline}
     details = _detailed(raw)
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
