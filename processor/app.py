@@ -23,11 +23,12 @@ from processor.errors import ConfigError, Retryable
 from processor.home import Homes
 from processor.lifecycle import Lifecycle
 from processor.line import Lane, Line, Shared, Topic
+from processor.logs import tokens
 from processor.logs.redact import redactor
 from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, load_all
-from processor.settings import Settings
+from processor.settings import ModelSettings, Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.topics import Wanted, ensure
 from processor.sources.decode import DecodeConfig, Decoder
@@ -94,7 +95,13 @@ def load(settings: Settings, homes: Homes) -> list[Pipeline]:
     for pipeline in pipelines:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
+        counter(settings.models[pipeline.model.tier])
     return pipelines
+
+
+def counter(tier: ModelSettings) -> tokens.TokenCounter:
+    """What counts the tokens of a tier's model: its own tokenizer where it is known. Raises ConfigError."""
+    return tokens.load(tier.tokenizer) if tier.tokenizer else tokens.estimate
 
 
 def tiers(settings: Settings) -> dict[str, str | None]:
@@ -245,13 +252,14 @@ def build_line(
     }
     for pipeline in pipelines:
         topics[f"{shared.prefix}.retry.{pipeline.name}"] = Topic(decoder(pipeline.decode), (pipeline.name,), retry=True)
-    lanes = {
-        each.name: Lane.of(
-            each, models[each.model.tier], shared, context_tokens=settings.models[each.model.tier].context_tokens
-        )
-        for each in pipelines
-    }
+    lanes = {each.name: build_lane(each, settings, models[each.model.tier], shared) for each in pipelines}
     return Line(shared.prefix, topics, lanes, Route({each.name: each.match for each in pipelines}), shared.metrics)
+
+
+def build_lane(pipeline: Pipeline, settings: Settings, model: Model, shared: Shared) -> Lane:
+    """The lane of a pipeline, for what the model of its tier takes."""
+    tier = settings.models[pipeline.model.tier]
+    return Lane.of(pipeline, model, shared, context_tokens=tier.context_tokens, count=counter(tier))
 
 
 def fetch_config(settings: Settings) -> FetchConfig:

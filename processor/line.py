@@ -32,6 +32,7 @@ from processor.contract import (
 from processor.errors import Rejected, Retryable
 from processor.logs.redact import redactor
 from processor.logs.reduce import warm
+from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
 from processor.sinks.dead_letters import dead_letter
@@ -78,14 +79,22 @@ class Lane:
     running: asyncio.Semaphore
 
     @classmethod
-    def of(cls, pipeline: Pipeline, model: Model, shared: Shared, *, context_tokens: int = 8192) -> Lane:
-        """The lane of a pipeline whose questions `model` answers."""
+    def of(
+        cls,
+        pipeline: Pipeline,
+        model: Model,
+        shared: Shared,
+        *,
+        context_tokens: int = 8192,
+        count: TokenCounter = estimate,
+    ) -> Lane:
+        """The lane of a pipeline whose questions `model` answers; `count` counts that model's tokens."""
         part = pipeline.model
         return cls(
             pipeline=pipeline,
             fetch=shared.fetch,
             redact=shared.redact,
-            reduce=Reduce(pipeline.reduce.budget_tokens),
+            reduce=Reduce(pipeline.reduce.budget_tokens, count),
             recognise=Recognise(
                 pipeline.rules,
                 pipeline.rankers,
@@ -98,6 +107,7 @@ class Lane:
                 pipeline.questions,
                 context_tokens,
                 part.max_tokens,
+                count,
             ),
             infer=Infer(model, part.tier, part.adapter, part.max_tokens),
             check=Check(pipeline.schema, pipeline.questions),

@@ -107,8 +107,9 @@ def _ranks() -> dict[str, int]:
     return dict(zip(tokens, numbered(), strict=False))
 
 
+@functools.cache
 def load(path: Path) -> TokenCounter:
-    """Counts by the tokenizer in `path`, a `tokenizer.json` as Hugging Face's tokenizers writes it.
+    """Counts by the tokenizer in `path`, a `tokenizer.json` as Hugging Face's tokenizers writes it; read once.
 
     Raises ConfigError where the file can't be read or the package `tokenizers` is missing.
     """

@@ -21,7 +21,7 @@ from processor.errors import Rejected
 from processor.lang.template import Template
 from processor.lang.types import INT, STRING, Type, object_of
 from processor.logs.extract import BLAMED
-from processor.logs.tokens import estimate
+from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Message
 from processor.models.form import LIST_SIZES, NONE, Form, Slot, compile_form, size_class
 from processor.models.question import LINES, Meaning, Prompt, Question
@@ -47,7 +47,10 @@ LineCodes = dict[str, ExcerptLine]
 
 
 class BuildPrompt:
-    """Makes the prompt of an event. `name` is the pipeline's; `context_tokens` what the server takes in all."""
+    """Makes the prompt of an event.
+
+    `name` is the pipeline's; `context_tokens` what the server takes in all, counted by `count`.
+    """
 
     def __init__(
         self,
@@ -57,13 +60,15 @@ class BuildPrompt:
         questions: Sequence[Question],
         context_tokens: int = 8192,
         max_tokens: int = 192,
+        count: TokenCounter = estimate,
     ) -> None:
         self._name = name
         self._system = Message("system", system)
         self._user = user
         self._questions = tuple(questions)
         self._forms: dict[tuple[int, ...], Form] = {}
-        self._room = context_tokens - max_tokens - estimate(system) - 32  # the chat template's own
+        self._count = count
+        self._room = context_tokens - max_tokens - count(system) - 32  # the chat template's own
 
     def __call__(self, event: Event, reading: Reading) -> Prompt:
         """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
@@ -76,7 +81,7 @@ class BuildPrompt:
         }
         labels = {line.number: code for code, line in lines.items()}
         user = self._render(fixed, reading.excerpt, labels)
-        if len(user) > self._room and estimate(user) > self._room:
+        if len(user) > self._room and self._count(user) > self._room:
             user = self._shrunk(fixed, reading.excerpt, labels)
         return Prompt(
             messages=(self._system, Message("user", user)),
@@ -86,7 +91,7 @@ class BuildPrompt:
         )
 
     def _smaller(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Message, ...]:
-        half = fewer_lines(excerpt, labels, (excerpt.tokens or estimate(excerpt.text)) // 2)
+        half = fewer_lines(excerpt, labels, (excerpt.tokens or self._count(excerpt.text)) // 2, self._count)
         return self._system, Message("user", self._render(fixed, half, labels))
 
     def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
@@ -100,12 +105,12 @@ class BuildPrompt:
 
     def _shrunk(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
         """The user part with as much of the excerpt as there is room for; the system part is never touched."""
-        tokens = excerpt.tokens or estimate(excerpt.text)
+        tokens = excerpt.tokens or self._count(excerpt.text)
         while len(excerpt.lines) > 1:
             tokens = tokens * 2 // 3
-            excerpt = fewer_lines(excerpt, labels, tokens)
+            excerpt = fewer_lines(excerpt, labels, tokens, self._count)
             user = self._render(fixed, excerpt, labels)
-            if estimate(user) <= self._room:
+            if self._count(user) <= self._room:
                 return user
         raise Rejected("prompt_too_long", "the system prompt and the smallest excerpt exceed the model's context")
 
@@ -223,12 +228,12 @@ def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
     return _unmarked("\n".join(parts))
 
 
-def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int) -> Excerpt:
+def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int, count: TokenCounter = estimate) -> Excerpt:
     """The lines that matter most, within `tokens`: those with codes first, then by score; at least one line."""
     order = sorted(excerpt.lines, key=lambda line: (line.number not in labels, -line.score, line.number))
     kept: list[ExcerptLine] = []
     for line in order:
-        tokens -= estimate(line.text) + 3
+        tokens -= count(line.text) + 3
         if tokens < 0 and kept:
             break
         kept.append(line)
