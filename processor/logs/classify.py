@@ -11,13 +11,13 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from processor.contract import Excerpt
 from processor.errors import ConfigError
-from processor.logs.cues import Cues
+from processor.logs.memory import Lines, PerLine
 
 VERSION: Final = 1
 """Version of `features` and of the weights' file."""
@@ -105,9 +105,29 @@ MARKERS: Final[Mapping[str, str]] = {
 """What tools and CI systems print, as Hyperscan expressions: features that need no words in common with training."""
 
 
+class MarkerReader:
+    """Finds the markers on a line."""
+
+    cues: Final = tuple(MARKERS.values())
+    _names: Final = tuple(MARKERS)
+
+    def read(self, _line: str, cued: Collection[int]) -> frozenset[str]:
+        """The markers' names."""
+        return frozenset([self._names[cue] for cue in cued])
+
+
 @functools.cache
-def _markers() -> tuple[Cues, tuple[str, ...]]:
-    return Cues(list(MARKERS.values())), tuple(MARKERS)
+def _lines() -> Lines:
+    return Lines(MarkerReader())
+
+
+def _worded(lines: Sequence[str]) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """The words on each line, and the pairs of words."""
+    found = [_WORD.findall(line[:400].lower())[:WORDS_PER_LINE] for line in lines]
+    return [(frozenset(words), frozenset(map("_".join, itertools.pairwise(words)))) for words in found]
+
+
+_WORDS: Final = PerLine(_worded)
 
 
 def features(excerpt: Excerpt) -> dict[str, float]:
@@ -116,29 +136,25 @@ def features(excerpt: Excerpt) -> dict[str, float]:
     Numbers, paths' separators and case are gone; each kind is scaled to unit length, so that a long excerpt says
     nothing louder than a short one.
     """
-    return {"bias": 1.0} | {prefix + one: scale for prefix, scale, group in _groups(excerpt) for one in group}
+    marked = [marks for (marks,) in _lines()([line.text for line in excerpt.lines])]
+    return {"bias": 1.0} | {prefix + one: scale for prefix, scale, group in _groups(excerpt, marked) for one in group}
 
 
-def _groups(excerpt: Excerpt) -> list[tuple[str, float, set[str]]]:
-    """The features by kind: prefix, the value that all of the kind have, names without the prefix."""
+def _groups(excerpt: Excerpt, marked: Sequence[frozenset[str]]) -> list[tuple[str, float, frozenset[str]]]:
+    """The features by kind: prefix, the value that all of the kind have, names without the prefix.
+
+    `marked` are the markers on each line of the excerpt.
+    """
     by_number = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in by_number][:CLOSE]
-    texts = [by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]]
-    words: set[str] = set()
-    head: set[str] = set()
-    pairs: set[str] = set()
-    for place, text in enumerate(texts):
-        found = _WORD.findall(text[:400].lower())[:WORDS_PER_LINE]
-        words.update(found)
-        if place < HEAD:
-            head.update(found)
-        pairs.update(map("_".join, itertools.pairwise(found)))
-    cues, names = _markers()
-    data = "\n".join([line.text for line in excerpt.lines]).encode("utf-8", "replace")
-    marks = {cue for cue, _ in cues.hits(data)}
+    worded = _WORDS([by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]])
+    words = frozenset().union(*[each for each, _ in worded])
+    head = frozenset().union(*[each for each, _ in worded[:HEAD]])
+    pairs = frozenset().union(*[each for _, each in worded])
+    marks = frozenset().union(*marked)
     kinds = (("w:", words), ("h:", head), ("b:", pairs))
     scaled = [(prefix, 1.0 / math.sqrt(len(group)), group) for prefix, group in kinds if group]
-    return [*scaled, ("t:", 0.5, {names[mark] for mark in marks})]
+    return [*scaled, ("t:", 0.5, marks)]
 
 
 class Ranker:
@@ -177,12 +193,16 @@ class Ranker:
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: not a ranker's weights: {error}") from error
 
-    def rank(self, excerpt: Excerpt) -> tuple[tuple[str, float], ...]:
-        """Every value with its probability, likeliest first; equal ones in the file's order."""
+    def rank(self, excerpt: Excerpt, marked: Sequence[frozenset[str]] | None = None) -> tuple[tuple[str, float], ...]:
+        """Every value with its probability, likeliest first; equal ones in the file's order.
+
+        `marked` is what a MarkerReader found on each line of the excerpt, if it was asked.
+        """
+        if marked is None:
+            marked = [marks for (marks,) in _lines()([line.text for line in excerpt.lines])]
         logits = [0.0] * len(self.values)
-        for kind, scale, names in (("bias", 1.0, {""}), *_groups(excerpt)):
-            known = self._weights.get(kind, {})
-            added = sum([known[name] for name in names if name in known])
+        for kind, scale, names in (("bias", 1.0, ("",)), *_groups(excerpt, marked)):
+            added = sum(filter(None, map(self._weights.get(kind, {}).get, names)))
             unit = scale / _UNIT
             lanes = self._lanes.unpack((added + self._middle).to_bytes(self._lanes.size, "little"))
             logits = [logit + unit * (lane - _MIDDLE) for logit, lane in zip(logits, lanes, strict=True)]

@@ -1,14 +1,18 @@
-"""Remember what lines hold: builds repeat each other's lines, so most were read before.
+"""Read lines once: by several readers in one scan, and not again while they are remembered.
 
-What is remembered of a line must follow from its text alone.
+Builds repeat each other's lines, so most were read before. What a reader finds on a line must follow from its text
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from processor.logs.cues import Cues
 
 Found = TypeVar("Found")
+Read_co = TypeVar("Read_co", covariant=True)
 
 MOST_LINES: Final = 16_384
 """Lines that are remembered at least, and twice as many at most: some 10 MB for what one reader finds on them."""
@@ -46,3 +50,42 @@ class PerLine(Generic[Found]):
             self._old, self._young = self._young, known
         else:
             self._young.update(known)
+
+
+class LineReader(Protocol[Read_co]):
+    """Finds something on a line, given which of its cues (Hyperscan expressions) are there."""
+
+    @property
+    def cues(self) -> Sequence[str]:
+        """What to look for; none may match a newline."""
+        ...
+
+    def read(self, line: str, cued: Collection[int], /) -> Read_co:
+        """What is on `line`, on which the cues with the indexes `cued` are."""
+        ...
+
+
+class Lines:
+    """What several readers find on lines, with one scan for all of their cues."""
+
+    def __init__(self, *readers: LineReader[Any]) -> None:
+        self._readers = readers
+        self._cues = Cues([cue for reader in readers for cue in reader.cues])
+        self._owners = [(at, own) for at, reader in enumerate(readers) for own in range(len(reader.cues))]
+        self._nothing = tuple(reader.read("", ()) for reader in readers)
+        self._remembered = PerLine(self._read)
+
+    def __call__(self, lines: Sequence[str]) -> list[tuple[Any, ...]]:
+        """By line what each reader found on it, in the order of the readers."""
+        return self._remembered(lines)
+
+    def _read(self, lines: Sequence[str]) -> list[tuple[Any, ...]]:
+        hits = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
+        return [self._on(line, hits[index]) if index in hits else self._nothing for index, line in enumerate(lines)]
+
+    def _on(self, line: str, hits: Collection[int]) -> tuple[Any, ...]:
+        cued: list[list[int]] = [[] for _ in self._readers]
+        for hit in sorted(hits):
+            reader, own = self._owners[hit]
+            cued[reader].append(own)
+        return tuple(reader.read(line, own) for reader, own in zip(self._readers, cued, strict=True))

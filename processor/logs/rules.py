@@ -8,6 +8,7 @@ first), and optionally `not` (none of these may match any line), `ecosystem`, `p
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,9 @@ from typing import Any, Final, NamedTuple
 
 from processor.contract import Excerpt, ExcerptLine, RuleMatch
 from processor.errors import ConfigError
-from processor.logs.cues import Cues
 from processor.logs.lint import RuleProblem, placeholder, problems
 from processor.logs.literals import required_literals
-from processor.logs.memory import PerLine
+from processor.logs.memory import Lines
 
 LONGEST_LINE: Final = 2_000
 """Characters of a line that rules look at: bounds what a slow regular expression can cost."""
@@ -111,14 +111,13 @@ class RuleSet:
             for literal in known or ():
                 cued.setdefault(literal, []).append(number)
         self._cued = list(cued.values())
-        self._cues = Cues([_escape(literal) for literal in cued])
+        self.cues = tuple(_escape(literal) for literal in cued)
         self._unknown = frozenset(number for number, known in enumerate(literals) if known is None)
         self._always = [index for index, one in enumerate(self._numbered) if not self._needed(one)]
         self._begun_by: dict[int, list[int]] = {}
         for index, one in enumerate(self._numbered):
             for number in self._needed(one):
                 self._begun_by.setdefault(number, []).append(index)
-        self._on_lines = PerLine(self._read)
 
     @classmethod
     def parse(cls, raw: Sequence[Mapping[str, Any]]) -> RuleSet:
@@ -136,15 +135,21 @@ class RuleSet:
         """Everything that is wrong with rules as loaded from YAML; see `processor.logs.lint.problems`."""
         return problems(raw, fields, enums)
 
-    def match(self, excerpt: Excerpt) -> RuleMatch | None:
+    def match(
+        self, excerpt: Excerpt, on_lines: Sequence[Sequence[tuple[int, Captures]]] | None = None
+    ) -> RuleMatch | None:
         """The known fault that the excerpt shows, or None.
+
+        `on_lines` is what `read` found on each line, if it was asked.
 
         Of several the highest priority wins, then a deciding one, then the one whose line was ranked first. Where
         another of the same priority, or one well after it, says otherwise the match only proposes: the log tells
         of two faults.
         """
         place = {number: rank for rank, number in enumerate(excerpt.ranked)}
-        hits = self._hits(excerpt, place)
+        if on_lines is None:
+            on_lines = [found for (found,) in self._lines([line.text for line in excerpt.lines])]
+        hits = self._hits(excerpt, on_lines, place)
         if not hits:
             return None
 
@@ -165,11 +170,16 @@ class RuleSet:
             precision=best.rule.precision,
         )
 
-    def _hits(self, excerpt: Excerpt, place: Mapping[int, int]) -> list[_Hit]:
+    @functools.cached_property
+    def _lines(self) -> Lines:
+        return Lines(self)
+
+    def _hits(
+        self, excerpt: Excerpt, on_lines: Sequence[Sequence[tuple[int, Captures]]], place: Mapping[int, int]
+    ) -> list[_Hit]:
         """The rules that hold for the excerpt."""
-        lines = [line.text for line in excerpt.lines]
         places: dict[int, list[tuple[int, Captures]]] = {}
-        for index, on_line in enumerate(self._on_lines(lines)):
+        for index, on_line in enumerate(on_lines):
             for number, captures in on_line:
                 places.setdefault(number, []).append((index, captures))
         begun = {index for number in places for index in self._begun_by.get(number, ())}
@@ -178,7 +188,7 @@ class RuleSet:
             rule = self._numbered[index]
             for number in self._unknown.intersection(rule.patterns + rule.absent):
                 if number not in places:
-                    places[number] = [(at, one) for at, line in enumerate(lines) for one in self._search(number, line)]
+                    places[number] = self._searched(number, excerpt.lines)
             if hit := _apply(rule, excerpt.lines, places, place):
                 hits.append(hit)
         return hits
@@ -188,14 +198,13 @@ class RuleSet:
         known = [number for number in rule.patterns if number not in self._unknown]
         return known if len(known) == len(rule.patterns) or rule.rule.together else []
 
-    def _read(self, lines: Sequence[str]) -> list[tuple[tuple[int, Captures], ...]]:
-        """The patterns on each of these lines."""
-        cued = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
-        found: list[tuple[tuple[int, Captures], ...]] = []
-        for index, line in enumerate(lines):
-            numbers = {number for cue in cued.get(index, ()) for number in self._cued[cue]}
-            found.append(tuple((number, one) for number in sorted(numbers) for one in self._search(number, line)))
-        return found
+    def read(self, line: str, cued: Collection[int]) -> tuple[tuple[int, Captures], ...]:
+        """The patterns on a line, by number, with what they capture; see `processor.logs.memory.LineReader`."""
+        numbers = {number for cue in cued for number in self._cued[cue]}
+        return tuple((number, one) for number in sorted(numbers) for one in self._search(number, line))
+
+    def _searched(self, number: int, lines: Sequence[ExcerptLine]) -> list[tuple[int, Captures]]:
+        return [(index, one) for index, line in enumerate(lines) for one in self._search(number, line.text)]
 
     def _search(self, number: int, line: str) -> list[Captures]:
         """What a pattern captures on a line: nothing, or one set of captures."""

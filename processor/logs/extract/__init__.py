@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.logs.extract.collect import EVERYTHING, candidates
+from processor.logs.extract.collect import EVERYTHING, MentionReader, candidates, collect
 from processor.logs.extract.patterns import BLAMED
 
-__all__ = ["BLAMED", "EVERYTHING", "candidates"]
+__all__ = ["BLAMED", "EVERYTHING", "MentionReader", "candidates", "collect"]

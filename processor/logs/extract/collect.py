@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from processor.contract import Candidate, Excerpt
-from processor.logs.cues import Cues
 from processor.logs.extract import (
     cargo,
     containers,
@@ -25,7 +24,7 @@ from processor.logs.extract import (
     vcs,
 )
 from processor.logs.extract.patterns import Kind, Pattern
-from processor.logs.memory import PerLine
+from processor.logs.memory import Lines
 
 LIMIT: Final = 24
 """Candidates of a kind that a prompt can carry (codes c1 … c24)."""
@@ -71,7 +70,7 @@ class _Seen:
         return Candidate(self.kind, self.name, self.version, self.ecosystem, tuple(self.lines), round(score, 4))
 
 
-class _Mention(NamedTuple):
+class Mention(NamedTuple):
     """What a pattern finds on a line."""
 
     pattern: Pattern
@@ -80,34 +79,26 @@ class _Mention(NamedTuple):
     key: tuple[Kind, str, str]
 
 
-class _Mentions:
-    """Finds what lines name, of some kinds."""
+class MentionReader:
+    """Finds what a line names, of some kinds (see `EVERYTHING`)."""
 
     def __init__(self, kinds: frozenset[str]) -> None:
         by_cue: dict[str, list[Pattern]] = {}
         for pattern in PATTERNS:
             if PLURAL[pattern.kind] in kinds:
                 by_cue.setdefault(pattern.cue, []).append(pattern)
+        self.cues: Final = tuple(by_cue)
         self._patterns = tuple(by_cue.values())
-        self._cues = Cues(list(by_cue))
-        self.on_lines = PerLine(self._read)
 
-    def _read(self, lines: Sequence[str]) -> list[tuple[_Mention, ...]]:
-        cued = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
-        return [
-            tuple(
-                mention
-                for cue in sorted(cued.get(index, ()))
-                for pattern in self._patterns[cue]
-                for mention in _mentions(pattern, line[:LONGEST_LINE])
-            )
-            for index, line in enumerate(lines)
-        ]
+    def read(self, line: str, cued: Collection[int]) -> tuple[Mention, ...]:
+        """What the line names, in the order of the patterns."""
+        line = line[:LONGEST_LINE]
+        return tuple(mention for cue in cued for pattern in self._patterns[cue] for mention in _mentions(pattern, line))
 
 
 @functools.cache
-def _reader(kinds: frozenset[str]) -> _Mentions:
-    return _Mentions(kinds)
+def _lines(kinds: frozenset[str]) -> Lines:
+    return Lines(MentionReader(kinds))
 
 
 def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str, tuple[Candidate, ...]]:
@@ -118,11 +109,14 @@ def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str
     A candidate's score (0..1) says how strongly a message blames it; BLAMED and above means that an error names it.
     Thread-safe; about 10 µs where nothing is named.
     """
+    return collect(excerpt, [mentions for (mentions,) in _lines(kinds)([line.text for line in excerpt.lines])])
+
+
+def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str, tuple[Candidate, ...]]:
+    """The candidates of an excerpt, as `candidates`, from what a MentionReader found on each of its lines."""
     seen: dict[tuple[Kind, str, str], _Seen] = {}
     place: dict[int, int] | None = None
-    for line, mentions in zip(
-        excerpt.lines, _reader(kinds).on_lines([line.text for line in excerpt.lines]), strict=True
-    ):
+    for line, mentions in zip(excerpt.lines, on_lines, strict=True):
         if not mentions:
             continue
         if place is None:
@@ -136,7 +130,7 @@ def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str
     return _ordered(seen.values())
 
 
-def _mentions(pattern: Pattern, text: str) -> Iterator[_Mention]:
+def _mentions(pattern: Pattern, text: str) -> Iterator[Mention]:
     """What `pattern` finds on a line."""
     matches: Iterable[re.Match[str]] = (
         pattern.regex.finditer(text) if pattern.all else filter(None, [pattern.regex.search(text)])
@@ -148,7 +142,7 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[_Mention]:
         if name and len(name) <= 300:
             version = (groups.get("version") or "").strip().removeprefix("==").strip()
             key = (pattern.kind, pattern.ecosystem, canonical(pattern.ecosystem, name))
-            yield _Mention(pattern, name, version or None, key)
+            yield Mention(pattern, name, version or None, key)
 
 
 def canonical(ecosystem: str, name: str) -> str:
