@@ -85,9 +85,13 @@ def _near_error(candidate: Candidate, excerpt: Excerpt) -> bool:
 
 def fingerprint(pipeline: str, scope: Sequence[str], anchor: str) -> tuple[str, dict[str, Any]]:
     """The fingerprint (32 hexadecimal digits) of a fault within its scope, and the parts it is made of."""
-    parts = {"v": VERSION, "scope": list(scope), "anchor": anchor}
-    text = _JSON.encode([pipeline, parts])
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32], parts
+    return _hashed(pipeline, tuple(scope), anchor), {"v": VERSION, "scope": list(scope), "anchor": anchor}
+
+
+@functools.lru_cache(maxsize=4096)  # faults come back
+def _hashed(pipeline: str, scope: tuple[str, ...], anchor: str) -> str:
+    text = _JSON.encode([pipeline, {"v": VERSION, "scope": scope, "anchor": anchor}])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def test_name(name: str) -> str:

@@ -30,8 +30,9 @@ WORDS_PER_LINE: Final = 40
 _LANE: Final = 64
 _MIDDLE: Final = 1 << 63
 """Added to each lane while it is read, since weights may be negative."""
-_UNIT: Final = float(1 << 40)
-"""Weights are kept to 40 binary places: sums of up to eight million fit a lane."""
+_WEIGHT: Final = 1 << 28
+_SCALE: Final = 1 << 16
+"""Weights are kept to 28 binary places and values of features to 16: sums of up to half a million fit a lane."""
 
 _WORD: Final = re.compile(r"[a-z][a-z_]{1,24}")
 
@@ -171,7 +172,7 @@ class Ranker:
         self._weights: dict[str, dict[str, int]] = {}
         for name, pairs in weights.items():
             prefix, separator, feature = name.partition(":")
-            packed = sum(round(weight * _UNIT) << _LANE * at for at, weight in pairs)
+            packed = sum(round(weight * _WEIGHT) << _LANE * at for at, weight in pairs)
             self._weights.setdefault(prefix + separator, {})[feature] = packed
 
     @classmethod
@@ -200,12 +201,11 @@ class Ranker:
         """
         if marked is None:
             marked = [marks for (marks,) in _lines()([line.text for line in excerpt.lines])]
-        logits = [0.0] * len(self.values)
+        added = 0
         for kind, scale, names in (("bias", 1.0, ("",)), *_groups(excerpt, marked)):
-            added = sum(filter(None, map(self._weights.get(kind, {}).get, names)))
-            unit = scale / _UNIT
-            lanes = self._lanes.unpack((added + self._middle).to_bytes(self._lanes.size, "little"))
-            logits = [logit + unit * (lane - _MIDDLE) for logit, lane in zip(logits, lanes, strict=True)]
+            added += sum(filter(None, map(self._weights.get(kind, {}).get, names))) * round(scale * _SCALE)
+        lanes = self._lanes.unpack((added + self._middle).to_bytes(self._lanes.size, "little"))
+        logits = [(lane - _MIDDLE) / (_WEIGHT * _SCALE) for lane in lanes]
         highest = max(logits, default=0.0)
         odds = [math.exp(logit - highest) for logit in logits]
         total = sum(odds)

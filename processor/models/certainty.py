@@ -22,10 +22,12 @@ def certainty(completion: Completion, form: Form) -> float | None:
     don't spell the text.
     """
     product = 1.0
+    if not completion.tokens:
+        return None if any(map(_open, form.slots)) else product
     offsets = _offsets(completion.tokens)
     spelled = "".join([token.text for token in completion.tokens])
     for slot in form.slots:
-        if slot.kind != "choice" or len(slot.options) + slot.nullable < 2:
+        if not _open(slot):
             continue
         found = re.search(rf'"{re.escape(slot.name)}"\s*:\s*"([^"\\]*)"', completion.text)
         if found is None or spelled[: found.end()] != completion.text[: found.end()]:
@@ -35,6 +37,11 @@ def certainty(completion: Completion, form: Form) -> float | None:
             return None
         product *= chosen
     return product
+
+
+def _open(slot: Slot) -> bool:
+    """Whether there is more than one option to choose from."""
+    return slot.kind == "choice" and len(slot.options) + slot.nullable > 1
 
 
 def _offsets(tokens: Sequence[Token]) -> list[int]:

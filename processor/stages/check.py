@@ -6,6 +6,7 @@ words, for the one repair that the line asks for, and is the text of the dead le
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Check:
     def __init__(self, schema: Schema, questions: Sequence[Question]) -> None:
         self._schema = schema
         self._questions = tuple(questions)
+        self._names = tuple(dict.fromkeys(value for each in questions for value in each.values if "_" in value))
 
     def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
         """The answer of a model. Raises Invalid."""
@@ -85,7 +87,8 @@ class Check:
             else:
                 result[question.name] = value
         # The likeliest line is shown whatever was chosen: a reader should not have to look for it.
-        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *_likeliest(reading.excerpt)])
+        likeliest = _likeliest(reading.excerpt)
+        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *likeliest])
         for question in self._questions:
             text = result.get(question.name)
             if (
@@ -94,12 +97,12 @@ class Check:
                 and isinstance(text, str)
                 and not (_telling(reading, text) and self._prose(text))
             ):
-                result[question.name] = _quote(reading.excerpt, evidence)[: question.length]
+                result[question.name] = _quote(reading.excerpt, evidence, likeliest)[: question.length]
         return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
 
     def _prose(self, text: str) -> bool:
         """Whether `text` is more than the names of choices, which nobody writes in a sentence (`network_infra`)."""
-        return not any("_" in value and value in text for each in self._questions for value in each.values)
+        return "_" not in text or not any(name in text for name in self._names)
 
     def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
         """The answer of a rule that decides; the rule's measured precision is its confidence.
@@ -116,7 +119,8 @@ class Check:
         except Invalid as error:
             raise Rejected("internal", f"rule {rule.rule}: {error}") from error
         confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
-        return Answer(valid, _evidence(reading.excerpt, rule.lines), confidence, rule.precision)
+        lines = rule.lines or _likeliest(reading.excerpt)
+        return Answer(valid, _evidence(reading.excerpt, lines), confidence, rule.precision)
 
     def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -168,7 +172,7 @@ def _telling(reading: Reading, text: str) -> bool:
 
     A small model may repeat a worked example instead, the hint of a rule, or that the job ended with an exit code.
     """
-    if _EXIT.fullmatch(text) or (reading.rule is not None and reading.rule.rule in text):
+    if _only_exit(text) or (reading.rule is not None and reading.rule.rule in text):
         return False
     said = [word.strip("\"'`.,;:!?()[]{}") for word in _SPECIFIC.findall(text)]
     if not said:
@@ -177,10 +181,10 @@ def _telling(reading: Reading, text: str) -> bool:
     return all(word.lower() in log for word in said)
 
 
-def _quote(excerpt: Excerpt, evidence: Sequence[Evidence]) -> str:
+def _quote(excerpt: Excerpt, evidence: Sequence[Evidence], likeliest: Sequence[int]) -> str:
     """The likeliest of the evidence's lines, in place of a sentence that the log does not bear out."""
     texts = {each.line: each.text for each in evidence}
-    telling = (number for number in (*_likeliest(excerpt), *excerpt.ranked) if number in texts)
+    telling = (number for number in (*likeliest, *excerpt.ranked) if number in texts)
     best = next(telling, min(texts, default=0))
     return texts.get(best, "").strip()
 
@@ -189,10 +193,16 @@ def _likeliest(excerpt: Excerpt) -> list[int]:
     """The number of the likeliest line; where that only says that the job ended, of what was printed before it."""
     texts = {line.number: line.text for line in excerpt.lines}
     first = next((number for number in excerpt.ranked if number in texts), None)
-    if first is None or not _EXIT.fullmatch(texts[first]):
+    if first is None or not _only_exit(texts[first]):
         return [] if first is None else [first]
     before = [number for number, text in texts.items() if number < first and text.strip()]
     return [max(before, default=first)]
+
+
+@functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
+def _only_exit(text: str) -> bool:
+    """Whether a line says only that something ended with an exit code."""
+    return _EXIT.fullmatch(text) is not None
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:
@@ -204,6 +214,6 @@ def _meaning(question: Question, meaning: Meaning) -> Any:
 
 
 def _evidence(excerpt: Excerpt, numbers: Sequence[int]) -> tuple[Evidence, ...]:
-    """The lines with these numbers, in order; where there are none, the likeliest line."""
-    wanted = set(numbers) or set(_likeliest(excerpt))
+    """The lines with these numbers, in order."""
+    wanted = set(numbers)
     return tuple(Evidence(line.number, line.text[:_EVIDENCE_CHARS]) for line in excerpt.lines if line.number in wanted)

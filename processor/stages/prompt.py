@@ -10,10 +10,10 @@ and the markers of chat templates are broken up.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, Literal
 
 from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLine, Reading, RuleMatch
@@ -87,7 +87,7 @@ class BuildPrompt:
             messages=(self._system, Message("user", user)),
             form=self._form(codes),
             codes=codes,
-            smaller=partial(self._smaller, fixed, reading.excerpt, labels),
+            smaller=functools.partial(self._smaller, fixed, reading.excerpt, labels),
         )
 
     def _smaller(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Message, ...]:
@@ -219,13 +219,11 @@ def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
         if number > following:
             parts.append("…")
         times = f" (× {repeated})" if repeated > 1 else ""
-        parts.append(f"{labels.get(number, '')}| {text}{times}")
+        parts.append(f"{labels.get(number, '')}| {plain(text)}{times}")
         following = number + repeated
     if excerpt.total_lines >= following:
         parts.append("…")
-    if not "".join(parts).isprintable():
-        parts = [_BREAKS.sub(" ", part) for part in parts]
-    return _unmarked("\n".join(parts))
+    return "\n".join(parts)
 
 
 def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int, count: TokenCounter = estimate) -> Excerpt:
@@ -248,6 +246,7 @@ _MARKERS: Final = re.compile(
 _BREAKS: Final = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
+@functools.lru_cache(maxsize=16_384)  # builds repeat each other's lines
 def plain(text: str) -> str:
     """Text from outside on one line, with what chat templates would take for their own markers broken up."""
     return _unmarked(text if text.isprintable() else _BREAKS.sub(" ", text))
