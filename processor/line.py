@@ -32,6 +32,7 @@ from processor.contract import (
 from processor.errors import Rejected, Retryable
 from processor.logs.redact import redactor
 from processor.logs.reduce import warm
+from processor.logs.rules import RuleSet
 from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
@@ -96,7 +97,7 @@ class Lane:
             redact=shared.redact,
             reduce=Reduce(pipeline.reduce.budget_tokens, count),
             recognise=Recognise(
-                pipeline.rules,
+                pipeline.rules or RuleSet(()),
                 pipeline.rankers,
                 frozenset(each.source for each in pipeline.questions if each.kind == "candidate"),
             ),

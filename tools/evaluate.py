@@ -21,7 +21,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from processor.contract import ATTRIBUTES, Event, Excerpt, Origin, Record
+from processor.contract import ATTRIBUTES, Event, Origin, Record
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
@@ -33,7 +33,6 @@ from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings
 from processor.stages.fetch import Fetch, FetchConfig
-from processor.stages.recognise import Recognise
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from tools.labelled import ROOT, Labelled, dev, samples
@@ -107,7 +106,7 @@ class _Known(Ranker):
         super().__init__([name for name, _ in ranking], {})
         self._ranking = ranking
 
-    def rank(self, excerpt: Excerpt) -> tuple[tuple[str, float], ...]:  # noqa: ARG002 - it is known
+    def rank(self, *_: object) -> tuple[tuple[str, float], ...]:
         return self._ranking
 
 
@@ -132,7 +131,7 @@ async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline,
 
 async def _find(lane: Lane, log: Labelled, ranked: Ranked) -> Answer:
     narrowed = {name: (_Known(ranked[log.id]), keep) for name, (_, keep) in lane.pipeline.rankers.items()}
-    own = replace(lane, recognise=Recognise(lane.pipeline.rules, narrowed))
+    own = replace(lane, recognise=replace(lane.recognise, rankers=narrowed))
     try:
         finding = await own.find(_event(log))
     except Rejected as error:

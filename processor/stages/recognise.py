@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from processor.contract import Excerpt, Reading
 from processor.logs.anchor import NAMED_AFTER, anchor
@@ -12,6 +14,7 @@ from processor.logs.memory import Lines
 from processor.logs.rules import RuleSet
 
 
+@dataclass(frozen=True, slots=True)
 class Recognise:
     """Known fault, candidates, narrowed fields and the fault's stable name, from an excerpt alone.
 
@@ -19,29 +22,32 @@ class Recognise:
     someone asks for, beside those that faults are named after.
     """
 
-    def __init__(
-        self,
-        rules: RuleSet | None = None,
-        rankers: Mapping[str, tuple[Ranker, int]] | None = None,
-        kinds: frozenset[str] = EVERYTHING,
-    ) -> None:
-        self._rules = rules or RuleSet(())
-        self._rankers = rankers or {}
-        markers = [MarkerReader()] if self._rankers else []
-        self._lines = Lines(self._rules, MentionReader(kinds | NAMED_AFTER), *markers)
+    rules: RuleSet = field(default_factory=lambda: RuleSet(()))
+    rankers: Mapping[str, tuple[Ranker, int]] = field(default_factory=dict)
+    kinds: frozenset[str] = EVERYTHING
+    lines: Lines = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", _lines(self.rules, self.kinds | NAMED_AFTER))
 
     def __call__(self, excerpt: Excerpt) -> Reading:
         """The reading of an excerpt."""
-        columns = list(zip(*self._lines([line.text for line in excerpt.lines]), strict=True))
-        known, mentions, *marked = columns or [(), (), ()]
-        rule = self._rules.match(excerpt, known)
+        columns = list(zip(*self.lines([line.text for line in excerpt.lines]), strict=True))
+        known, mentions, marked = columns or [(), (), ()]
+        rule = self.rules.match(excerpt, known)
         found = collect(excerpt, mentions)
         # A rule that decides leaves nothing for a model to choose from.
-        open_fields = {} if rule is not None and rule.decides else self._rankers
+        open_fields = {} if rule is not None and rule.decides else self.rankers
         return Reading(
             excerpt=excerpt,
             candidates=found,
             rule=rule,
-            narrowed={name: ranker.rank(excerpt, *marked)[:keep] for name, (ranker, keep) in open_fields.items()},
+            narrowed={name: ranker.rank(excerpt, marked)[:keep] for name, (ranker, keep) in open_fields.items()},
             anchor=anchor(excerpt, found, rule),
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _lines(rules: RuleSet, kinds: frozenset[str]) -> Lines:
+    """Compiled once for all that recognise alike."""
+    return Lines(rules, MentionReader(kinds), MarkerReader())
