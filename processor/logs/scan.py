@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import hyperscan
 
+from processor.logs.compiled import database
+
 Hit = tuple[int, int]
 """Pattern index, offset of the match's end."""
 
@@ -27,16 +29,9 @@ class Scanner:
     """
 
     def __init__(self, expressions: Sequence[tuple[str, bool]]) -> None:
-        flags = [
-            hyperscan.HS_FLAG_MULTILINE | (hyperscan.HS_FLAG_CASELESS if caseless else 0) for _, caseless in expressions
-        ]
-        self._database: Final = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[regex.encode() for regex, _ in expressions],
-            ids=list(range(len(expressions))),
-            elements=len(expressions),
-            flags=flags,
-        )
+        caseless = hyperscan.HS_FLAG_CASELESS
+        flagged = [(regex.encode(), hyperscan.HS_FLAG_MULTILINE | (caseless * alike)) for regex, alike in expressions]
+        self._database: Final = database(flagged, hyperscan.HS_MODE_BLOCK)
         self._local: Final = threading.local()
 
     def hits(self, data: bytes) -> list[Hit]:
