@@ -37,11 +37,11 @@ class PredicateError(ValueError):
 class Predicate:
     """A compiled predicate over named roots such as `event` or `finding`."""
 
-    __slots__ = ("_program", "members", "text")
+    __slots__ = ("_program", "_reads", "text")
 
-    def __init__(self, text: str, program: Any, members: frozenset[str]) -> None:
+    def __init__(self, text: str, program: Any, reads: Mapping[str, frozenset[str] | None]) -> None:
         self.text = text
-        self.members = members
+        self._reads = reads
         self._program = program
 
     @classmethod
@@ -58,12 +58,23 @@ class Predicate:
         Raises Rejected("predicate_failed") where it fails at run time or yields no boolean.
         """
         try:
-            result = self._program.eval(data=values).value()
+            result = self._program.eval(data=self._read(values)).value()
         except (RuntimeError, TypeError, ValueError) as exc:
             raise Rejected("predicate_failed", f"{self.text}: {exc}") from exc
         if result is True or result is False:
             return bool(result)
         raise Rejected("predicate_failed", f"{self.text}: gave {result!s:.200}, not true or false")
+
+    def _read(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What the expression reads of `values`: CEL's runtime converts all that it is given, at each evaluation."""
+        read: dict[str, Any] = {}
+        for root, members in self._reads.items():
+            if root not in values:
+                continue
+            value = values[root]
+            narrow = members is not None and isinstance(value, dict)
+            read[root] = {name: value[name] for name in members or () if name in value} if narrow else value
+        return read
 
     def __repr__(self) -> str:
         return f"Predicate({self.text!r})"
@@ -91,20 +102,20 @@ def _compile(text: str, roots: Mapping[str, Type]) -> tuple[Predicate | None, li
             continue
         tree = cel_ast.decode(program.serialize())
         found = Checker(tree, {**roots, **unknown}).check()
-        return Predicate(text, program, _members(tree)), sorted([*issues, *found], key=lambda one: one.offset)
+        return Predicate(text, program, _reads(tree)), sorted([*issues, *found], key=lambda one: one.offset)
 
 
-def _members(tree: cel_ast.Tree) -> frozenset[str]:
-    """The dotted paths that the expression reads (`finding.result.category`)."""
-    paths: set[str] = set()
-    for start in walk(tree.root):
-        node, parts = start, list[str]()
-        while isinstance(node, cel_ast.Select):
-            parts.append(node.member)
-            node = node.operand
-        if parts and isinstance(node, cel_ast.Ident):
-            paths.add(".".join([node.name, *reversed(parts)]))
-    return frozenset(paths)
+def _reads(tree: cel_ast.Tree) -> dict[str, frozenset[str] | None]:
+    """By root the members that the expression reads, or None where it needs all of the root."""
+    nodes = list(walk(tree.root))
+    selected = [(node.operand, node.member) for node in nodes if isinstance(node, cel_ast.Select)]
+    within = {id(operand) for operand, _ in selected}
+    found: dict[str, set[str]] = {}
+    for operand, member in selected:
+        if isinstance(operand, cel_ast.Ident):
+            found.setdefault(operand.name, set()).add(member)
+    whole = {node.name for node in nodes if isinstance(node, cel_ast.Ident) and id(node) not in within}
+    return {name: frozenset(members) for name, members in found.items()} | dict.fromkeys(whole)
 
 
 def _explain(error: str, text: str, roots: Mapping[str, Type]) -> tuple[Issue, str | None]:
