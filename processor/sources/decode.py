@@ -24,6 +24,8 @@ from processor.sources.providers import Providers, pick
 Format = Literal["auto", "log", "json", "cloudevents"]
 
 _DEFAULTS = {name: attribute.default for name, attribute in ATTRIBUTES.items()}
+_COMPACT = tuple((name, name.replace("_", "")) for name in ATTRIBUTES)
+_TYPES = tuple((name, attribute.type, attribute.default) for name, attribute in ATTRIBUTES.items())
 _CONTENT_TYPE = "content-type"
 
 
@@ -99,8 +101,8 @@ class Decoder:
         envelope = _object(body)
         if not {"specversion", "type"} <= envelope.keys():
             raise Rejected("unknown_format", "a structured CloudEvent needs specversion and type")
-        for name in ATTRIBUTES:
-            value = envelope.get(name, envelope.get(name.replace("_", "")))
+        for name, compact in _COMPACT:
+            value = envelope.get(name, envelope.get(compact))
             if value is not None and not isinstance(value, dict | list):
                 event.attributes[name] = value
         data = envelope.get("data")
@@ -147,9 +149,9 @@ class Decoder:
 
     def _finish(self, event: Event) -> None:
         attributes = event.attributes
-        for name, attribute in ATTRIBUTES.items():
-            if type(attributes[name]) is not attribute.type:
-                attributes[name] = _typed(attributes[name], attribute.type, attribute.default)
+        for name, wanted, default in _TYPES:
+            if type(attributes[name]) is not wanted:
+                attributes[name] = _typed(attributes[name], wanted, default)
         if not attributes["subject"]:
             attributes["subject"] = "/".join(part for part in (attributes["repo"], attributes["job"]) if part)
         if not attributes["time"]:

@@ -114,7 +114,12 @@ def test_mistakes_are_named(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['event["repo"] == event.repo', "size(event) == 3", "[event].exists(one, one.repo == event.repo)", "has(event.late)"],
+    [
+        'event["repo"] == event.repo',
+        "size(event) == 3",
+        "[event].exists(one, one.repo == event.repo)",
+        "has(event.late)",
+    ],
 )
 def test_a_root_that_is_read_as_a_whole_is_given_as_a_whole(text: str) -> None:
     """Only the members that are named are handed to CEL; that must not show where no member is named."""
