@@ -22,7 +22,9 @@ from typing import Final
 from processor.logs.decode import regroup
 from processor.logs.scan import Hit, Scanner
 from processor.logs.secrets import SECRETS, Secret
-from processor.logs.secrets.pem import end_of_key
+from processor.logs.secrets.assignment import assignments
+from processor.logs.secrets.pem import key_blocks
+from processor.logs.secrets.unnamed import assigned, wrapped
 from processor.logs.secrets.values import is_secret, without_end
 
 BLOCK: Final = 1 << 18
@@ -31,6 +33,8 @@ _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 5
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
+POINTS: Final = frozenset({"named", "assigned", "wrapped", "key-block"})
+"""Checks that look at each trigger by itself; the others at a line at a time."""
 _PLACEHOLDER: Final = re.compile(rb"\[[a-z0-9-]{2,40}:\d+\]")
 
 
@@ -87,38 +91,60 @@ class Redactor:
         spans: list[tuple[int, Span]] = []
         reached = dict.fromkeys((index for index, _ in hits), -1)
         opened: list[int] = []
+        start = line = -1
         for index, end in hits:
             if end <= reached[index]:
                 continue
             secret = self._secrets[index]
-            first, last = _line(data, end)
+            if end > line:  # hits come in the order of their ends, often many on a line
+                start, line = _line(data, end)
+            first, last = start, line
             if secret.lines:
                 last, whole = _lines(data, last, secret.lines)
                 if not whole:
                     opened.append(first)
-            first = max(first, reached[index])
-            reached[index] = last
-            for match in self._patterns[index].finditer(data, first, last):
-                span = self._span(secret, data, match)
-                if span is None or _redacted(data, span):
+            if secret.check in POINTS:
+                reached[index] = end
+            else:
+                first = max(first, reached[index])
+                reached[index] = last
+            for span in self._spans(secret, index, data, first, last, end):
+                if _redacted(data, span):
                     continue
                 if secret.check == "key-block" and span.last == len(data):
                     opened.append(span.first)
-                reached[index] = max(last, span.stop)
+                reached[index] = max(reached[index], span.stop)
                 spans.append((index, span))
         return Found(_untangle(spans), min(opened, default=None))
 
-    def _span(self, secret: Secret, data: bytes, match: re.Match[bytes]) -> Span | None:
-        if secret.check == "key-block":
-            stop = end_of_key(data, match.end())
-            return Span(match.start(), stop, secret.name, match.start(), stop)
-        start, stop = match.span("s" if "s" in match.re.groupindex else 0)
-        if secret.check != "none":
-            stop = start + len(without_end(data[start:stop]))
-        closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
-        if not is_secret(match[0], data[start:stop], secret.check, closed):
-            return None
-        return Span(start, stop, secret.name, *match.span())
+    def _spans(self, secret: Secret, index: int, data: bytes, first: int, last: int, end: int) -> Iterator[Span]:
+        """What is secret in [first, last) of `data`, where a trigger ended at `end`."""
+        match secret.check:
+            case "named":
+                places = assignments(data, first, last, end)
+            case "assigned":
+                places = assigned(data, first, last, end)
+            case "wrapped":
+                places = wrapped(data, first, last, end, self._any)
+            case "key-block":
+                places = key_blocks(data, first, end)
+            case _:
+                yield from self._matches(secret, index, data, first, last)
+                return
+        for start, stop, name in places:
+            yield Span(start, stop, name, min(first, start), stop)
+
+    def _matches(self, secret: Secret, index: int, data: bytes, first: int, last: int) -> Iterator[Span]:
+        for match in self._patterns[index].finditer(data, first, last):
+            start, stop = match.span("s" if "s" in match.re.groupindex else 0)
+            if secret.check != "none":
+                stop = start + len(without_end(data[start:stop]))
+            closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
+            if is_secret(match[0], data[start:stop], secret.check, closed):
+                yield Span(start, stop, secret.name, *match.span())
+
+    def _any(self, text: bytes) -> bool:
+        return bool(self.find(text).spans)
 
 
 class Session:
@@ -168,11 +194,12 @@ class Session:
         cut = data.rfind(b"\n") + 1
         block = data[:cut] if cut else data
         found = self._redactor.find(block)
-        if not cut:  # a line that is longer than a block: on, but for its end
-            cut = len(data) - 2 * _REACH
-            cut = min((span.first for span in found.spans if span.first < cut < span.last), default=cut)
+        cut = cut or len(data) - 2 * _REACH  # a line that is longer than a block: on, but for its end
         if found.open is not None:
             cut = min(cut, found.open)
+        for span in reversed(found.spans):
+            if span.first < cut < span.last:
+                cut = span.first
         if cut <= 0:
             return b"", data
         spans = [span for span in found.spans if span.stop <= cut]
@@ -218,8 +245,9 @@ def redactor() -> Redactor:
 
 def _line(data: bytes, end: int) -> tuple[int, int]:
     """The line that a trigger ended on, within reach."""
+    end -= data[end - 1 : end] == b"\n"
     first = max(data.rfind(b"\n", 0, end) + 1, end - _REACH)
-    last = data.find(b"\n", end - 1 if data[end - 1 : end] == b"\n" else end)
+    last = data.find(b"\n", end)
     return first, min(last if last >= 0 else len(data), end + _REACH)
 
 

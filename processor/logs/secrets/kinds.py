@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Check = Literal["none", "opaque", "value", "password", "key-block"]
-"""What a match must also be: see `processor.logs.secrets.values`; a key block ends where its lines end."""
+Check = Literal["none", "opaque", "parameter", "password", "key-block", "named", "assigned", "wrapped"]
+"""What a match must also be: see `processor.logs.secrets.values`. The last four have code instead of an expression."""
+
+
+Place = tuple[int, int, str]
+"""Start and stop of a secret, and the name of its kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
+
+from processor.logs.secrets.kinds import Place
 
 REACH: Final = 20_000
 """Bytes of the longest key block."""
@@ -17,6 +20,13 @@ _BODY: Final = re.compile(
 )
 """A line of a key, behind the prefix that a log puts before each."""
 _LAST: Final = re.compile(rb"(?:[^\n]{0,300}[\s\"'|>])?[A-Za-z0-9+/]{2,}={0,2}" + _JOIN)
+
+
+def key_blocks(data: bytes, first: int, end: int) -> Iterator[Place]:
+    """The key block whose first line ends at `end`."""
+    start = data.rfind(b"-----BEGIN", first, end)
+    if start >= 0:
+        yield start, end_of_key(data, end), "private-key"
 
 
 def end_of_key(data: bytes, start: int) -> int:

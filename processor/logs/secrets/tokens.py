@@ -1,10 +1,8 @@
-"""Formats of secrets, a row each: the name in the placeholder, what to look for in one pass, what to take out.
+"""Formats of tokens, a row each: the name in the placeholder, what to look for in one pass, what to take out.
 
 Sources are the providers' own documentation of their token formats. `trigger` is hyperscan syntax and cheap;
 `regex` is Python's and exact, its group `s` the secret (or the whole match). Add a format by adding a row.
 """
-
-# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
 
 from __future__ import annotations
 
@@ -12,17 +10,16 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Secret
 
-_SEP: Final = r"[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}[\"']?"
-_VALUE: Final = r"(?P<s>[^\s\"'`,;&|<>(){}\\]{4,4096})"
-_LONG_VALUE: Final = r"(?P<s>[^\s\"'`,;&|<>(){}\\]{8,4096})"
+_BEFORE: Final = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
+"""A token begins where no other word runs into it, but for escapes such as `\\n` and `%3D`."""
 
 
-def _token(name: str, literal: str, rest: str, *, before: str = r"(?<![0-9A-Za-z])") -> Secret:
+def _token(name: str, literal: str, rest: str, *, before: str = _BEFORE) -> Secret:
     """A token that starts with `literal` (a regular expression both engines read alike)."""
     return Secret(name, literal, f"{before}{literal}{rest}")
 
 
-SECRETS: Final[tuple[Secret, ...]] = (
+TOKENS: Final[tuple[Secret, ...]] = (
     Secret(
         "private-key",
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
@@ -42,7 +39,18 @@ SECRETS: Final[tuple[Secret, ...]] = (
     _token("digitalocean-token", r"do[opr]_v1_[0-9a-f]{64}", ""),
     _token("databricks-token", r"dapi[0-9a-f]{32}", r"(?:-\d)?"),
     _token("cloudflare-key", r"v1\.0-[0-9a-f]{24}-[0-9a-f]{20}", r"[0-9a-f]*"),
+    _token("cloudflare-token", r"cf(?:ut|at|k)_[0-9A-Za-z]{40}", r"\w*"),
     _token("heroku-key", r"HRKU-[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("ibm-key", r"crn:v1:[^ ]{0,80}:apikey:[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("scalingo-token", r"tk-us-[0-9A-Za-z_-]{48}", r"[\w-]*"),
+    _token(
+        "yandex-key",
+        r"(?:AQVN[0-9A-Za-z_-]{35}|YC[0-9A-Za-z_-]{38}|t1\.[0-9A-Za-z_-]{10,128}\.[0-9A-Za-z_-]{60})",
+        r"[\w=-]*",
+    ),
+    _token("aws-bedrock-key", r"ABSK[0-9A-Za-z+/]{80}", r"[\w+/=]*"),
+    _token("openshift-token", r"sha256~[0-9A-Za-z_-]{40}", r"[\w-]*"),
+    _token("rancher-token", r"token-[a-z0-9]{5}:[a-z0-9]{40}", r"\w*"),
     _token("alibaba-key", r"LTAI[0-9A-Za-z]{12}", r"[0-9A-Za-z]{0,12}"),
     _token("tencent-key", r"AKID[0-9A-Za-z]{32}", ""),
     _token("flyio-token", r"(?:FlyV1 fm[12][ar]?_|fo1_)[0-9A-Za-z_+/=-]{20}", r"[\w+/=,-]*"),
@@ -56,6 +64,10 @@ SECRETS: Final[tuple[Secret, ...]] = (
     _token("buildkite-token", r"bk(?:ua|at|ct|r)_[0-9A-Za-z]{32}", r"\w*"),
     _token("sonar-token", r"sq[upa]_[0-9a-f]{40}", ""),
     _token("gitea-token", r"gitea_[0-9a-f]{40}", ""),
+    _token("harness-token", r"(?:pat|sat)\.[0-9A-Za-z_-]{22}\.[0-9a-zA-Z]{24}\.[0-9A-Za-z]{20}", r"\w*"),
+    _token("octopus-key", r"API-[A-Z0-9]{25}", r"[A-Z0-9]{0,10}"),
+    _token("azure-devops-token", r"[0-9A-Za-z]{75}AZDO[0-9A-Za-z]{4}", ""),
+    _token("gitlab-session", r"_gitlab_session=[0-9a-z]{32}", r"\w*"),
     # Package registries
     _token("npm-token", r"npm_[0-9A-Za-z]{36}", ""),
     Secret(
@@ -72,7 +84,9 @@ SECRETS: Final[tuple[Secret, ...]] = (
     _token("docker-token", r"dckr_(?:pat|oat)_[0-9A-Za-z_-]{20}", r"[\w-]*"),
     Secret("docker-auth", r"\"auth\": ?\"[A-Za-z0-9+/=]", r"\"auth\": ?\"(?P<s>[A-Za-z0-9+/=]{8,})\""),
     _token("jfrog-token", r"(?:AKCp[0-9A-Za-z]{60}|cmVmdGtu[0-9A-Za-z]{50})", r"\w*"),
-    _token("hex-key", r"(?:clojars)_[0-9a-z]{60}", r"(?!\w)"),
+    _token("clojars-token", r"(?:clojars|CLOJARS)_[0-9a-z]{60}", r"\w*"),
+    _token("artifactory-token", r"eyJ2ZXIiOi[0-9A-Za-z_-]{40}", r"[\w.-]*"),
+    _token("adafruit-key", r"aio_[0-9A-Za-z]{28}", r"\w*"),
     # Chat and mail
     _token("slack-token", r"(?:xox[abceoprs]-|xapp-\d-)[0-9A-Za-z-]{10}", r"[\w.-]*"),
     Secret(
@@ -87,7 +101,7 @@ SECRETS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "discord-token",
-        r"[MNO][A-Za-z0-9_-]{23}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
+        r"\b[MNO][DTjzgk][A-Za-z0-9_-]{22}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
         r"(?<![\w.-])[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w.-])",
         "opaque",
     ),
@@ -96,26 +110,97 @@ SECRETS: Final[tuple[Secret, ...]] = (
         r"webhook\.office\.com/webhookb2/|outlook\.office\.com/webhook/",
         r"office\.com/webhook(?:b2)?/(?P<s>[\w@/-]{20,})",
     ),
+    Secret(
+        "teams-webhook",
+        r"\.logic\.azure\.com(?::443)?/workflows/",
+        r"\.logic\.azure\.com(?::443)?/workflows/(?P<s>[^\s\"'<>]{20,2000})",
+    ),
+    Secret(
+        "chat-webhook",
+        r"chat\.googleapis\.com/v1/spaces/",
+        r"chat\.googleapis\.com/v1/spaces/(?P<s>[\w-]{5,40}/messages\?[^\s\"'<>]{20,2000})",
+    ),
+    Secret(
+        "webhook",
+        r"/(?:hooks|webhooks?|hooks/catch|incoming)/[0-9A-Za-z_-]{6}",
+        r"https?://[^\s/\"'<>]{3,200}/(?:[\w-]{1,40}/){0,3}(?:hooks/catch|hooks|webhooks?|incoming)/(?P<s>[0-9A-Za-z_-]{6,200}(?:/[0-9A-Za-z_-]{5,200}){0,4})",
+        "opaque",
+    ),
     _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?"),
     _token("sendgrid-key", r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{16}", r"[\w-]*"),
+    _token("brevo-key", r"x(?:keysib|smtpsib)-[0-9a-f]{64}-[0-9A-Za-z]{16}", ""),
+    _token("mailersend-key", r"mlsn\.[0-9a-f]{64}", ""),
+    _token("resend-key", r"re_[0-9A-Za-z]{8}_[0-9A-Za-z]{24}", ""),
+    _token("mandrill-key", r"md-[0-9A-Za-z_-]{22}", r"(?![\w-])"),
     _token("mailgun-key", r"key-[0-9a-f]{32}", ""),
-    _token("mailchimp-key", r"[0-9a-f]{32}-us[0-9]{1,2}", ""),
+    _token("mailchimp-key", r"[0-9a-f]{32}-us[0-9]{1,2}", r"(?!\w)"),
     _token("twilio-key", r"SK[0-9a-f]{32}", r"(?!\w)"),
     # Payment and software services
     _token("stripe-key", r"(?:[sr]k_(?:live|test)_|whsec_)[0-9A-Za-z]{14}", r"\w*"),
     _token("square-key", r"(?:sq0(?:atp|csp|idp)-|EAAA)[0-9A-Za-z_-]{22}", r"[\w-]*"),
     _token("shopify-token", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}", ""),
     _token("braintree-token", r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}", ""),
-    _token("openai-key", r"sk-(?:proj-|svcacct-|admin-)?[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("razorpay-key", r"rzp_(?:live|test)_[0-9A-Za-z]{14}", r"\w*"),
+    _token("flutterwave-key", r"FLW(?:SEC|PUB)K(?:_TEST)?-[0-9A-Za-z]{12}", r"[\w-]*"),
+    _token("plaid-token", r"access-(?:sandbox|development|production)-[0-9a-f]{8}-[0-9a-f-]{27}", ""),
+    _token("easypost-key", r"EZ[AT]K[0-9A-Za-z]{54}", ""),
     _token("anthropic-key", r"sk-ant-[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("openai-key", r"sk-(?:proj-|svcacct-|admin-|or-v1-|None-)?[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token(
+        "ai-key",
+        r"(?:gsk_[0-9A-Za-z]{40}|pplx-[0-9A-Za-z]{40}|xai-[0-9A-Za-z]{60}|r8_[0-9A-Za-z]{30}|lsv2_(?:pt|sk)_[0-9a-f]{32}|pcsk_[0-9A-Za-z]{4,8}_[0-9A-Za-z]{40}|nvapi-[0-9A-Za-z_-]{40}|tgp_v1_[0-9A-Za-z_-]{30}|fw_[0-9A-Za-z]{22}|jina_[0-9a-f]{32}|tvly-[0-9A-Za-z-]{20}|fc-[0-9a-f]{32}|sk_[0-9a-f]{48})",
+        r"[\w-]*",
+    ),
     _token("huggingface-token", r"(?:hf_|api_org_)[0-9A-Za-z]{30}", r"\w*"),
     _token("vault-token", r"hv[sbr]\.[0-9A-Za-z_-]{20}", r"[\w.-]*"),
+    _token("vault-token", r"s\.[0-9A-Za-z]{24}", r"(?![\w.])", before=r"(?<![\w.$)\]-])"),
     _token("terraform-token", r"[0-9A-Za-z]{14}\.atlasv1\.[0-9A-Za-z_=-]{60}", r"[\w=-]*"),
     _token("pulumi-token", r"pul-[0-9a-f]{40}", ""),
     _token("doppler-token", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[0-9A-Za-z._-]{40}", r"\w*"),
+    _token("onepassword-token", r"ops_eyJ[0-9A-Za-z+/=_-]{100}", r"[\w+/=-]*"),
+    _token("onepassword-key", r"A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}", ""),
+    _token("infisical-token", r"st\.[0-9a-f]{24}\.[0-9a-f]{32}\.[0-9a-f]{32}", ""),
     _token("grafana-token", r"gl(?:c|sa)_[0-9A-Za-z+/=_]{32}", r"[\w+/=]*"),
-    _token("newrelic-key", r"NR(?:AK|JS|II|RA)-[0-9A-Za-z_-]{19}", r"[\w-]*"),
+    _token("grafana-key", r"eyJrIjoi[0-9A-Za-z]{70}", r"[\w=]*"),
+    _token("newrelic-key", r"NR(?:AK|JS|II|RA|IQ)-[0-9A-Za-z_-]{19}", r"[\w-]*"),
     _token("sentry-token", r"sntry[su]_[0-9A-Za-z+/=_-]{40}", r"[\w+/=-]*"),
+    Secret("sentry-dsn", r"://[0-9a-f]{32}(?::[0-9a-f]{32})?@[\w.-]*", r"://(?P<s>[0-9a-f]{32}(?::[0-9a-f]{32})?)@"),
+    _token("honeycomb-key", r"hc[abx][mi][ckl]_[0-9a-z]{50}", r"\w*"),
+    _token("elastic-key", r"ess[uo]_[0-9A-Za-z+/=_-]{40}", r"[\w+/=-]*"),
+    _token("launchdarkly-key", r"(?:sdk|api|mob|rel)-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", ""),
+    _token("posthog-key", r"ph[xcsr]_[0-9A-Za-z]{40}", r"\w*"),
+    _token("segment-token", r"sgp_[0-9A-Za-z]{64}", ""),
+    _token("splunk-token", r"splk-[0-9A-Za-z-]{30}", r"[\w-]*"),
+    _token("prefect-key", r"pn[ubs]_[0-9A-Za-z]{36}", ""),
+    _token("rendering-key", r"rnd_[0-9A-Za-z]{32}", ""),
+    _token("neon-key", r"napi_[0-9a-z]{60}", r"\w*"),
+    _token("vercel-token", r"(?:vercel_blob_rw_[0-9A-Za-z]{16}_[0-9A-Za-z]{20}|vc[piark]_[0-9A-Za-z]{50})", r"\w*"),
+    _token("dropbox-token", r"sl\.(?:u\.)?[0-9A-Za-z_-]{100}", r"[\w-]*"),
+    _token("mapbox-token", r"[st]k\.eyJ[0-9A-Za-z_-]{30}\.[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("adobe-secret", r"p8e[_-][0-9A-Za-z_-]{32}", ""),
+    _token("asana-token", r"[0-9]/[0-9]{15,16}(?:/[0-9]{15,16})?:[0-9a-f]{32}", ""),
+    _token("contentful-token", r"CFPAT-[0-9A-Za-z_-]{43}", ""),
+    _token("typeform-token", r"tfp_[0-9A-Za-z_.=-]{40}", r"[\w.=-]*"),
+    _token("frameio-token", r"fio-u-[0-9A-Za-z_-]{64}", ""),
+    _token("trello-token", r"ATTA[0-9a-f]{64}", r"[0-9A-Fa-f]*"),
+    _token("facebook-token", r"(?:EAA[0-9A-Za-z]{90}|IGQV[0-9A-Za-z_-]{90}|EAACEdEose0cBA[0-9A-Za-z]{10})", r"[\w-]*"),
+    _token("twitter-token", r"A{20}[0-9A-Za-z%]{60}", r"[\w%]*"),
+    _token("zapier-key", r"zpka_[0-9A-Za-z_]{30}", r"\w*"),
+    _token("webflow-token", r"(?:wfp|ws)_[0-9a-f]{60}", r"\w*"),
+    _token("statuspage-key", r"OAuth [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{27}", ""),
+    _token("convex-key", r"(?:prod|dev|preview):[a-z]+-[a-z]+-\d{3}\|[0-9A-Za-z+/=_-]{40}", r"[\w+/=-]*"),
+    _token("clickhouse-key", r"4b1d[0-9A-Za-z]{38}", r"(?!\w)"),
+    _token("deno-token", r"dd[pw]_[0-9A-Za-z]{36}", ""),
+    _token("endor-token", r"endr\+[0-9A-Za-z-]{16}", ""),
+    _token("sidekiq-key", r"[0-9a-f]{8}:[0-9a-f]{8}@(?:gems|enterprise)\.contribsys\.com", ""),
+    _token(
+        "microsoft-token",
+        r"(?:0\.A[A-Z][A-Za-z0-9_-]|1\.A[A-Z][A-Za-z0-9_-]|M\.[CR]\d_)[0-9A-Za-z_.!*-]{200}",
+        r"[\w.!*-]*",
+    ),
+    _token("intra42-secret", r"s-s4t2(?:ud|af)-[0-9a-f]{64}", ""),
+    _token("duffel-token", r"duffel_(?:test|live)_[0-9A-Za-z_=-]{43}", ""),
+    _token("polymarket-key", r"(?:lnprod|lntest)_[0-9A-Za-z]{30}", r"\w*"),
     _token("linear-key", r"lin_(?:api|oauth)_[0-9A-Za-z]{32}", r"\w*"),
     _token("notion-token", r"(?:ntn_[0-9A-Za-z]{40}|secret_[0-9A-Za-z]{43})", r"\w*"),
     _token("postman-key", r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}", ""),
@@ -128,88 +213,25 @@ SECRETS: Final[tuple[Secret, ...]] = (
     _token("age-key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", ""),
     _token("dynatrace-token", r"dt0[a-z]01\.[0-9A-Z]{24}\.[0-9A-Z]{64}", ""),
     _token(
-        "rapid-token",
-        r"(?:lntest|shippo_live|shippo_test|duffel_test|duffel_live|EZ[AT]K|dop|fnd|rdme|scw)_[0-9A-Za-z]{30}",
+        "service-token",
+        r"(?:shippo_(?:live|test)|fnd|rdme|scw|cmp|pk_live|ak_live|flb_live|ory_(?:at|rt|pat)|dckr_rt|sv|sec_live|glprt)_[0-9A-Za-z]{30}",
         r"\w*",
     ),
-    _token("facebook-token", r"EAACEdEose0cBA[0-9A-Za-z]+", ""),
     _token("sourcegraph-token", r"sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}", ""),
-    Secret("jwt", r"eyJ[A-Za-z0-9_-]{8}", r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
-    # Ways of passing one
     Secret(
-        "authorization",
-        r"\b(?:authorization|x-api-key|x-auth-token|private-token|job-token|deploy-token|x-vault-token|x-amz-security-token|api-key|set-cookie|cookie)\b[\"']?\s?[:=]",
-        r"(?:authorization|x-api-key|x-auth-token|private-token|job-token|deploy-token|x-vault-token|x-amz-security-token|api-key|set-cookie|cookie)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|token|digest|negotiate|apikey|ssws|aws4-hmac-sha256)\s{1,3})?(?P<s>(?!(?:bearer|basic|token|digest|negotiate|apikey|ssws|aws4-hmac-sha256)\b)[^\s\"'`<>(){}]{6,8192})",
-        "password",
-        caseless=True,
+        "jwt",
+        r"eyJ[A-Za-z0-9_-]{8}",
+        r"(?<![\w-])eyJ[\w-]{8,8192}\.(?:eyJ[\w-]{8,8192}(?:\.[\w-]*)?|[\w-]{0,2048}\.[\w-]{8,64}\.[\w-]{8,8192}\.[\w-]{8,256})",
     ),
     Secret(
-        "bearer",
-        r"\b(?:bearer|basic) [A-Za-z0-9_.~+/-]{12}",
-        r"\b(?:bearer|basic)\s{1,3}(?P<s>[A-Za-z0-9_.~+/-]{12,8192}={0,2})",
-        "opaque",
-        caseless=True,
+        "password-hash",
+        r"\$(?:apr1|1|2[abxy]|5|6|y|argon2id?)\$[./0-9A-Za-z$=,]{8}",
+        r"(?<![\w$])\$(?:apr1|1|2[abxy]?|5|6|y|argon2(?:id?|d))\$[./0-9A-Za-z$=,+]{12,400}",
     ),
     Secret(
-        "url-password",
-        r"[a-z0-9+.-]://[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,400}@",
-        r"[a-zA-Z][\w+.-]{1,30}://[^\s/@:\"'<>]{0,200}:(?P<s>[^\s@\"'<>]{1,400}?)@(?=[\w\[$<{*-])",
-        "password",
-        caseless=True,
-    ),
-    Secret(
-        "url-token",
-        r"://[A-Za-z0-9_.~-]{20,255}@",
-        r"://(?P<s>[A-Za-z0-9_.~-]{20,255})@(?=[\w\[])",
-        "opaque",
-    ),
-    Secret(
-        "url-parameter",
-        r"[?&](?:access_token|token|sig|signature|key|api_?key|apikey|secret|password|auth|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|client_secret|code|private_token|se_sig)=",
-        r"[?&](?:access_token|token|sig|signature|key|api_?key|apikey|secret|password|auth|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|client_secret|code|private_token)=(?P<s>[^\s&\"'<>]{8,4096})",
-        "opaque",
-        caseless=True,
-    ),
-    Secret(
-        "curl-user",
-        r"\bcurl\b.*\s(?:-u|--user|--proxy-user)[ =]",
-        r"\bcurl\b[^\n]{0,2000}?\s(?:-u|--user|--proxy-user)[ =][\"']?[^\s:\"']{1,100}:(?P<s>[^\s\"']{2,300})",
-        "password",
-    ),
-    Secret(
-        "option",
-        r"--?(?:[a-z-]*password|[a-z-]*passwd|[a-z-]*secret|[a-z-]*token|[a-z-]*api-?key|passphrase|pass|storepass|keypass)[ =]",
-        r"(?<![\w-])--?(?:[a-z-]{0,30}password|[a-z-]{0,30}passwd|[a-z-]{0,30}secret|[a-z-]{0,30}token|[a-z-]{0,30}api-?key|passphrase|pass|storepass|keypass)[ =][\"']?(?P<s>[^\s\"'-][^\s\"']{3,400})",
-        "value",
-        caseless=True,
-    ),
-    Secret(
-        "login-password",
-        r"\b(?:docker|podman|helm|skopeo|oras|buildah)\b.*\blogin\b.* -p ?",
-        r"\blogin\b[^\n]{0,600}? -p[ =]?[\"']?(?P<s>[^\s\"']{3,400})",
-        "password",
-    ),
-    Secret(
-        "netrc",
-        r"\bmachine\s+\S+\s+login\s+\S+\s+password\s",
-        r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<s>\S{3,400})",
-        "password",
-    ),
-    Secret(
-        "password",
-        r"(?:passw(?:or)?d|passphrase|pwd|_pass|secret|credentials?)[a-z0-9_.-]{0,20}[\"']?\s{0,4}(?:=|:)",
-        r"[\w.-]{0,60}(?:passw(?:or)?d|passphrase|pwd|_pass|secret|credentials?)[\w.-]{0,20}" + _SEP + _VALUE,
-        "password",
-        caseless=True,
-    ),
-    Secret(
-        "token",
-        r"(?:token|api_?-?key|apikey|access_?-?key|auth_?-?key|private_?-?key|signing_?-?key|encryption_?-?key|account_?-?key|master_?-?key|session_?-?(?:key|id)|license_?-?key|client_?-?id_?-?secret|webhook(?:_url)?|_auth|_key|_pat|_dsn|_salt|_sid)[a-z0-9_.-]{0,20}[\"']?\s{0,4}(?:=|:)",
-        r"[\w.-]{0,60}(?:token|api[_-]?key|apikey|access[_-]?key|auth[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key|master[_-]?key|session[_-]?(?:key|id)|license[_-]?key|webhook(?:_url)?|_auth|_key|_pat|_dsn|_salt|_sid)[\w.-]{0,20}"
-        + _SEP
-        + _LONG_VALUE,
-        "value",
-        caseless=True,
+        "password-hash",
+        r"\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{20}|pbkdf2_sha\d+\$",
+        r"(?:\{S?SHA(?:256|512)?\}|pbkdf2_sha\d+\$\d+\$)[\w+/=$-]{20,400}",
     ),
 )
-"""Every kind that is looked for. Where two overlap, the one that stands first wins."""
+"""Every format of a token that is known by itself."""

@@ -1,4 +1,4 @@
-"""Whether a value is a secret or a look-alike: a variable, a word, a version, a digest, an id."""
+"""Whether a value is a secret or a look-alike: a variable, a word, a version, a digest, an id, a path."""
 
 from __future__ import annotations
 
@@ -10,20 +10,40 @@ from typing import Final
 from processor.logs.secrets.kinds import Check
 
 _HARMLESS: Final = re.compile(
-    rb"(?i)^(?:\*+|x{3,}|\.{3,}|-+|\[.*\]|<.*>?|\$.*|%\w+%|true|false|null|none|nil|undefined|yes|no|on|off|"
-    rb"(?:un)?(?:set|defined)|empty|required|optional|missing|invalid|incorrect|expired|redacted|masked|hidden|"
-    rb"secret|password|token|string|str|bool|int|example|changeme|env|process\.env.*|os\.environ.*|secrets\..*|"
-    rb"vars\..*|(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|[a-z]:?[\\/].*|\.{0,2}/[\w./-]*|\w+://[^:@]*)$"
+    rb"(?i)^(?:\*+|x{3,}|\.{2,}|-+|_+|#+|\[.*\]|<.*>?|\$.*|%\w+%|@\w+@|true|false|null|none|nil|undefined|yes|no|on|off|"
+    rb"(?:un)?(?:set|defined)|empty|required|optional|missing|invalid|incorrect|expired|redacted|masked|hidden|filtered|"
+    rb"secret|password|token|key|string|str|bytes|text|bool|boolean|int|number|any|object|unknown|example|changeme|env|inherit|"
+    rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars\..*|env\..*|"
+    rb"(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|props\..*|[a-z]:\\.*|"
+    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|![a-z]\w*|\w+\(.*|&\w+|\{.*)$"
 )
-_VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}$")
+_VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}(?:\.\d+)?[a-z%]{0,3}$")
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
-_DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1)[-:=].*")
+_DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1|SHA256|MD5)[-:=].*")
+_HEX: Final = re.compile(rb"(?i)^(?:0x)?[0-9a-f]+$")
 _WORDY: Final = re.compile(rb"^[A-Za-z]?[a-z]*(?:[-_. ][A-Za-z]?[a-z]*)*[.!?]?$")
-_NOT_SECRET_NAME: Final = re.compile(
-    rb"(?i)(?:cache|restore|primary|sort|partition|foreign|public|hash|checksum|integrity|digest|max|num|count|"
-    rb"total|unexpected|next|prompt|completion|cached|input|output)[\w. -]{0,16}(?:_?keys?|tokens?)|"
-    rb"secret(?:s|_?name|_?ref)|passwords?_?(?:file|policy)|passwordless|token(?:ize|izer|_?type|_?count|s\b)|_key_?id"
+_MARKS: Final = (b"***", b"${", b"$(", b"{{")
+_CODE: Final = re.compile(rb"^[a-z_][A-Za-z_]*(?:(?:\.|->|::)[a-z_][A-Za-z_]*)+[()]*$")
+_PATH: Final = re.compile(rb"^(?:~|\.{1,2})?/[\w.@+/-]*$")
+_IDS: Final = re.compile(rb"(?i)(?<![0-9a-z])[0-9a-f]{7,}(?![0-9a-z])")
+_TIME: Final = re.compile(rb"^\d{4}-\d\d-\d\d|^\d\d:\d\d")
+_FILE: Final = re.compile(
+    rb"\.(?:[cm]?[jt]sx?|py|java|kt|go|rs|rb|php|cs|c|cc|cpp|h|hpp|json|ya?ml|xml|toml|txt|log|md|html?|css|sh|lock|jar|whl|"
+    rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
+_RUN: Final = re.compile(rb"[A-Za-z0-9]+")
+_CHANGE: Final = re.compile(rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]")
+_PAIRS: Final = frozenset(
+    pair.encode()
+    for pair in re.findall(
+        "..",
+        "abacadagaialamanaparasataubabebiblbobucacechcickclcocrctcudadedidoeaecedeeefelemeneperesetevexfefifogegigogrha"
+        "hehihoiaibicidieifigiliminioipirisitivizkekilalelilllolsltlulymamemimompnancndnengninonsntocodogolomonoooporos"
+        "otouowpapepiplpoppprptpyqurarcrdrerirmrorrrsrtrurysascseshsisospssstsutatctethtitotrtstttutyuiulumunupurusutva"
+        "veviwawize",
+    )
+)
+"""Pairs of letters that make up four fifths of the words in logs, and a quarter of random letters."""
 
 
 def without_end(value: bytes) -> bytes:
@@ -32,39 +52,88 @@ def without_end(value: bytes) -> bytes:
     return value.rstrip(b"]") if b"[" not in value else value
 
 
+def harmless(value: bytes) -> bool:
+    """Whether a value stands for a secret without being one: a variable, a mask, a type, a file, code."""
+    return bool(
+        _HARMLESS.match(value)
+        or any(mark in value for mark in _MARKS)
+        or _CODE.match(value)
+        or (_PATH.match(value) and (b"." in value or len(value) < 20 or not mixed(value)))
+    )
+
+
 def is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
     """Whether a match is a secret and no look-alike.
 
-    `none`: always. `password`: any value but variables, words such as
-    `null`, and words of a sentence (unless `closed`: nothing follows the value, or it is quoted).
-    `value`: moreover opaque. `opaque`: looks random, whatever the name.
+    `none`: always. `password`: any value but variables, words such as `null`, and words of a sentence
+    (unless `closed`: nothing follows the value, or it is quoted). `opaque`: looks random.
     """
     if check == "none":
         return True
-    if _HARMLESS.match(value) or b"***" in value or b"${" in value or b"$(" in value or b"{{" in value:
+    if harmless(value):
         return False
-    name = whole[: len(whole) - len(value)]
     if check == "password":
-        if _VERSION.match(value) and b"=" not in name:
+        name = whole[: whole.find(value)]
+        if _VERSION.match(value) and b"=" not in name and b"@" not in whole:
             return False
-        tight = whole[: whole.find(value)].rstrip(b"\"'").endswith((b"=", b"@", b":"))
-        return not _NOT_SECRET_NAME.search(name) and (tight or closed or not _WORDY.match(value))
-    if _NOT_SECRET_NAME.search(name):
-        return False
-    return opaque(value)
+        return name.rstrip(b"\"'").endswith((b"=", b"@", b":")) or closed or not _WORDY.match(value)
+    return opaque(value, ids=check == "parameter")
 
 
-def opaque(value: bytes) -> bool:
-    """Whether a value looks random: eight characters or more, mixed classes, no version, UUID or digest."""
-    if len(value) < 8 or _VERSION.match(value) or _UUID.match(value) or _DIGEST.match(value):
+def opaque(value: bytes, *, ids: bool = False) -> bool:
+    """Whether a value looks random: eight characters or more, of mixed classes, no words, version or digest.
+
+    With `ids` a UUID counts as random too.
+    """
+    if len(value) < 8 or _VERSION.match(value) or _DIGEST.match(value) or _TIME.match(value):
         return False
-    if _WORDY.match(value) or b"/" in value[:2] or value.count(b".") > 3:
+    if _UUID.match(value):
+        return ids
+    if _WORDY.match(value) or _FILE.search(value) or value.count(b".") > 3 or wordlike(value):
         return False
-    classes = sum(
-        bool(set(value) & set(kind))
-        for kind in (b"0123456789", b"abcdefghijklmnopqrstuvwxyz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    if b"/" in value[:2] and not (len(value) > 19 and mixed(value)):
+        return False
+    return _classes(value) >= 2 and _entropy(value) >= (2.7 if len(value) < 16 else 3.0)
+
+
+def random_looking(value: bytes, *, ids: bool = False, shortest: int = 12) -> bool:
+    """Whether a value can hardly be anything but random: no name, path, address, version, digest, date.
+
+    With `ids` a UUID or a hexadecimal number counts as random too.
+    """
+    if len(value) < shortest or _classes(value) < 2 or b"://" in value or harmless(value) or not opaque(value, ids=ids):
+        return False
+    if _UUID.match(value):
+        return True
+    rest = _IDS.sub(b"", value)
+    if len(rest) < 8 or wordlike(rest):  # a number in hexadecimal digits, with words around it at most
+        return ids and len(value) >= 20 and len(rest) < 8
+    changes = sum(len(_CHANGE.findall(run)) for run in _RUN.findall(rest))
+    return changes * 5 >= len(rest) and _entropy(rest) >= 3.0
+
+
+def wordlike(value: bytes) -> bool:
+    """Whether the letters of a value follow each other as in words, not as chance has it."""
+    if _HEX.match(value):
+        return False
+    small = value.lower()
+    pairs = [pair for at in range(len(small) - 1) if (pair := small[at : at + 2]).isalpha()]
+    if len(pairs) < 5:
+        return False
+    common = sum(pair in _PAIRS for pair in pairs)
+    return common * 100 >= len(pairs) * (80 if len(pairs) < 9 else 66)
+
+
+def mixed(value: bytes) -> bool:
+    """Whether a value has digits, small and capital letters."""
+    return _classes(value) == 3
+
+
+def _classes(value: bytes) -> int:
+    """How many of these a value has: small letters, capital letters, digits."""
+    return (
+        (value != value.upper()) + (value != value.lower()) + (len(value.translate(None, b"0123456789")) < len(value))
     )
-    return classes >= 2 and _entropy(value) >= (2.7 if len(value) < 16 else 3.0)
 
 
 def _entropy(value: bytes) -> float:

@@ -1,0 +1,136 @@
+"""A name that tells of a secret, and the value that goes with it, in whatever syntax a log shows the two.
+
+Where the syntax leaves no doubt (`name=value`, `"name": "value"`, `--name value`), a password may be any word.
+Elsewhere near the name, and on the next line where tools write the value below it, only what looks random is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from processor.logs.secrets.kinds import Place
+from processor.logs.secrets.names import Holds, holds
+from processor.logs.secrets.values import _VERSION, _WORDY, harmless, opaque, random_looking, without_end
+
+_NAME: Final = re.compile(rb"[\w.$-]+")
+_NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$-"
+_LONGEST_NAME: Final = 80
+_NEAR: Final = 120
+"""Bytes after a name in which its value is looked for where the syntax is unknown."""
+_GLUE: Final = re.compile(
+    rb"(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:!\w+ )?"
+    rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
+)
+_AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
+_TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
+_WITH: Final = re.compile(
+    rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by)|[ \t]+(?:for|of)[ \t]+[^\s:]{1,80}:)[ \t]+(?P<q>[\"'`])?(?=\S)"
+)
+_NEXT_LINE: Final = re.compile(
+    rb"[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)"
+    rb"(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>|^[ \t]+)(?P<q>[\"'])?",
+    re.IGNORECASE,
+)
+_CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
+_UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
+_CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)")
+_COMMANDS: Final = re.compile(rb"(?:^|[\s;])(?:ENV|ARG|setenv|setx|set -x|set -gx|config set|--?)[ \t]{0,2}[\w./:-]*$")
+
+
+def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]:
+    """The values of the name that a trigger ended in, within [first, last): the trigger's line and the next."""
+    start, stop = _name(data, first, last, end)
+    name = data[start:stop]
+    kind = holds(name)
+    if kind == "nothing":
+        return
+    label = "password" if kind == "password" else "token"
+    for place in _tight(data, start, stop, last, kind):
+        if _fits(data, name, place, kind):
+            yield *place, label
+            return
+    line = data.find(b"\n", stop, last)
+    limit = min(line if line >= 0 else last, stop + _NEAR)
+    for candidate in _CANDIDATE.finditer(data, stop, limit):
+        value = without_end(candidate[0])
+        if random_looking(value, ids=kind in ("password", "token")):
+            yield candidate.start(), candidate.start() + len(value), label
+            return
+
+
+def _name(data: bytes, first: int, last: int, end: int) -> tuple[int, int]:
+    """The whole name around a trigger's end."""
+    end -= data[end - 1] not in _NAMES
+    before = data[max(first, end - _LONGEST_NAME) : end]
+    start = end - len(before) + len(before.rstrip(_NAMES))
+    name = _NAME.match(data, start, min(last, end + _LONGEST_NAME))
+    return name.span() if name else (end, end)
+
+
+def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterator[tuple[int, int]]:
+    """Where the value lies, by each syntax that fits."""
+    glue = _GLUE.match(data, stop, last)
+    if glue:
+        yield _value(data, glue.end(), last, glue["q"])
+    tag = _TAG.match(data, stop, last)
+    if tag:
+        yield _value(data, tag.end(), last, tag["q"] or tag["q2"])
+    if kind == "password" or kind == "token":
+        option = _AFTER_OPTION.match(data, stop, last)
+        if option and _COMMANDS.search(data, max(0, start - 60), start + 2):
+            yield _value(data, option.end(), last, option["q"])
+        prose = _WITH.match(data, stop, last)
+        if prose:
+            yield _value(data, prose.end(), last, prose["q"])
+    below = _NEXT_LINE.match(data, stop, last)
+    if below:
+        yield _value(data, below.end(), last, below["q"])
+
+
+def _value(data: bytes, start: int, last: int, quote: bytes | None) -> tuple[int, int]:
+    """A value up to its closing quote, or without quotes up to what ends it."""
+    line = data.find(b"\n", start, last)
+    last = min(line if line >= 0 else last, start + 4096)
+    if quote == b">":
+        stop = data.find(b"<", start, last)
+        return start, stop if stop >= 0 else last
+    if quote and not quote.startswith(b"["):
+        stop = data.find(quote, start, last)
+        while stop > start and quote[:1] != b"\\" and data[stop - 1 : stop] == b"\\":
+            stop = data.find(quote, stop + 1, last)
+        if stop >= 0:
+            return start, stop
+    run = _UNQUOTED.match(data, start, last)
+    if not run:
+        return start, start
+    cut = _CUT.search(run[0])
+    value = without_end(run[0][: cut.start()] if cut else run[0])
+    return start, start + len(value)
+
+
+def _fits(data: bytes, name: bytes, place: tuple[int, int], kind: Holds) -> bool:
+    """Whether the value in this place is a secret, by what its name holds."""
+    value = data[slice(*place)]
+    if not value or harmless(value) or value.lower() == name.lower():
+        return False
+    if kind == "password":
+        return _password(data, place, value)
+    if kind == "key":
+        return random_looking(value)
+    return opaque(value, ids=kind == "token")
+
+
+def _password(data: bytes, place: tuple[int, int], value: bytes) -> bool:
+    """Any value but numbers behind a colon and words of a sentence."""
+    start, stop = place
+    before = data[start - 1 : start]
+    if len(value) < 2 or (_VERSION.match(value) and before not in b"=\"'"):
+        return False
+    if not _WORDY.match(value):
+        return True
+    if value.count(b" ") > 1:
+        return False
+    after = data[stop : stop + 1]
+    return before in b"=:@>\"'" or after in (b"", b"\n", b"\r", b",", b'"', b"'")

@@ -1,0 +1,73 @@
+"""Secrets that nothing names: random values that are assigned to something, and credentials wrapped in base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from processor.logs.secrets.kinds import Place
+from processor.logs.secrets.names import holds
+from processor.logs.secrets.values import mixed, random_looking, without_end
+
+ASSIGNED: Final = r"[=:][ \t]?[\"']?(?:[A-Za-z+_-][A-Za-z+/_-]{0,20})?[0-9][A-Za-z0-9+/_-]{11}"
+"""Hyperscan: a run of the characters of keys with a digit early on, behind the sign of an assignment."""
+WRAPPED: Final = (
+    r"(?:eyJ|eyA|ewog|ewoJ|ew0K|LS0t)[A-Za-z0-9+/]{20}"  # JSON, key blocks
+    r"|(?:cG9zdGdyZX|bXlzcWw6Ly|bW9uZ29kYj|cmVkaXM6Ly|cmVkaXNzOi8v|YW1xcDovL|YW1xcHM6Ly|aHR0cHM6Ly|aHR0cDovL)"
+    r"[A-Za-z0-9+/]{8}"  # addresses
+    r"|[A-Za-z0-9+/]{15}[A-Za-z0-9+/=][\"']? ?\| ?(?:base64|openssl)"
+)
+"""Hyperscan: base64 of what often holds credentials."""
+
+_NAME: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$@/-"
+_RUN: Final = re.compile(rb"[ \t]?[\"']?(?P<value>[A-Za-z0-9+/_.~-]{20,4096}={0,2})")
+_NO_SECRET: Final = re.compile(
+    rb"(?i)sha\d|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id$|[a-z]Id$|path|file|dir"
+    rb"|url|uri|name|class|test|version|branch|tag|expected|actual|got|want|left|right|output|public|h1|crc|nonce|trace|span"
+    rb"|request|build|layer|symbol|error|warning|note|at$|in$|key$"
+)
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
+_LONGEST: Final = 65_536
+
+
+def assigned(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
+    """A random value that is assigned to a name which tells of nothing else: `X_CONFIG=9fQ…`."""
+    low = max(first, end - 40)
+    sign = max(data.rfind(b"=", low, end), data.rfind(b":", low, end))
+    run = _RUN.match(data, sign + 1)
+    if run is None or not mixed(run["value"]):
+        return
+    value = without_end(run["value"])
+    before = data[max(first, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
+    name = before[len(before.rstrip(_NAME)) :]
+    if not name or (_NO_SECRET.search(name) and holds(name) == "nothing"):
+        return
+    if value.count(b".") < 2 and random_looking(value, shortest=20):
+        yield run.start("value"), run.start("value") + len(value), "assigned-value"
+
+
+def wrapped(data: bytes, first: int, last: int, end: int, secret: Callable[[bytes], bool]) -> Iterator[Place]:
+    """Base64 that holds a secret once it is decoded."""
+    start = max(first, end - 64)
+    while start > first and data[start - 1 : start].isalnum():
+        start = max(first, start - 64)
+    for run in _BASE64.finditer(data, start, min(last, start + _LONGEST)):
+        if run.end() < end - 16:
+            continue
+        if run.start() > end:
+            break
+        text = decoded(run[0])
+        if text and secret(text):
+            yield *run.span(), "base64-secret"
+
+
+def decoded(value: bytes) -> bytes | None:
+    """The text that base64 stands for, or None where it is none, or stands for no text."""
+    try:
+        text = base64.b64decode(value.rstrip(b"=") + b"=" * (-len(value.rstrip(b"=")) % 4), validate=True)
+    except binascii.Error:
+        return None
+    return text if text.isascii() and text.translate(None, b"\r\n\t").decode().isprintable() else None

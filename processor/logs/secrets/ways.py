@@ -1,0 +1,198 @@
+"""Ways of passing a secret that a name does not tell, or not alone: headers, addresses, commands, files.
+
+A row each, as in `tokens`: a cheap trigger, the exact expression with the secret as its group `s`.
+"""
+
+# ruff: noqa: E501  (a regular expression that is folded can't be read or searched for)
+
+from __future__ import annotations
+
+from typing import Final
+
+from processor.logs.secrets.kinds import Secret
+
+_SCHEME: Final = (
+    r"(?:bearer|basic|token|digest|negotiate|ntlm|apikey|api-key|ssws|geniekey|key|oauth|hmac|aws4-hmac-sha256)"
+)
+_HEADERS: Final = (
+    r"(?:(?:proxy-)?authorization|x-[a-z-]{0,40}(?:key|token|auth|secret|api|signature|session|pat)|(?:private|job|deploy|circle|dd|nuget|gitlab|registry)-(?:api-?key|token|key)|api-key|apikey"
+    r"|ocp-apim-subscription-key|set-cookie2?|cookie)"
+)
+_WORD: Final = r"[\"']?(?P<s>[^\s\"']{2,400})"
+"""A word of a command line."""
+
+WAYS: Final[tuple[Secret, ...]] = (
+    Secret(
+        "authorization",
+        r"(?:authorization|x-[a-z-]*(?:key|token|auth|secret|api|signature|session|pat)|api-?key|(?:private|job|deploy|circle)-token|subscription-key|set-cookie2?|\bcookie)[\"']?\s?[:=]|authorization header",
+        rf"\b{_HEADERS}(?: header)?\\?[\"']?\s{{0,3}}[:=]\s{{0,3}}\[?\\?[\"']?(?:{_SCHEME}\s{{1,3}}(?:[\w-]{{1,30}}=\\?[\"']?)?)?(?P<s>(?!{_SCHEME}\b)[^\s\"'`<>(){{}}\\]{{6,8192}})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "authorization",
+        r"\b(?:signature|response|oauth_signature|cnonce)=[\"']?[0-9A-Za-z+/%_-]{20}",
+        r"\b(?:signature|response|oauth_signature)=[\"']?(?P<s>[\w+/%=-]{20,1024})",
+        "opaque",
+        caseless=True,
+    ),
+    Secret(
+        "cookie",
+        r"\b(?:set-)?cookie2?[\"']?\s?[:=]|(?:-b|--cookie)[ =]",
+        r"(?:(?<=[:;=\s\"'])|(?<=\[))[\w.%-]{1,80}=(?P<s>[^\s;,\"'<>=]{8,8192}=?=?)(?=[\s;,\"']|$)",
+        "opaque",
+        caseless=True,
+    ),
+    Secret(
+        "bearer",
+        r"\b(?:bearer|basic|token|apikey) [A-Za-z0-9_.~+/-]{12}|oauth2-bearer",
+        r"\b(?:bearer|basic|token|apikey)\s{1,3}(?P<s>[A-Za-z0-9_.~+/-]{12,8192}={0,2})",
+        "opaque",
+        caseless=True,
+    ),
+    Secret(
+        "url-password",
+        r"[a-z0-9+.-]://[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,400}@",
+        r"(?:[a-zA-Z][\w+.-]{1,30}://[^\s/@:\"'<>]{0,200}:(?P<s>[^\s@\"'<>]{1,400}?)@(?=[\w\[$<{*-]))",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "dsn-password",
+        r":[^\s@/]{2,120}@(?:tcp|unix)\(",
+        r"[\w.-]{1,80}:(?P<s>[^\s@\"'<>/]{2,200})@(?:tcp|unix)\(",
+        "password",
+    ),
+    Secret(
+        "dsn-password",
+        r"(?:sqlplus|thin:|rman|expdp|impdp).{0,60}/.{1,80}@",
+        r"(?:sqlplus[ \w-]{0,30}|thin:|rman target |expdp |impdp )[ \"']?[\w.$#-]{1,60}/(?P<s>[^\s@\"']{2,120})@",
+        "password",
+    ),
+    Secret(
+        "url-token",
+        r"://[A-Za-z0-9_.~-]{20,255}(?::[a-z-]{1,30})?@",
+        r"://(?P<s>[A-Za-z0-9_.~-]{20,255})(?=(?::x-oauth-basic|:)?@[\w\[])",
+        "opaque",
+    ),
+    Secret(
+        "url-parameter",
+        r"[?&#;](?:[a-z_-]*token|jwt|sig|signature|[a-z_-]*key|secret|[a-z_-]*secret|pass|passwd|password|pwd|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]*|sid|st|ticket|credential|assertion)=",
+        r"[?&#;](?:[a-z_-]{0,40}token|jwt|sig|signature|[a-z_-]{0,40}key|[a-z_-]{0,40}secret|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]{0,20}|sid|st|ticket|credential|assertion)=(?P<s>[^\s&\"'<>#]{8,4096})",
+        "parameter",
+        caseless=True,
+    ),
+    Secret(
+        "url-parameter",
+        r"[?&](?:pass|passwd|password|pwd)=",
+        r"[?&](?:pass|passwd|password|pwd)=(?P<s>[^\s&\"'<>#]{2,4096})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "connection-key",
+        r"(?:AccountKey|SharedAccessKey|SharedSecret|SharedAccessSignature|InstrumentationKey|ApiKey|;Secret)=",
+        r"(?:AccountKey|SharedAccessKey|SharedSecret|SharedAccessSignature|InstrumentationKey|ApiKey|;Secret)=(?P<s>[^\s;\"'<>]{20,2048})",
+        caseless=True,
+    ),
+    Secret(
+        "curl-user",
+        r"\bcurl |\bhttps? -a |\bxh -a ",
+        r"\b(?:curl|http|https|xh)\b[^\n]{0,2000}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth)[ =]?[\"']?[\w.@%+-]{1,100}:(?P<s>[^\s\"']{2,300})",
+        "password",
+    ),
+    Secret(
+        "login-password",
+        r"\blogin .{0,200}-p|--(?:src-|dest-)?creds[ =]|\btwine upload |\bconan user |\bnuget sources |\b(?:az|ibmcloud) .{0,60} -p ",
+        r"\b(?:docker|podman|nerdctl|helm|skopeo|oras|buildah|crane|az|oc|cf|conan|twine|ibmcloud|cloudctl|argocd|rancher|vault|gcloud)\b[^\n]{0,600}?\s(?:-p|-?-password)[ =]?"
+        + _WORD,
+        "password",
+    ),
+    Secret(
+        "credentials",
+        r"--(?:src-|dest-)?creds[ =]|--credentials?[ =]|--auth[ =]|-credential |\bcredentials?: |\bcreds?: |\bBUNDLE_\w+[:=]",
+        r"(?:--(?:src-|dest-)?creds|--credentials?|--auth|-credential|\bcredentials?:|\bcreds?:|\bBUNDLE_\w{1,80}:?)[ =][\"']?[\w.@-]{1,80}:(?P<s>[^\s\"'/]{3,300})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "database-password",
+        r"\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|mongo|mongosh|mongodump|mongorestore|redis-cli|sqlcmd|bcp|ldapsearch|ldapadd|ldapmodify|ldapwhoami|7za?|zip|unzip|signtool|altool|unlock-keychain) ",
+        r"\b(?:(?:mysql|mariadb)[\w-]{0,10} [^\n]{0,300}?-p|7za? [^\n]{0,200}?-p|mongo\w{0,10} [^\n]{0,300}?-p ?|redis-cli [^\n]{0,200}?-a |(?:sqlcmd|bcp) [^\n]{0,300}?-P ?|ldap\w{1,12} [^\n]{0,300}?-w |(?:un)?zip [^\n]{0,100}?-P |signtool [^\n]{0,200}?/p |(?:unlock-keychain|altool) [^\n]{0,300}?-p )(?:(?<=\s[-/][pPaw])|(?<=\s[-/][pPaw] ))"
+        + _WORD,
+        "password",
+    ),
+    Secret(
+        "command-password",
+        r"\bsshpass |\blftp |\bsmbclient |\bnet use |\bhtpasswd |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\brabbitmqctl |\buseradd |\bbindpw |\brootpw |<\(echo |\bexpect: send|\bhttp-basic|-storepass|-keypass",
+        r"(?:\bsshpass\s+-p[ ]?|\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bhtpasswd\s[^\n]{0,120}?-\w{0,4}b\w{0,4}\s\S{1,100}\s\S{1,60}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:store|key)pass[ =]|\brabbitmqctl\s[^\n]{0,60}?(?:add_user|change_password|authenticate_user)\s\S{1,60}\s|\buseradd\b[^\n]{0,80}?\s-p[ ]|<\(echo (?:-n )?|expect: send |\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
+        r"[\"']?(?P<s>[^\s\"')\\]{2,400})",
+        "password",
+    ),
+    Secret(
+        "command-password",
+        r"\| ?(?:sudo|docker|podman|helm|oras|chpasswd|gh auth|passwd|openssl|gpg|buildah|nerdctl|az|crane) ?",
+        r"\b(?:echo|printf)\s(?:-n\s|'%s'\s|\"%s\"\s)?[\"']?(?:[\w.-]{1,60}:)?(?P<s>[^\s\"'|:$]{3,400})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s)?(?:docker|podman|helm|oras|chpasswd|gh|passwd|openssl|gpg|buildah|nerdctl|az|crane|-S)",
+        "password",
+    ),
+    Secret(
+        "command-token",
+        r"\b(?:cargo login|vault login|snyk auth|ngrok (?:config )?a|flyctl auth|netlify |heroku auth|doctl auth|setapikey|poetry config|composer config|npm config|yarn config|pnpm config|gh auth|codecov |bash <\(curl|gem push|nuget push|github-oauth)",
+        r"(?:\b(?:cargo|vault|snyk|ngrok|flyctl|netlify|heroku|doctl|nuget|poetry|composer|npm|yarn|pnpm|gh|firebase|codecov|k6|gem|dotnet|bash)\b[^\n]{0,120}?\s(?:login|auth|authtoken|add-authtoken|auth[ :]token|auth init -t|set[Aa]pi[Kk]ey|pypi-token[.\w-]{0,30}|github-oauth[.\w-]{0,40}|\S{0,120}_auth(?:Token)?|npmAuthToken|--key|-k|-t|--auth)(?:\s|=|\s<<<\s)|github-oauth\"?: ?\{\"?[\w.]+\"?: ?)"
+        r"[\"']?(?!-)(?P<s>[^\s\"']{6,400})",
+        "parameter",
+        caseless=True,
+    ),
+    Secret(
+        "netrc",
+        r"\bmachine\s+\S+\s+(?:login|account|password)\s|\blogin \S+ password \S",
+        r"(?:\bmachine\s+\S+(?:\s+\S+){0,6}?|\blogin\s+\S{1,200})\s+password\s+(?P<s>\S{3,400})(?=\s|$)",
+        "password",
+        lines=3,
+    ),
+    Secret(
+        "pgpass",
+        r":(?:5432|5433|6432|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:\S",
+        r"(?:^|(?<=\s))[\w.*-]{1,100}:(?:\d{4,5}|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:(?P<s>[^\s:]{4,200})(?=\s|$)",
+        "password",
+    ),
+    Secret(
+        "docker-auth",
+        r"\"auth\"\s?:\s?\"[A-Za-z0-9+/=]",
+        r"\\?\"auth\\?\"\s{0,3}:\s{0,3}\\?\"(?P<s>[A-Za-z0-9+/=]{8,4096})",
+    ),
+    Secret(
+        "npm-auth",
+        r":_(?:authToken|auth|password)\b|^_auth\b|\b_auth\s?=|npmAuth",
+        r"(?:(?:\b|:)_(?:authToken|auth|password)|npmAuth(?:Token|Ident))[\"']?(?:\s{0,3}[=:]\s{0,3}|\s)[\"']?(?P<s>[^\s\"'${}<>*]{6,})",
+        "opaque",
+        caseless=True,
+    ),
+    Secret(
+        "sql-password",
+        r"\bidentified (?:with \S+ )?by |\bpassword[ =]{1,3}['\"]|\benable (?:secret|password) |^\s{0,40}AUTH \S|Z AUTH \S",
+        r"(?:identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?|password\s{0,3}=?\s{0,3}(?=['\"])|enable (?:secret|password)\s(?:\d\s)?|(?:^|Z)\s{0,40}AUTH\s)['\"]?(?P<s>[^\s'\";]{2,200})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "user-password",
+        r"(?:auth|creds?|credentials?)[\"']?\s?[=:]\s?[(\[]\s?[\"']",
+        r"(?:(?:auth|creds?|credentials?|basic_auth)[\"']?\s{0,3}[=:]\s{0,3}[(\[]\s{0,3}[\"'][^\"'\n]{1,80}[\"']\s{0,3},\s{0,3}[\"'](?P<s>[^\"'\n]{2,200})[\"'])",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "user-password",
+        r"(?:user|login|username)(?:name)?\s?/\s?pass(?:word)?\s?[=:]",
+        r"(?:user|login|username)(?:name)?\s?/\s?pass(?:word)?\s?[=:]\s?[\w.@-]{1,60}\s?/\s?(?P<s>[^\s\"',;]{2,200})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "masked-by-command",
+        r"::add-mask::|setsecret",
+        r"(?:::add-mask::|##vso\[task\.setsecret\])(?P<s>[^\s*]{3,4096})",
+    ),
+)
+"""Every way. Where two overlap, the one that stands first wins."""
