@@ -9,10 +9,14 @@ from typing import Final
 from processor.contract import Excerpt, ExcerptLine
 from processor.logs.tokens import TokenCounter
 
-_GAP_COST: Final = 9
-_COUNT_COST: Final = 8
+_DENSITY: Final = 0.2
+"""How much the length of a line counts against it: 0 not at all, 1 as much as its score counts for it."""
+_BYTES_PER_TOKEN: Final = 3
 _BRIDGE: Final = 3
 """Gaps of at most so many lines are filled if that is cheap."""
+_ENOUGH: Final = 0.97
+"""A budget used to this share is used up."""
+_ROUNDS: Final = 4
 
 
 def choose(
@@ -23,31 +27,93 @@ def choose(
     budget: int,
     count: TokenCounter,
 ) -> Excerpt:
-    """The excerpt of at most `budget` tokens (as `count` counts its text) with the highest scores."""
-    runs = _runs(texts)
-    costs = {number: count(text) + 1 for number, text in texts.items()}
-    costs.update((number, _COUNT_COST) for run in runs.values() for number in run[1:2])
-    costs.update((number, 0) for run in runs.values() for number in run[2:])
-    chosen: set[int] = set()
-    spent = 2 * _GAP_COST
-    for number in sorted(scores, key=lambda number: (-scores[number], number)):
-        if number in chosen or not texts.get(number):
-            continue
-        run = runs.get(number, range(number, number + 1))
-        added = {*run, *_bridge(run[0], -1, chosen, costs), *_bridge(run[-1], 1, chosen, costs)}
-        touching = (min(added) - 1 in chosen) + (max(added) + 1 in chosen)
-        cost = sum(costs[line] for line in added) + _GAP_COST * (1 - touching)
-        if spent + cost > budget:
-            if spent > budget * 0.95:
+    """The excerpt of at most `budget` tokens (as `count` counts its text) with the highest scores.
+
+    What lines cost one by one is a little more than what they cost together, so that what is left over after a
+    first round is spent in further ones.
+    """
+    choice = _Choice(texts, total, count)
+    order = sorted(
+        (number for number in scores if texts.get(number)),
+        key=lambda number: (-_worth(scores[number], texts[number]), number),
+    )
+    excerpt = assemble((), texts, scores, ranked, total, count)
+    spare = budget
+    for _ in range(_ROUNDS):
+        before = frozenset(choice.chosen)
+        order = choice.spend(order, spare)
+        if choice.chosen == before:
+            break
+        tried = assemble(sorted(choice.chosen), texts, scores, ranked, total, count)
+        while tried.tokens > budget and choice.chosen:
+            choice.chosen.remove(min(choice.chosen, key=lambda number: (scores.get(number, 0.0), -number)))
+            tried = assemble(sorted(choice.chosen), texts, scores, ranked, total, count)
+        excerpt, spare = tried, budget - tried.tokens
+        if tried.tokens >= budget * _ENOUGH:
+            break
+    return excerpt
+
+
+def _worth(score: float, text: str) -> float:
+    return score / (2 + len(text) / _BYTES_PER_TOKEN) ** _DENSITY
+
+
+class _Choice:
+    """The lines chosen so far, and what more would cost."""
+
+    def __init__(self, texts: Mapping[int, str], total: int, count: TokenCounter) -> None:
+        self.chosen: set[int] = set()
+        self._texts: Final = texts
+        self._runs: Final = _runs(texts)
+        self._count: Final = count
+        self._gap: Final = count(f"[… {total} lines …]") + 1
+        self._costs: Final[dict[int, int]] = {}
+
+    def spend(self, order: Sequence[int], tokens: int) -> list[int]:
+        """Chooses in this order what can be had for so many tokens; returns what could not."""
+        left: list[int] = []
+        if not self.chosen:
+            tokens -= 2 * self._gap
+        for number in order:
+            if number in self.chosen:
+                continue
+            run = self._runs.get(number, range(number, number + 1))
+            added = {*run, *self._bridge(run[0], -1), *self._bridge(run[-1], 1)}
+            touching = (min(added) - 1 in self.chosen) + (max(added) + 1 in self.chosen)
+            cost = sum(map(self._cost, added)) + self._gap * (1 - touching)
+            if cost > tokens:
+                left.append(number)
+                continue
+            self.chosen.update(added)
+            tokens -= cost
+            if tokens < self._gap:
                 break
-            continue
-        chosen.update(added)
-        spent += cost
-    while True:
-        excerpt = assemble(sorted(chosen), texts, scores, ranked, total, count)
-        if excerpt.tokens <= budget or not chosen:
-            return excerpt
-        chosen.remove(min(chosen, key=lambda number: (scores.get(number, 0.0), -number)))
+        return left
+
+    def _cost(self, number: int) -> int:
+        """Tokens of a line and its newline; of a run the first line pays for the count, the others nothing."""
+        cost = self._costs.get(number)
+        if cost is None:
+            run = self._runs.get(number)
+            if run is None:
+                cost = self._count(self._texts[number]) + 1 if number in self._texts else self._gap * 2
+            else:
+                cost = self._count(f"{self._texts[number]} (× {len(run)})") + 1 if number == run[0] else 0
+            self._costs[number] = cost
+        return cost
+
+    def _bridge(self, number: int, step: int) -> list[int]:
+        """The few cheap lines between a line and a chosen neighbour: cheaper than the mark of a gap."""
+        between: list[int] = []
+        cost = 0
+        for line in range(number + step, number + step * (_BRIDGE + 2), step):
+            if line in self.chosen:
+                return between
+            cost += self._cost(line)
+            if cost > self._gap * 2:
+                break
+            between.append(line)
+        return []
 
 
 def _runs(texts: Mapping[int, str]) -> dict[int, range]:
@@ -62,20 +128,6 @@ def _runs(texts: Mapping[int, str]) -> dict[int, range]:
             runs.update(dict.fromkeys(range(first, last + 1), range(first, last + 1)))
         first = last = number
     return runs
-
-
-def _bridge(number: int, step: int, chosen: set[int], costs: Mapping[int, int]) -> list[int]:
-    """The few cheap lines between a line and a chosen neighbour: cheaper than the mark of a gap."""
-    between: list[int] = []
-    cost = 0
-    for line in range(number + step, number + step * (_BRIDGE + 2), step):
-        if line in chosen:
-            return between
-        cost += costs.get(line, _GAP_COST * 2)
-        if cost > _GAP_COST * 2:
-            break
-        between.append(line)
-    return []
 
 
 def assemble(

@@ -2,7 +2,7 @@
 
 A score is high where a strong sign is, falls off with the distance from such a line (slower along a stack
 trace than across prose, slower downwards than upwards), and is lowered for what is said often, for what comes
-after the job has failed and for what is far before it.
+after the job has failed and for what is far before it. `likelihood` corrects the scores by what was learned.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import heapq
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,15 +21,17 @@ from processor.logs.patterns import DETAILS, SIGNS
 Marks = dict[int, list[int]]
 """By line number the indexes of the patterns that hit."""
 
-_ANCHOR: Final = 4.0
+ANCHOR: Final = 4.0
 """From this weight on a line is an error line: it spreads its score and may be ranked."""
-_SHORTLIST: Final = 500
-_ABOVE: Final = 10
-_BELOW: Final = 30
-_MOST_READ: Final = 4_000
+_SHORTLIST: Final = 150
+_ABOVE: Final = 8
+_BELOW: Final = 24
+_MOST_READ: Final = 1_000
+_OFTEN: Final = 16
+"""What is marked alike more often than so is less likely to be worth reading."""
 
 _WEAK: Final = 0.7
-"""What a weight below `_ANCHOR` counts for the score."""
+"""What a weight below `ANCHOR` counts for the score."""
 
 # How scores fall off from an error line: downwards, along frames, upwards. Found by trying; all are flat optima.
 _LENT_BELOW: Final = 0.8
@@ -37,6 +39,7 @@ _BELOW_DECAY: Final = 0.87
 _FRAME_DECAY: Final = 0.97
 _LENT_ABOVE: Final = 0.55
 _ABOVE_DECAY: Final = 0.8
+_NOTHING: Final = 0.05
 
 # What the place is worth: lines at the job's failing end get a bonus, those far before it down to `_FLOOR`.
 _END_BONUS: Final = 1.5
@@ -66,18 +69,20 @@ def sign(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
 
 
 @functools.lru_cache(maxsize=20_000)
-def detail(indexes: tuple[int, ...]) -> tuple[float, bool]:
-    """What the details on one line take off its weight (negative), and whether it continues the one before."""
-    return min(DETAILS[index].weight for index in indexes), any(DETAILS[index].kind == "frame" for index in indexes)
+def detail(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
+    """What the details on one line take off its weight (negative); whether it continues a line, or opens a step."""
+    kinds = {DETAILS[index].kind for index in indexes}
+    return min(DETAILS[index].weight for index in indexes), "frame" in kinds, "step" in kinds
 
 
 def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
     """The lines worth reading: those around the likeliest signs, and the log's last ones."""
-    signs = _signs(marks)
-    failed = _failed(signs, total)
-    best = heapq.nlargest(_SHORTLIST, ((each[0] * _place(number, failed), number) for number, each in signs.items()))
+    keys = {number: tuple(indexes) for number, indexes in marks.items()}
+    rarity = {key: 1 / (1 + 0.2 * math.log2(max(1.0, n / _OFTEN))) for key, n in Counter(keys.values()).items()}
+    failed = _failed({number: sign(key) for number, key in keys.items()}, total)
+    worth = ((sign(key)[0] * rarity[key] * _place(number, failed), number) for number, key in keys.items())
     numbers = set(range(max(1, total - tail), total + 1))
-    for _, number in best:
+    for _, number in heapq.nlargest(_SHORTLIST, worth):
         if len(numbers) > _MOST_READ:
             break
         numbers.update(range(max(1, number - _ABOVE), min(total, number + _BELOW) + 1))
@@ -99,24 +104,28 @@ def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, by
         times = seen[form]
         own[number] = weight if times == 1 else weight / (1 + 0.2 * math.log2(times))
     ranked = sorted(
-        (number for number, weight in own.items() if weight >= _ANCHOR),
+        (number for number, weight in own.items() if weight >= ANCHOR),
         # That a step failed is said alike by every fault: such a line is the anchor only where there is no other.
         key=lambda number: (signs[number][2], -own[number] * _place(number, failed), number),
     )
     return Weights(own, failed, tuple(ranked))
 
 
-def spread(weights: Weights, details: Mapping[int, list[int]], total: int) -> dict[int, float]:
-    """The score of every line that is worth something: its own weight or what its neighbours lend it."""
+def spread(
+    weights: Weights, details: Mapping[int, list[int]], groups: Iterable[Sequence[int]], total: int
+) -> dict[int, float]:
+    """The score of every line that is worth something: its own weight or what its neighbours lend it.
+
+    `groups` are the line numbers, ascending, that belong together: one group, or one for each of the programs whose
+    output is mixed.
+    """
     frames = {number for number, indexes in details.items() if detail(tuple(indexes))[1]}
     scores: dict[int, float] = {}
-    for number, weight in weights.own.items():
-        scores[number] = max(scores.get(number, 0.0), weight if weight >= _ANCHOR else weight * _WEAK)
-        if weight >= _ANCHOR:
-            _lend(scores, frames, number, weight, total)
+    for numbers in groups:
+        _lend(scores, weights.own, frames, numbers)
     for number in range(max(1, weights.failed - _END_LINES), min(total, weights.failed + 2) + 1):
         scores[number] = scores.get(number, 0.0) + _END_BONUS
-    return {number: score * _place(number, weights.failed) for number, score in scores.items() if score > 0}
+    return {number: score * _place(number, weights.failed) for number, score in scores.items()}
 
 
 def _signs(marks: Marks) -> dict[int, tuple[float, bool, bool]]:
@@ -128,17 +137,32 @@ def _failed(signs: Mapping[int, tuple[float, bool, bool]], total: int) -> int:
     return max([number for number, (_, ends, _) in signs.items() if ends], default=total)
 
 
-def _lend(scores: dict[int, float], frames: set[int], number: int, weight: float, total: int) -> None:
-    value = weight * _LENT_BELOW
-    for below in range(number + 1, min(total, number + _BELOW) + 1):
-        value *= _FRAME_DECAY if below in frames else _BELOW_DECAY
-        if scores.get(below, 0.0) < value:
-            scores[below] = value
-    value = weight * _LENT_ABOVE
-    for above in range(number - 1, max(0, number - _ABOVE), -1):
-        value *= _ABOVE_DECAY
-        if scores.get(above, 0.0) < value:
-            scores[above] = value
+def _lend(scores: dict[int, float], own: Mapping[int, float], frames: Collection[int], numbers: Sequence[int]) -> None:
+    """Down and up once: what an error line lends decays from line to line, so the strongest loan is what is carried."""
+    carried, before = 0.0, -1
+    for number in numbers:
+        if number - before > _ABOVE:
+            carried = 0.0
+        before = number
+        carried *= _FRAME_DECAY if number in frames else _BELOW_DECAY
+        score = carried
+        if number in own:
+            weight = own[number]
+            score = max(score, weight if weight >= ANCHOR else weight * _WEAK)
+            if weight >= ANCHOR:
+                carried = max(carried, weight * _LENT_BELOW)
+        if score > _NOTHING:
+            scores[number] = score
+    carried, before = 0.0, numbers[-1] if numbers else 0
+    for number in reversed(numbers):
+        if before - number > _ABOVE:
+            carried = 0.0
+        before = number
+        carried *= _ABOVE_DECAY
+        if carried > scores.get(number, _NOTHING):
+            scores[number] = carried
+        if own.get(number, 0.0) >= ANCHOR:
+            carried = max(carried, own[number] * _LENT_ABOVE)
 
 
 def _place(number: int, failed: int) -> float:

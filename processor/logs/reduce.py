@@ -10,27 +10,29 @@ under a millisecond), in a thread or process for large ones.
 
 from __future__ import annotations
 
-import bisect
 import functools
-import tempfile
 from collections.abc import Iterable, Mapping
-from typing import IO, Final
+from dataclasses import dataclass
+from typing import Final
 
 from processor.contract import Excerpt
 from processor.errors import Rejected
 from processor.logs import blocks, text
 from processor.logs.baseline import Baseline
+from processor.logs.likelihood import features, learned
 from processor.logs.patterns import DETAILS, SIGNS
 from processor.logs.rank import Marks, neighbourhood, sign, spread, weigh
 from processor.logs.scan import Scanner
+from processor.logs.store import Store
 from processor.logs.tokens import TokenCounter, estimate
 
-_IN_MEMORY: Final = 1 << 26
 _MOST_MARKED: Final = 40_000
 """Lines with signs that are remembered; beyond it the weakest half is forgotten."""
 _SMALL: Final = 400
 """A log of so many lines is read whole; of a larger one the neighbourhoods of its likeliest lines."""
 _TAIL: Final = 40
+_LONGEST_RUN: Final = 50_000
+"""Lines that are the same are counted so far beyond those that are read."""
 
 
 def reduce(
@@ -74,6 +76,20 @@ def reduce_stream(
     return _reduce(text.blocks(rest()), budget_tokens, count, baseline)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The lines that an excerpt is chosen from: by number their text, score and features (`likelihood`).
+
+    `ranked` are the error lines among them, likeliest first; `total` counts the log's lines.
+    """
+
+    texts: Mapping[int, str]
+    scores: Mapping[int, float]
+    rows: Mapping[int, tuple[int, ...]]
+    ranked: tuple[int, ...]
+    total: int
+
+
 @functools.cache
 def _signs() -> Scanner:
     """Compiled at first use, which takes about a second."""
@@ -91,68 +107,6 @@ def warm() -> None:
     _details()
 
 
-class _Store:
-    """The clean lines of a log, found again by their number. Spills to a temporary file."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.open = False
-        self._more: dict[int, bytes] = {}
-        self._firsts: list[int] = []
-        self._places: list[tuple[int, int]] = []
-        self._kept: list[bytes] = []
-        self._size = 0
-        self._file: IO[bytes] | None = None
-
-    def add(self, block: bytes) -> None:
-        """Takes a block of lines; if the last lacks its newline, `extend` can continue it."""
-        self._firsts.append(self.total + 1)
-        self.open = not block.endswith(b"\n")
-        self.total += block.count(b"\n") + self.open
-        if self._size + len(block) <= _IN_MEMORY:
-            self._places.append((-1, len(self._kept)))
-            self._kept.append(block)
-        else:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
-            self._places.append((self._file.tell(), len(block)))
-            self._file.write(block)
-        self._size += len(block)
-
-    def extend(self, piece: bytes, ends: bool) -> None:
-        """Continues the last line by a piece; of many pieces the last ones are kept."""
-        more = self._more.get(self.total, b"") + " … ".encode() + piece
-        self._more[self.total] = more[-(1 << 14) :]
-        self.open = not ends
-
-    def texts(self, numbers: Iterable[int]) -> dict[int, bytes]:
-        """The lines with these numbers; numbers ascend."""
-        found: dict[int, bytes] = {}
-        current = -1
-        lines: list[bytes] = []
-        for number in numbers:
-            index = bisect.bisect_right(self._firsts, number) - 1
-            if index != current:
-                current = index
-                lines = self._block(index).split(b"\n")
-            found[number] = lines[number - self._firsts[index]] + self._more.get(number, b"")
-        return found
-
-    def _block(self, index: int) -> bytes:
-        offset, size = self._places[index]
-        if offset < 0 or self._file is None:
-            return self._kept[size]
-        self._file.seek(offset)
-        block = self._file.read(size)
-        self._file.seek(0, 2)
-        return block
-
-    def close(self) -> None:
-        """Drops the temporary file."""
-        if self._file is not None:
-            self._file.close()
-
-
 def _slices(data: bytes) -> Iterable[bytes]:
     if len(data) <= text.BLOCK:
         return (data,)
@@ -160,14 +114,20 @@ def _slices(data: bytes) -> Iterable[bytes]:
 
 
 def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter, baseline: Baseline | None) -> Excerpt:
-    store = _Store()
+    found = _read_all(source, baseline)
+    scores = learned().correct(found.scores, found.rows)
+    return blocks.choose(found.texts, scores, found.ranked, found.total, budget, count)
+
+
+def _read_all(source: Iterable[bytes], baseline: Baseline | None) -> Candidates:
+    store = Store()
     try:
         marks: Marks = {}
         for block in source:
             _read(block, store, marks)
         if store.total == 0:
             raise Rejected("empty", "the log is empty")
-        return _pick(store, marks, budget, count, baseline)
+        return _candidates(store, marks, baseline)
     finally:
         store.close()
 
@@ -185,7 +145,7 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
     return excerpt if excerpt.tokens <= budget else None
 
 
-def _read(block: bytes, store: _Store, marks: Marks) -> None:
+def _read(block: bytes, store: Store, marks: Marks) -> None:
     """Cleans and scans one block, notes which signs are on which lines."""
     block = text.clean(block)
     if store.open:
@@ -242,17 +202,33 @@ def _detailed(lines: Mapping[int, bytes]) -> Marks:
     return {order[place]: indexes for place, indexes in found.items()}
 
 
-def _pick(store: _Store, marks: Marks, budget: int, count: TokenCounter, baseline: Baseline | None) -> Excerpt:
+def candidates(data: bytes, baseline: Baseline | None = None) -> Candidates:
+    """What `reduce` chooses from, for those who train and measure it. Raises Rejected ("empty", "binary")."""
+    return _read_all(_slices(text.require_text(data)), baseline)
+
+
+def _with_runs(store: Store, lines: dict[int, bytes]) -> dict[int, bytes]:
+    """Lines, and those beside them where a run of the same line goes on beyond what was read."""
+    more: dict[int, bytes] = {}
+    for number, line in lines.items():
+        begins = lines.get(number + 1) == line and number - 1 not in lines
+        ends = lines.get(number - 1) == line and number + 1 not in lines
+        if line and (begins or ends) and number not in more:
+            more.update(dict.fromkeys(store.run(number, _LONGEST_RUN), line))
+    return dict(sorted({**more, **lines}.items())) if more else lines
+
+
+def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candidates:
     total = store.total
-    if total <= _SMALL:
-        numbers: Iterable[int] = range(1, total + 1)
-    else:
+    numbers: Iterable[int] = range(1, total + 1)
+    if total > _SMALL:
         numbers = neighbourhood(marks, total, _TAIL)
-    raw = {number: _window(line) for number, line in store.texts(numbers).items()}
+    raw = {number: _window(line) for number, line in _with_runs(store, store.texts(numbers)).items()}
     if baseline is not None:
         marks = {number: signs for number, signs in marks.items() if number not in raw or raw[number] not in baseline}
     details = _detailed(raw)
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
-    scores = spread(weights, details, total)
-    return blocks.choose(shown, scores, weights.ranked, total, budget, count)
+    scores = spread(weights, details, (tuple(raw),), total)
+    rows = features(scores, weights, marks, details, raw, total)
+    return Candidates(shown, scores, rows, weights.ranked, total)

@@ -1,0 +1,92 @@
+"""The clean lines of a log, found again by their number, in memory while they are few, else in a temporary file."""
+
+from __future__ import annotations
+
+import bisect
+import tempfile
+from collections.abc import Iterable
+from typing import IO, Final
+
+_IN_MEMORY: Final = 1 << 26
+_MOST_OF_A_LINE: Final = 1 << 14
+
+
+class Store:
+    """Takes blocks of lines one after the other; remembers where each begins."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.open = False
+        self._more: dict[int, bytes] = {}
+        self._firsts: list[int] = []
+        self._places: list[tuple[int, int]] = []
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._file: IO[bytes] | None = None
+        self._split: tuple[int, list[bytes]] = (-1, [])
+
+    def add(self, block: bytes) -> None:
+        """Takes a block of lines; if the last lacks its newline, `extend` can continue it."""
+        self._firsts.append(self.total + 1)
+        self.open = not block.endswith(b"\n")
+        self.total += block.count(b"\n") + self.open
+        if self._size + len(block) <= _IN_MEMORY:
+            self._places.append((-1, len(self._kept)))
+            self._kept.append(block)
+        else:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+            self._places.append((self._file.tell(), len(block)))
+            self._file.write(block)
+        self._size += len(block)
+
+    def extend(self, piece: bytes, ends: bool) -> None:
+        """Continues the last line by a piece; of many pieces the last ones are kept."""
+        more = self._more.get(self.total, b"") + " … ".encode() + piece
+        self._more[self.total] = more[-_MOST_OF_A_LINE:]
+        self.open = not ends
+
+    def texts(self, numbers: Iterable[int]) -> dict[int, bytes]:
+        """The lines with these numbers; numbers ascend."""
+        found: dict[int, bytes] = {}
+        beyond = first = 0
+        lines: list[bytes] = []
+        for number in numbers:
+            if number >= beyond:
+                index = bisect.bisect_right(self._firsts, number) - 1
+                lines = self._lines(index)
+                first = self._firsts[index]
+                beyond = self._firsts[index + 1] if index + 1 < len(self._firsts) else self.total + 1
+            found[number] = lines[number - first]
+        for number in self._more.keys() & found.keys():
+            found[number] += self._more[number]
+        return found
+
+    def run(self, number: int, most: int) -> range:
+        """The lines around this one that are the same, at most so many each way."""
+        line = self.texts((number,))[number]
+        first = last = number
+        while first > 1 and number - first < most and self.texts((first - 1,))[first - 1] == line:
+            first -= 1
+        while last < self.total and last - number < most and self.texts((last + 1,))[last + 1] == line:
+            last += 1
+        return range(first, last + 1)
+
+    def _lines(self, index: int) -> list[bytes]:
+        if self._split[0] != index:
+            self._split = index, self._block(index).split(b"\n")
+        return self._split[1]
+
+    def _block(self, index: int) -> bytes:
+        offset, size = self._places[index]
+        if offset < 0 or self._file is None:
+            return self._kept[size]
+        self._file.seek(offset)
+        block = self._file.read(size)
+        self._file.seek(0, 2)
+        return block
+
+    def close(self) -> None:
+        """Drops the temporary file."""
+        if self._file is not None:
+            self._file.close()
