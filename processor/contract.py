@@ -150,7 +150,10 @@ class ExcerptLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What `reduce` leaves of a log, in order. `ranked` holds line numbers of error lines, likeliest first."""
+    """What `reduce` leaves of a log, in order.
+
+    `ranked` holds line numbers of error lines, likeliest first; `tokens` is how many tokens `text` has at most.
+    """
 
     lines: tuple[ExcerptLine, ...]
     total_lines: int

@@ -157,11 +157,13 @@ def assemble(
     return Excerpt(excerpt.lines, total, order, count(excerpt.text))
 
 
-def whole(texts: Sequence[str], scores: Mapping[int, float], ranked: tuple[int, ...], count: TokenCounter) -> Excerpt:
-    """An excerpt of all of a log's lines."""
+def whole(
+    texts: Sequence[str], scores: Mapping[int, float], ranked: tuple[int, ...], tokens: int, count: TokenCounter
+) -> Excerpt:
+    """An excerpt of all of a log's lines, which are at most `tokens`; `count` is asked where runs become one line."""
     total = len(texts)
     numbers = range(1, total + 1)
     if any(map(operator.eq, texts, texts[1:])):
         return assemble(numbers, dict(zip(numbers, texts, strict=True)), scores, ranked, total, count)
     lines = map(ExcerptLine, numbers, texts, [scores.get(number, 0.0) for number in numbers])
-    return Excerpt(tuple(lines), total, ranked, count("\n".join(texts)))
+    return Excerpt(tuple(lines), total, ranked, tokens)

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from processor.logs.cues import Cues
 
+Line = TypeVar("Line", str, bytes)
 Found = TypeVar("Found")
 Read_co = TypeVar("Read_co", covariant=True)
 
@@ -18,20 +19,20 @@ MOST_LINES: Final = 16_384
 """Lines that are remembered at least, and twice as many at most: some 10 MB for what one reader finds on them."""
 
 
-class PerLine(Generic[Found]):
+class PerLine(Generic[Line, Found]):
     """What `read` finds on lines, by their text; it is asked at once for all that are not remembered.
 
     `read` gives a result for each line that it is given, never None. Two generations, of which the older is
     forgotten when the younger is full, keep the lines that are in use. Thread-safe: two threads may read a line twice.
     """
 
-    def __init__(self, read: Callable[[Sequence[str]], Sequence[Found]], most: int = MOST_LINES) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[Sequence[Line]], Sequence[Found]], most: int = MOST_LINES) -> None:
+        self._read: Callable[[Sequence[Line]], Sequence[Found]] = read
         self._most = most
-        self._young: dict[str, Found] = {}
-        self._old: dict[str, Found] = {}
+        self._young: dict[Line, Found] = {}
+        self._old: dict[Line, Found] = {}
 
-    def __call__(self, lines: Sequence[str]) -> list[Found]:
+    def __call__(self, lines: Sequence[Line]) -> list[Found]:
         """What is on each of `lines`, which hold no newline."""
         young = self._young
         found = [young.get(line) for line in lines]
@@ -41,7 +42,7 @@ class PerLine(Generic[Found]):
             found = [young[line] if one is None else one for line, one in zip(lines, found, strict=True)]
         return found  # type: ignore[return-value]  # those that were None are not any more
 
-    def _learn(self, lines: Sequence[str]) -> None:
+    def _learn(self, lines: Sequence[Line]) -> None:
         old = self._old
         known = {line: old[line] for line in lines if line in old}
         unknown = [line for line in dict.fromkeys(lines) if line not in known]

@@ -18,8 +18,11 @@ from typing import Final
 from processor.logs.mask import template
 from processor.logs.patterns import DETAILS, SIGNS
 
-Marks = dict[int, list[int]]
+Hits = Mapping[int, Sequence[int]]
 """By line number the indexes of the patterns that hit."""
+
+Marks = dict[int, list[int]]
+"""Hits while they are being collected."""
 
 ANCHOR: Final = 4.0
 """From this weight on a line is an error line: it spreads its score and may be ranked."""
@@ -75,7 +78,7 @@ def detail(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
     return min(DETAILS[index].weight for index in indexes), "frame" in kinds, "step" in kinds
 
 
-def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
+def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:
     """The lines worth reading: those around the likeliest signs, and the log's last ones."""
     keys = {number: tuple(indexes) for number, indexes in marks.items()}
     rarity = {key: 1 / (1 + 0.2 * math.log2(max(1.0, n / _OFTEN))) for key, n in Counter(keys.values()).items()}
@@ -89,7 +92,7 @@ def neighbourhood(marks: Marks, total: int, tail: int) -> list[int]:
     return sorted(numbers)
 
 
-def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, bytes], total: int) -> Weights:
+def weigh(marks: Hits, details: Hits, lines: Mapping[int, bytes], total: int) -> Weights:
     """What each of `lines` says by itself; `marks` and `details` are the patterns that hit."""
     signs = _signs(marks)
     templates = {number: template(lines[number]) for number in marks if number in lines}
@@ -111,9 +114,7 @@ def weigh(marks: Marks, details: Mapping[int, list[int]], lines: Mapping[int, by
     return Weights(own, failed, tuple(ranked))
 
 
-def spread(
-    weights: Weights, details: Mapping[int, list[int]], groups: Iterable[Sequence[int]], total: int
-) -> dict[int, float]:
+def spread(weights: Weights, details: Hits, groups: Iterable[Sequence[int]], total: int) -> dict[int, float]:
     """The score of every line that is worth something: its own weight or what its neighbours lend it.
 
     `groups` are the line numbers, ascending, that belong together: one group, or one for each of the programs whose
@@ -128,7 +129,7 @@ def spread(
     return {number: score * _place(number, weights.failed) for number, score in scores.items()}
 
 
-def _signs(marks: Marks) -> dict[int, tuple[float, bool, bool]]:
+def _signs(marks: Hits) -> dict[int, tuple[float, bool, bool]]:
     return {number: sign(tuple(indexes)) for number, indexes in marks.items()}
 
 

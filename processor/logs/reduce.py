@@ -11,15 +11,16 @@ under a millisecond), in a thread or process for large ones.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from processor.contract import Excerpt
 from processor.errors import Rejected
 from processor.logs import blocks, text
 from processor.logs.baseline import Baseline
 from processor.logs.likelihood import features, learned
+from processor.logs.memory import PerLine
 from processor.logs.patterns import DETAILS, SIGNS
 from processor.logs.rank import Marks, neighbourhood, sign, spread, weigh
 from processor.logs.scan import Scanner
@@ -132,16 +133,40 @@ def _read_all(source: Iterable[bytes], baseline: Baseline | None) -> Candidates:
         store.close()
 
 
+class _Line(NamedTuple):
+    """What is on a clean line: the patterns that hit, and how it is shown in how many tokens."""
+
+    signs: Sequence[int]
+    details: Sequence[int]
+    text: str
+    tokens: int
+
+
+@functools.lru_cache(maxsize=16)
+def _remembered(count: TokenCounter) -> PerLine[bytes, _Line]:
+    def read(lines: Sequence[bytes]) -> list[_Line]:
+        block = b"\n".join(lines)
+        marks: Marks = {}
+        _mark(block, _signs(), 0, marks)
+        details = _detailed({number: lines[number] for number in marks})
+        texts = map(str.rstrip, text.show(block).split("\n"))
+        return [_Line(marks.get(at, ()), details.get(at, ()), one, count(one)) for at, one in enumerate(texts)]
+
+    return PerLine(read)
+
+
 def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
     """A small clean log as it is, if it is within the budget: the common case of short logs, made fast."""
-    lines = block.split(b"\n")
-    total = len(lines) - (not lines[-1])
-    marks: Marks = {}
-    _mark(block, _signs(), 1, marks)
-    marked = {number: lines[number - 1] for number in marks}
-    weights = weigh(marks, _detailed(marked), marked, total)
-    shown = list(map(str.rstrip, text.show(block).split("\n")[:total]))
-    excerpt = blocks.whole(shown, weights.own, weights.ranked, count)
+    lines = block.removesuffix(b"\n").split(b"\n")
+    read = _remembered(count)(lines)
+    tokens = sum([line.tokens for line in read]) + len(lines)  # with a token for each newline never too few
+    if tokens > budget:
+        return None
+    marked = [(number, line) for number, line in enumerate(read, 1) if line.signs]
+    marks = {number: line.signs for number, line in marked}
+    details = {number: line.details for number, line in marked if line.details}
+    weights = weigh(marks, details, {number: lines[number - 1] for number in marks}, len(lines))
+    excerpt = blocks.whole([line.text for line in read], weights.own, weights.ranked, tokens, count)
     return excerpt if excerpt.tokens <= budget else None
 
 

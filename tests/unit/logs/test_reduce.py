@@ -107,7 +107,7 @@ def test_any_bytes(data: bytes, budget: int) -> None:
             reduce(data, budget)
         return
     excerpt = reduce(data, budget)
-    assert estimate(excerpt.text) == excerpt.tokens
+    assert estimate(excerpt.text) <= excerpt.tokens <= len(excerpt.text.encode()) + 1
     assert excerpt.tokens <= budget or not excerpt.lines
     kept = [line.number for line in excerpt.lines]
     assert kept == sorted(set(kept))
