@@ -46,7 +46,8 @@ class PerLine(Generic[Line, Found]):
         old = self._old
         known = {line: old[line] for line in lines if line in old}
         unknown = [line for line in dict.fromkeys(lines) if line not in known]
-        known.update(zip(unknown, self._read(unknown), strict=True))
+        if unknown:
+            known.update(zip(unknown, self._read(unknown), strict=True))
         if len(self._young) + len(known) > self._most:
             self._old, self._young = self._young, known
         else:
