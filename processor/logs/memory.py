@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from processor.logs.cues import Cues
+from processor.logs.scan import Scanner
 
 Line = TypeVar("Line", str, bytes)
 Found = TypeVar("Found")
@@ -72,7 +72,8 @@ class Lines:
 
     def __init__(self, *readers: LineReader[Any]) -> None:
         self._readers = readers
-        self._cues = Cues([cue for reader in readers for cue in reader.cues])
+        cues = [(cue, False) for reader in readers for cue in reader.cues]
+        self._scanner = Scanner(cues) if cues else None
         self._owners = [(at, own) for at, reader in enumerate(readers) for own in range(len(reader.cues))]
         self._nothing = tuple(reader.read("", ()) for reader in readers)
         self._remembered = PerLine(self._read)
@@ -82,7 +83,13 @@ class Lines:
         return self._remembered(lines)
 
     def _read(self, lines: Sequence[str]) -> list[tuple[Any, ...]]:
-        hits = self._cues.lines("\n".join(lines).encode("utf-8", "replace"))
+        hits: dict[int, set[int]] = {}
+        at = position = 0
+        data = "\n".join(lines).encode("utf-8", "replace")
+        for cue, end in self._scanner.hits(data) if self._scanner else ():
+            at += data.count(b"\n", position, end)
+            position = end
+            hits.setdefault(at, set()).add(cue)
         return [self._on(line, hits[index]) if index in hits else self._nothing for index, line in enumerate(lines)]
 
     def _on(self, line: str, hits: Collection[int]) -> tuple[Any, ...]:
