@@ -8,21 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from processor.contract import Candidate, Excerpt
-from processor.logs.extract import (
-    cargo,
-    containers,
-    dotnet,
-    golang,
-    java,
-    native,
-    npm,
-    places,
-    python,
-    ruby,
-    system,
-    tests,
-    vcs,
-)
+from processor.logs.extract.ecosystems import PATTERNS
 from processor.logs.extract.patterns import Kind, Pattern
 from processor.logs.memory import Lines
 
@@ -37,8 +23,6 @@ PLURAL: Final[Mapping[Kind, str]] = {
     "exit_code": "exit_codes",
 }
 EVERYTHING: Final = frozenset(PLURAL.values())
-MODULES: Final = (npm, python, java, cargo, golang, system, containers, native, vcs, dotnet, ruby, tests, places)
-PATTERNS: Final[tuple[Pattern, ...]] = tuple(pattern for module in MODULES for pattern in module.PATTERNS)
 LONGEST_LINE: Final = 2_000
 
 

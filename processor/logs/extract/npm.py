@@ -1,13 +1,16 @@
-"""npm, yarn and pnpm, and the bundlers and runtimes that look modules up."""
+"""npm, yarn, pnpm, bun and deno."""
 
 from __future__ import annotations
 
 from processor.logs.extract.patterns import Pattern, package
 
 NAME = r"(?P<name>(?:@[a-z0-9~][\w.~-]*/)?[a-zA-Z0-9~_][\w.~-]*)"
-SPEC = NAME + r"@(?P<version>[^\s'\"`,()]+?)(?=[.,:]?(?:[\s'\"`,()]|$))"
+SPEC = NAME + r"@(?:npm:)?(?P<version>[^\s'\"`,()]+?)(?=[.,:;]?(?:[\s'\"`,()]|$))"
 QUOTED_SPEC = NAME + r"@\"(?P<version>[^\"]*)\""
-MODULE = r"(?P<name>(?![\w-]+:)(?:@[\w.~-]+/)?[\w~-][\w.~-]*)(?:/[^'\"`]*)?"
+LOCATED = NAME + r"@npm:(?P<version>[^:\s\[,]+)"
+TARBALL = r"https?://[^/\s]+/(?:\S+/)?(?P<name>(?:@[\w.~-]+/)?[\w.~-]+)/-/[\w.~-]+?-(?P<version>\d[\w.+-]*)\.tgz"
+ADDRESS = r"https?://[^/\s]+/(?:npm/|repository/[\w.-]+/)?(?P<name>@[\w.~-]+(?:%2[fF]|/)[\w.~-]+|[\w.~-]+)"
+START = r"(?<![\w@/.~-])"
 
 
 def unescape(name: str) -> str:
@@ -15,80 +18,106 @@ def unescape(name: str) -> str:
     return name.replace("%2f", "/").replace("%2F", "/")
 
 
-def no_builtin(name: str) -> str:
-    """Drop what can't be a package: file names with a script's extension."""
-    return "" if name.endswith((".js", ".ts", ".json", ".mjs", ".cjs", ".css", ".scss", ".vue")) else name
-
-
-def npm(
-    cue: str, regex: str, weight: float, *, many: bool = False, module: bool = False, escaped: bool = False
-) -> Pattern:
+def npm(regex: str, weight: float, *, cue: str = "", many: bool = False, escaped: bool = False) -> Pattern:
     """A pattern for an npm package."""
-    clean = no_builtin if module else unescape if escaped else None
-    return package("npm", cue, regex, weight, all=many, clean=clean)
+    return package("npm", regex, weight, cue=cue, all=many, clean=unescape if escaped else None)
 
 
-PATTERNS: tuple[Pattern, ...] = (
-    npm("No matching version found for", rf"No matching version found for {SPEC}", 1.0),
-    npm("No compatible version found:", rf"No compatible version found: {SPEC}", 1.0),
-    npm("is not in (this|the npm) registry", rf"'{SPEC}' is not in (?:this|the npm) registry", 1.0),
-    npm("The requested resource '", rf"The requested resource '{SPEC}' could not be found", 1.0),
-    npm("is not in the npm registry, or", rf" {NAME} is not in the npm registry, or", 1.0),
-    npm(
-        "40[34].*GET https?://",
-        r"40[34][^/]*GET https?://[^/\s]+/(?P<name>@[\w.~-]+(?:%2[fF]|/)[\w.~-]+|[\w.~-]+)(?:[\s:/]|$)",
-        0.9,
-        escaped=True,
-    ),
+NPM = (
+    npm(rf"No matching version found for {SPEC}", 1.0),
+    npm(rf"No compatible version found: {SPEC}", 1.0),
+    npm(rf"No versions available for {NAME}", 1.0),
+    npm(rf"'{SPEC}' is not in (?:this|the npm) registry", 1.0),
+    npm(rf"The requested resource '{SPEC}' could not be found", 1.0),
+    npm(rf" {NAME} is not in the npm registry, or", 1.0),
+    npm(rf"40[134][^/]*GET {ADDRESS}(?:[\s:/?]|$)", 0.9, cue="40[134].*GET https?://", escaped=True),
+    npm(rf"(?:5\d\d|42[69]) [^/]*GET {ADDRESS}(?:[\s:/?]|$)", 0.5, cue="(5[0-9][0-9]|42[69]) .*GET h", escaped=True),
     # The package from the failing side of a peer conflict is what has to change; the peer itself comes second.
-    npm('peer[A-Za-z]* .*@".*" from ', rf"peer\w* \S+@\"[^\"]*\" from {SPEC}", 0.95),
-    npm('peer[A-Za-z]* .*@".*" from ', rf"peer\w* {QUOTED_SPEC} from", 0.9),
-    npm("unmet peer ", rf"unmet peer {SPEC}", 0.9),
-    npm('@".*" from the root project', rf" {QUOTED_SPEC} from the root project", 0.5),
-    npm("Found: .*@", rf"Found: {SPEC}", 0.5),
-    npm("Could not resolve dependency:.*@", rf"Could not resolve dependency:.*?{SPEC}", 0.7),
-    npm("notsup Not compatible", rf"Not compatible with your (?:version of node/npm|operating system).*?: {SPEC}", 1.0),
-    npm("Unsupported (engine|platform) for ", rf"Unsupported (?:engine|platform) for {SPEC}", 0.9),
-    npm("package: '.*@", rf"package: '{SPEC}'", 0.45),
-    npm('The engine ".*" is incompatible', rf"{SPEC}: The engine \"", 1.0),
-    npm('The platform ".*" is incompatible', rf"{SPEC}: The platform \"", 0.9),
-    npm("tarball data for ", rf"tarball data for {NAME}@(?:\S*-(?P<version>\d[\w.+-]*)\.tgz)?", 0.9),
+    npm(rf"peer\w* \S+@\"[^\"]*\" from {SPEC}", 0.95, cue='peer[A-Za-z]* .*@".*" from '),
+    npm(rf"peer\w* {QUOTED_SPEC} from", 0.9, cue='peer[A-Za-z]* .*@".*" from '),
+    npm(rf"[Cc]onflicting peer dependency: {SPEC}", 0.7),
+    npm(rf"Could not resolve dependency:.*?{START}{SPEC}", 0.7),
+    npm(rf" {QUOTED_SPEC} from the root project", 0.5),
+    npm(rf"Found: {SPEC}", 0.5),
+    npm(rf"Missing: {SPEC} from lock file", 0.85),
+    npm(rf"lock file's {SPEC} does not satisfy", 0.85),
+    npm(rf"Not compatible with your (?:version of node/npm|operating system).*?: {SPEC}", 1.0),
+    npm(rf"Unsupported (?:engine|platform) for {SPEC}", 0.9),
+    npm(rf"package: '{SPEC}'", 0.45),
+    npm(rf"Refusing to install {NAME} as a dependency of itself", 1.0, cue="Refusing to install "),
+    npm(rf"tarball data for {NAME}@(?:\S*-(?P<version>\d[\w.+-]*)\.tgz)?", 0.9),
     npm(
-        "(EINTEGRITY|integrity|checksum|Integrity).*/-/",
-        r"https?://[^/\s]+/(?P<name>(?:@[\w.~-]+/)?[\w.~-]+)/-/[\w.~-]+?-(?P<version>\d[\w.+-]*)\.tgz",
-        0.95,
+        rf"(?:EINTEGRITY|[Ii]ntegrity|checksum).*?{TARBALL}", 0.95, cue="(EINTEGRITY|integrity|checksum|Integrity).*/-/"
     ),
-    npm("Integrity check failed for ", rf"Integrity check failed for \"{NAME}\"", 1.0),
-    npm("Couldn't find any versions for", rf"versions for \"{NAME}\" that matches \"(?P<version>[^\"]*)\"", 1.0),
-    npm("Couldn't find package \"", rf"Couldn't find package \"{NAME}(?:@(?P<version>[^\"]+))?\"", 1.0),
-    npm(
-        'An unexpected error occurred: "https?:',
-        r"occurred: \"https?://[^/\s]+/(?P<name>@[\w.~-]+(?:%2[fF]|/)[\w.~-]+|[\w.~-]+).*[Nn]ot found",
-        1.0,
-        escaped=True,
-    ),
-    npm("(No candidates found|Package not found)", rf"{NAME}@npm:(?P<version>[^:\s]+): (?:No cand|Package not)", 1.0),
-    npm("postinstall|preinstall| install:", rf"npm (?:ERR!|error) {SPEC} (?:post|pre)?install:", 0.9),
-    npm("(ERR!|error) path .*node_modules/", rf"(?:ERR!|error) path .*node_modules/{NAME}$", 0.85),
-    npm("node_modules/.*: Command failed", rf"node_modules/{NAME}: Command failed", 0.9),
-    npm(
-        "Cannot find (module|package) ['\"]",
-        rf"Cannot find (?:module|package) ['\"]{MODULE}['\"]",
-        0.85,
-        module=True,
-    ),
-    npm("Can't resolve '", rf"Can't resolve '{MODULE}'", 0.85, module=True),
-    npm('Could not resolve "', rf"Could not resolve \"{MODULE}\"", 0.8, module=True),
-    npm('ailed to resolve (import|entry for package) "', rf"(?:import|package) \"{MODULE}\"", 0.85, module=True),
-    npm("Could not find a declaration file for module", rf"for module '{MODULE}'", 0.8, module=True),
-    npm("does not provide an export named", rf"requested module '{MODULE}' does not", 0.7, module=True),
-    npm("Could not resolve import", rf"Could not resolve import ['\"]{MODULE}['\"]", 0.8, module=True),
-    npm("^[@a-z0-9][^ ]*  +[<>=*]", rf"^{NAME}  +(?P<version>(?:[<>=]+|\*|\d)\S.*)$", 0.65),
-    npm("[Pp]ackage .*is licensed under", rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
-    npm("^node_modules/", rf"^node_modules/(?:.*node_modules/)?{NAME}$", 0.7),
-    npm(" in .* - https://github.com/advisories/", rf" in {NAME} - https://github\.com/advisories/", 0.9),
-    npm("[^a-z]Package +[^a-z .]+", rf"^\W*Package\s+│\s+{NAME}\s", 0.8),
-    npm("[Dd]ependency.*loaded by .*package\\.json", rf"[Dd]ependency [\"'`]?{NAME}[\"'`]?.*package\.json", 0.7),
-    npm("npm (ERR!|error) .*@", rf"(?<![\w@/.-]){NAME}@(?P<version>[\^~<>=\d][^\s\"',()]*)", 0.25, many=True),
-    npm("^.*node_modules/", rf"node_modules/{NAME}/", 0.12),
+    npm(rf"npm (?:ERR!|error) {SPEC} (?:post|pre)?install:", 0.8, cue="npm (ERR!|error) .*@.* (post|pre)?install:"),
+    npm(rf"Failed at the {SPEC} (?:post|pre)?install script", 0.8, cue="Failed at the .* (post|pre)?install script"),
+    npm(rf"(?:ERR!|error) path .*node_modules/{NAME}$", 0.8, cue="(ERR!|error) path .*node_modules/"),
+    npm(rf"gyp ERR! cwd \S*node_modules/{NAME}$", 0.8),
+    npm(rf"(?:Leaving|Entering) directory '\S*node_modules/{NAME}/build'", 0.5),
+    npm(rf"^\[{NAME}\] ERROR - ", 0.8),
+    npm(rf"Could not load the \"{NAME}\" module using", 0.95),
+    npm(r"The (?P<name>cypress) npm package is installed, but", 0.9),
+    npm(r"(?P<name>[Ee]lectron) failed to install correctly", 0.9),
+    npm(rf"^{NAME}  +(?P<version>(?:[<>=]+|\*|\d)\S.*)$", 0.65, cue="^[@a-z0-9][^ ]*  +[<>=*]"),
+    npm(rf"^node_modules/(?:.*node_modules/)?{NAME}$", 0.7, cue="^node_modules/"),
+    npm(rf" in {NAME} - https://github\.com/advisories/", 0.9),
+    npm(rf"^\W*Package\s+│\s+{NAME}\s", 0.8, cue="[^a-z]Package +[^a-z .]+"),
+    npm(rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
+    npm(rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:--?[\w-]+ )*['\"`]?{START}{NAME}", 0.5),
+    npm(rf"deprecated {SPEC}: ", 0.1, cue="(WARN|warn) +deprecated "),
+    npm(rf"{START}{NAME}@(?P<version>[\^~<>=\d][^\s\"',()]*)", 0.25, cue="npm (ERR!|error) .*@", many=True),
+    npm(rf"node_modules/{NAME}/", 0.12),
 )
+
+YARN = (
+    npm(rf"versions for \"{NAME}\" that matches \"(?P<version>[^\"]*)\"", 1.0),
+    npm(rf"Couldn't find package \"{NAME}(?:@(?P<version>[^\"]+))?\"", 1.0),
+    npm(rf"{SPEC}: The engine \"", 1.0),
+    npm(rf"{SPEC}: The platform \"", 0.9),
+    npm(rf"Integrity check failed for \"{NAME}\"", 1.0),
+    npm(rf"Incorrect integrity when fetching from the cache for \"{NAME}\"", 1.0),
+    npm(rf"occurred: \"{ADDRESS}.*[Nn]ot found", 1.0, cue='An unexpected error occurred: "https?:', escaped=True),
+    npm(rf"{TARBALL}[:\"] Request failed", 0.95),
+    npm(rf"node_modules/{NAME}: Command failed", 0.9),
+    npm(rf"Package \"{NAME}\" refers to a non-existing file", 0.95),
+    npm(rf"Pattern \[\"{SPEC}\"\] is trying to unpack", 0.7),
+    npm(rf"\"(?:.* > )?{SPEC}\" has (?:unmet|incorrect) peer", 0.3),
+    # Berry: `name@npm:range`, in messages with codes.
+    npm(rf"{LOCATED}: (?:No candidates found|Package not found|The remote archive doesn't match)", 1.0),
+    npm(rf"YN00(?:01|18|35|41|82)\b.*?{START}{LOCATED}", 0.9, cue="YN00(01|18|35|41|82).*@npm:"),
+    npm(rf"{START}{LOCATED}(?: \[\w+\])? couldn't be built successfully", 0.95),
+    npm(rf"{NAME}@\S+ (?:couldn't be built|must be built)", 0.3),
+    npm(rf"{NAME}@\S+: This package doesn't seem to be present in your lockfile", 0.9),
+    npm(rf"doesn't provide {NAME} \(", 0.45),
+    npm(rf"doesn't satisfy what {NAME} ", 0.45),
+    npm(rf"tried to access {NAME},? (?:but|\()", 0.9),
+    npm(rf"^\s*Required package: {NAME}", 0.85),
+)
+
+PNPM = (
+    npm(rf"ERR_PNPM_FETCH_\d+.*GET {ADDRESS}(?:[\s:/?]|$)", 0.95, escaped=True),
+    npm(rf"(?:unmet|missing) peer {NAME}@\"?(?P<version>[^\":\s]+)", 0.9),
+    npm(rf"\"{SPEC}\" is in the dependencies but no package named", 1.0),
+    npm(rf"{START}{NAME}(?:@(?P<version>\S+))? (?:is not|isn't) supported by any available resolver", 1.0),
+    npm(rf"patches were not applied: {SPEC}", 0.9),
+    npm(rf"[Gg]ot unexpected checksum for \"?{TARBALL}", 1.0),
+    npm(rf"node_modules/{NAME} (?:post|pre)?install: Failed", 0.9),
+    npm(rf"dependenc(?:y was|ies were) (?:added|removed): {START}{SPEC}", 0.65),
+    npm(rf"Ignored build scripts: {NAME}", 0.55),
+    npm(rf"Unsupported engine .*? {SPEC}: wanted", 0.6),
+)
+
+BUN = (
+    npm(rf"No version matching \"(?P<version>[^\"]*)\" found for specifier \"{NAME}\"", 1.0),
+    npm(rf"error: {SPEC} failed to resolve", 1.0),
+    npm(rf"package \"{NAME}\" (?:not found|does not exist)", 0.95),
+    npm(rf"error: GET {ADDRESS} - \d", 0.95, escaped=True),
+    npm(rf"install script from \"{NAME}\" exited", 0.95),
+    npm(rf"Integrity check failed for tarball: {NAME}", 1.0),
+    npm(rf"npm package '{NAME}'(?: matching '(?P<version>[^']*)')?", 0.95),
+    npm(rf"[Cc]ould not find version of '{NAME}' that matches specified version constraint '(?P<version>[^']*)'", 1.0),
+    npm(rf"JSR package not found: {NAME}", 0.95),
+    npm(rf"Relative import path \"{NAME}(?:/[^\"]*)?\" not prefixed with", 0.85),
+)
+
+PATTERNS: tuple[Pattern, ...] = (*NPM, *YARN, *PNPM, *BUN)

@@ -1,4 +1,4 @@
-"""Where it happened: files with line, hosts that could not be reached, exit codes."""
+"""Where it happened: files with line and column, hosts that could not be reached."""
 
 from __future__ import annotations
 
@@ -6,76 +6,183 @@ import re
 
 from processor.logs.extract.patterns import Pattern, place
 
-PATH = r"(?:[A-Za-z]:)?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{0,5}"
+PATH = r"(?:[A-Za-z]:)?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{0,11}"
+SPECIAL = r"(?:[\w.@+~/-]*/)?(?:Dockerfile|Makefile|Jenkinsfile|Rakefile|Gemfile|Podfile|Vagrantfile|BUILD|WORKSPACE)"
+FILE = rf"(?:{SPECIAL}|{PATH})"
+START = r"(?<![\w.@+~/\\-])"
 HOST = r"(?P<name>(?:[\w-]+\.)*[\w-]*[A-Za-z][\w-]*(?:\.[\w-]+)*)"
+CODE = (
+    "asm|bats|bzl|c|cc|clj|cmake|coffee|conf|cpp|cr|cs|css|cu|cxx|d|dart|ejs|elm|erb|erl|ex|exs|f90|feature|fs|gradle|"
+    "groovy|h|haml|hcl|hh|hpp|hrl|hs|html|ini|ipynb|java|jl|js|json|jsx|kt|kts|less|lua|m|md|mjs|ml|mli|mm|nim|nix|"
+    "php|phpt|pl|pm|proto|ps1|pug|py|pyi|pyx|r|R|rb|rs|rst|sass|scala|scss|sh|sol|spec|sql|svelte|swift|t|tcl|tex|tf|"
+    "toml|ts|tsx|twig|txt|vb|vue|xml|yaml|yml|zig"
+)
 VERSION_LIKE = re.compile(r"^v?\d+(\.\d+)+\w*$")
 
 
 def location(name: str) -> str:
     """`path:line` whatever brackets the tool uses; "" for what only looks like a file."""
-    path, _, line = re.sub(r"[:(]\[?|\", line ", "\0", name.replace("\\", "/"), count=1).partition("\0")
+    name = name.replace("\\", "/")
+    path, _, line = re.sub(
+        r":line |[:(]\[? ?|\[|#L|['\"]?,? line:? |['\"]? at line | on line ", "\0", name, count=1
+    ).partition("\0")
+    path = path.removeprefix("file://").removeprefix("./").strip("'\"")
     number = re.match(r"\d+", line)
-    return "" if VERSION_LIKE.match(path) else f"{path.removeprefix('./')}:{number[0]}" if number else path
+    return "" if VERSION_LIKE.match(path) else f"{path}:{number[0]}" if number else path
 
 
-def file(cue: str, regex: str, weight: float) -> Pattern:
+def file(regex: str, weight: float, *, cue: str = "") -> Pattern:
     """A pattern for a file, with its line where the tool prints one."""
-    return place("file", cue, regex, weight, clean=location)
+    return place("file", regex, weight, cue=cue, clean=location)
 
 
-def host(cue: str, regex: str, weight: float = 0.9) -> Pattern:
+def host(regex: str, weight: float = 0.9, *, cue: str = "") -> Pattern:
     """A pattern for a host that failed."""
-    return place("host", cue, regex, weight)
+    return place("host", regex, weight, cue=cue)
 
 
-def exit_code(cue: str, regex: str, weight: float) -> Pattern:
-    """A pattern for a process's exit code."""
-    return place("exit_code", cue, regex, weight)
-
-
-PATTERNS: tuple[Pattern, ...] = (
+WITH_LINE = (
+    # Compilers and linters: path:line:column, path(line,column), path:[line,column]
     file(
-        r"[A-Za-z0-9_]:[0-9]+(:[0-9]+)?: (fatal |internal compiler )?error",
-        rf"(?P<name>{PATH}:\d+)(?::\d+)?: (?:fatal |internal compiler )?error",
+        rf"(?P<name>{FILE}:\d+)(?::\d+)?: (?:fatal |internal compiler |syntax )?error",
         1.0,
+        cue=r"[A-Za-z0-9_]:[0-9]+(:[0-9]+)?: (fatal |internal compiler |syntax )?error",
     ),
-    file(r"\([0-9]+,[0-9]+\): error", rf"(?P<name>{PATH}\(\d+),\d+\): error", 1.0),
-    file(r":[0-9]+:[0-9]+ - error", rf"(?P<name>{PATH}:\d+):\d+ - error", 1.0),
-    file(r"\.(java|kt|scala|groovy):\[[0-9]+", rf"(?P<name>{PATH}:\[\d+),\d+\]", 0.95),
-    file(r"--> .*:[0-9]+:[0-9]+", rf"--> (?P<name>{PATH}:\d+):\d+", 0.7),
-    file(r"File \".*\", line [0-9]+", r"File \"(?P<name>[^\"<>]+\", line \d+)", 0.6),
-    file(r"\.py:[0-9]+: ", rf"^(?P<name>{PATH}:\d+): (?:\w+Error|\w*Exception|in |[A-Z]\w+$)", 0.9),
-    file(r"\.go:[0-9]+", rf"(?P<name>{PATH}:\d+)(?::\d+)?: ", 0.8),
-    file(r"\.[a-z]{1,5}:[0-9]+:[0-9]+", rf"(?P<name>{PATH}:\d+):\d+", 0.5),
-    file(r"\.(java|kt|scala):[0-9]+\)", r"\((?P<name>\w+\.(?:java|kt|scala):\d+)\)", 0.3),
-    file(r"\.(rb|php|ex|exs|pl|sh|c|cc|cpp|h|hpp|js|ts|tsx|jsx):[0-9]+", rf"(?P<name>{PATH}:\d+)", 0.45),
-    host("ould not resolve host", rf"ould not resolve host:? '?{HOST}"),
-    host("ENOTFOUND|EAI_AGAIN", rf"(?:ENOTFOUND|EAI_AGAIN) {HOST}"),
-    host("ECONNREFUSED|ECONNRESET|ETIMEDOUT", rf"(?:ECONNREFUSED|ECONNRESET|ETIMEDOUT) {HOST}", 0.8),
-    host("failure resolving '", rf"failure resolving '{HOST}'"),
-    host("ould not resolve '", rf"ould not resolve '{HOST}'"),
-    host("lookup .*: (no such host|server misbehaving)|lookup .* on ", rf"lookup {HOST}(?: on |:)"),
-    host("ailed to connect to ", rf"ailed to connect to (?:https?://)?{HOST}"),
-    host("ould not connect to ", rf"ould not connect to (?:https?://)?{HOST}", 0.7),
-    host("Connection pool|ConnectionPool\\(host=", rf"ConnectionPool\(host='{HOST}'"),
-    host("UnknownHostException", rf"UnknownHostException: {HOST}"),
-    host("unable to access 'https?://", rf"unable to access 'https?://{HOST}", 0.85),
-    host(
-        "Connect(ion)? to .*(timed out|refused|failed)",
-        rf"Connect(?:ion)? to {HOST}.*(?:timed out|refused|failed)",
-        0.85,
+    file(rf"(?P<name>{PATH}\(\d+),\d+\) ?: (?:fatal )?error", 1.0, cue=r"\([0-9]+,[0-9]+\) ?: (fatal )?error"),
+    file(rf"(?P<name>{PATH}\(\d+)\) ?: (?:fatal )?error", 1.0, cue=r"\([0-9]+\) ?: (fatal )?error"),
+    file(rf"(?P<name>{PATH}:\d+):\d+ - error", 1.0, cue=r":[0-9]+:[0-9]+ - error"),
+    file(rf"(?P<name>{PATH}:\[\d+)(?:,\d+)?\]", 0.95, cue=r"\.(java|kt|scala|groovy|xml|js):\[[0-9]+"),
+    file(rf"e: (?:file://)?(?P<name>{PATH}:(?: \()?\d+)(?::\d+|, \d+\))", 0.97, cue="^(e|.* e): .*:"),
+    file(rf"\[error\] (?P<name>{PATH}:\d+):\d+: ", 0.95),
+    file(rf"-->? (?P<name>{PATH}:\d+)(?::\d+)?", 0.7, cue="-->? .*:[0-9]+"),
+    file(rf"(?:└─|╰─|┌─|╭─\[) ?(?P<name>{PATH}:\d+):\d+", 0.8, cue="(└─|╰─|┌─|╭─).*:[0-9]+:[0-9]+"),
+    file(rf"Diff in (?P<name>{PATH}(?::| at line )\d+)", 0.7),
+    file(r"File \"(?P<name>[^\"<>]+\", line \d+)", 0.6, cue='File ".*", line [0-9]+'),
+    file(rf"\bin \"(?P<name>{PATH}\", line \d+)", 0.85, cue='in ".*", line [0-9]+'),
+    file(rf"^(?P<name>{PATH}:\d+): (?:\w+Error|\w*Exception|in |[A-Z]\w+$)", 0.9, cue=r"\.py:[0-9]+: "),
+    file(rf"(?P<name>{PATH}:\d+)(?::\d+)?: ", 0.8, cue=r"\.go:[0-9]+(:[0-9]+)?: "),
+    file(r"^\s+(?P<name>\w+_test\.go:\d+): ", 0.85),
+    file(rf"panicked at (?:'.*', )?(?P<name>{PATH}:\d+)", 0.9),
+    file(rf"(?P<name>{PATH}:\d+): (?:Failure|FAILED|ERROR:)", 0.97, cue=r":[0-9]+: (Failure|FAILED|ERROR:)"),
+    file(rf"Loc: \[(?P<name>{PATH}\(\d+)\)\]", 0.97),
+    file(rf" in (?P<name>{PATH}:line \d+)", 0.6, cue=":line [0-9]+"),
+    file(rf"\[(?P<name>{PATH}:\d+)\]:", 0.9, cue=r"\.rb:[0-9]+\]:"),
+    file(rf"^rspec (?P<name>{PATH}:\d+)", 0.97),
+    file(rf"CMake Error at (?P<name>{PATH}:\d+)", 0.97),
+    file(
+        rf"(?P<name>{FILE}:\d+)(?::\d+)?: (?:\*\*\*|ERROR:|recipe for target)",
+        0.9,
+        cue=":[0-9]+: ([*]{3}|ERROR:|recipe)",
     ),
-    host("TLS handshake timeout|i/o timeout|connection refused", rf"https?://{HOST}.*(?:timeout|refused)", 0.7),
-    host("connect to host .* port", rf"connect to host {HOST} port"),
-    exit_code("exit(ed with)? (code|status)", r"[Ee]xit(?:ed with)? (?:code|status):? '?(?P<name>-?\d{1,10})", 0.8),
-    exit_code("completed with exit code", r"completed with exit code (?P<name>\d+)", 0.7),
-    exit_code(
-        "returned (a )?non-zero|returned [0-9]+",
-        r"returned (?:a )?(?:non-zero (?:code|exit status):? ?)?(?P<name>\d+)",
+    file(rf"\*\*\* \[(?P<name>{FILE}:\d+): ", 0.62),
+    file(r"ERROR: (?P<name>(?:/\S*/)?(?:BUILD|WORKSPACE)(?:\.bazel)?:\d+):\d+", 0.97),
+    file(rf"^(?P<name>{SPECIAL}:\d+)", 0.75, cue="^.*(Dockerfile|Jenkinsfile|Gemfile|Podfile)[a-z.]*:[0-9]+"),
+    file(r"(?P<name>WorkflowScript: \d+): ", 0.9),
+    file(rf"(?:[Bb]uild|[Ss]cript|[Ss]ettings) file '(?P<name>{PATH}' line: \d+)", 0.97),
+    file(rf"(?P<name>{PATH}, line \d+)", 0.85, cue=r"\.(xml|pom|tf|yaml|yml|groovy|kts|hcl|toml|json), line [0-9]+"),
+    file(rf"\bon (?P<name>{PATH} line \d+)", 0.95, cue=r"on .*\.tf line [0-9]+"),
+    file(rf"(?P<name>{PATH}: \d+): ", 0.6, cue=r"\.(groovy|gradle|sh): [0-9]+: "),
+    file(rf"(?P<name>{PATH}: line \d+):", 0.7, cue=": line [0-9]+:"),
+    file(rf"\bat (?P<name>{PATH} line \d+)", 0.7, cue=r"at .*\.(pl|pm|t|PL) line [0-9]+"),
+    file(rf"\bin (?P<name>{PATH} on line \d+)", 0.9, cue=r"\.(php|phtml|inc) on line [0-9]+"),
+    file(rf"\bIn (?P<name>{PATH} line \d+):", 0.85, cue="In .* line [0-9]+:"),
+    file(rf"\bAt (?P<name>{PATH}:\d+) char:\d+", 0.8),
+    file(rf"appears to be in '(?P<name>{PATH}': line \d+)", 0.95),
+    file(
+        rf"(?P<name>\.github/workflows/{PATH}(?:#L| \(Line: )\d+)",
+        0.97,
+        cue=r"\.github/workflows/.*(#L|\(Line: )[0-9]+",
+    ),
+    file(r"::error .*file=(?P<name>[^,:]+)", 0.9),
+    file(rf"template: \S*?(?P<name>{PATH}:\d+)", 0.9),
+    file(rf"(?P<name>{PATH}:\d+)(?::\d+)? MD\d{{3}}", 0.9),
+    file(
+        rf"(?P<name>{PATH}:\d+):\d+:? (?:[A-Z]+\d+|[CEFWR]:|error|Error|ERROR)\b",
+        0.82,
+        cue=r":[0-9]+:[0-9]+:? ([A-Z]+[0-9]|[CEFWR]:|[Ee]rror|ERROR)",
+    ),
+    file(rf"^(?P<name>{PATH}:\d+): .+ ==> ", 0.8, cue=":[0-9]+: .* ==> "),
+    # Stack traces and everything else with a colon
+    file(rf"(?P<name>{PATH}:\d+):\d+", 0.5, cue=r"\.[a-z]{1,6}:[0-9]+:[0-9]+"),
+    file(r"\((?P<name>\w+\.(?:java|kt|scala|groovy):\d+)\)", 0.3, cue=r"\.(java|kt|scala|groovy):[0-9]+\)"),
+    file(r"\((?P<name>\w+\.clj[cs]?:\d+)\)", 0.6),
+    file(rf"(?P<name>[\w.@+~/\\-]*[\w-]\.(?:{CODE}):\d+)", 0.45, cue=r"\.[A-Za-z][A-Za-z0-9]{0,7}:[0-9]+"),
+)
+NAMED = (
+    # kubectl, Helm and others that name the manifest they stumble over
+    file(r"the path \"(?P<name>[^\"\s]+)\" (?:does not exist|cannot be accessed)", 0.95),
+    file(rf"rror validating \"(?P<name>{PATH})\"", 0.95),
+    file(rf"rror (?:parsing|reading|loading|decoding) \"?(?P<name>{PATH})\"?:", 0.9),
+    file(rf"rror when (?:creating|applying|deleting|retrieving[^\"]*|patching|replacing) \"(?P<name>{PATH})\"", 0.95),
+    file(rf"unable to (?:recognize|decode|parse) \"(?P<name>{PATH})\"", 0.95),
+    file(rf"from \"(?P<name>{PATH})\": no matches for", 0.95),
+    file(rf"kubectl .*(?:-f|--filename)[ =](?P<name>{PATH})", 0.55),
+    file(rf"YAML parse error on (?P<name>{PATH})", 0.95),
+    file(rf"[Ii]nvalid (?:workflow|configuration|config) file: ?`?(?P<name>{PATH}(?:#L\d+)?)", 0.9),
+    file(
+        rf"(?:parsing|[Uu]nable to parse|[Ff]ailed to parse|[Ee]rror in|[Ii]nvalid JSON in) "
+        rf"['\"`]?(?P<name>{PATH})['\"`:]",
         0.8,
     ),
-    exit_code("exit status:", r"exit status: (?P<name>\d+)", 0.8),
-    exit_code(r"make.*\*\*\*.*Error [0-9]+", r"\*\*\*.*Error (?P<name>\d+)", 0.6),
-    exit_code("exited with [0-9]+", r"exited with (?P<name>\d+)", 0.8),
-    exit_code("code [0-9]+\\b", r"(?:ELIFECYCLE|exit|error|errno).*code (?P<name>\d+)", 0.4),
+    # Formatters
+    file(rf"would reformat (?P<name>{PATH})", 0.85),
+    file(rf"ERROR: (?P<name>{PATH}) Imports are incorrectly sorted", 0.9),
+    file(rf"^\[(?:warn|error)\] (?P<name>{PATH})(?::|$)", 0.62, cue=r"^\[(warn|error)\] .*\.[a-z]"),
+    file(rf"^FILE: (?P<name>{PATH})$", 0.85),
+    file(rf"^== \[(?P<name>{PATH})\] FAIL", 0.9),
+    # What is missing or may not be read
+    file(rf"No such file or directory: ['\"](?P<name>{PATH}|[\w.~/-]*/[\w./-]+)['\"]", 0.72),
+    file(r"no such file or directory, \w+ '(?P<name>[^'\s]+)'", 0.72),
+    file(r"\bopen (?P<name>[\w./\\~-]+): (?:no such file|permission denied|[Tt]he system cannot)", 0.72),
+    file(
+        r"^(?:\w+: )?(?:cannot (?:stat|access|open)|can't open(?: file)?|could not open(?: file)?) "
+        r"['\"`‘]?(?P<name>[\w./~-]*[./][\w./~-]*\w)['\"`’]?",
+        0.7,
+        cue="(cannot (stat|access|open)|can't open|could not open) ",
+    ),
+    file(r"^(?:\S+: )?(?P<name>[\w~.-]*[./][\w./~-]*\w): No such file or directory", 0.7),
+    file(r"(?P<name>[\w~.-]*[./][\w./~-]*\w): Permission denied", 0.75),
+    file(r"FileNotFoundException: (?P<name>[^\s(]+)", 0.7),
+    file(rf"[Ff]ile (?:not found|does not exist): ['\"]?(?P<name>{PATH})", 0.72),
+    file(r"No rule to make target ['`](?P<name>[\w./+-]*[./][\w./+-]*)'", 0.7),
+    file(
+        r"(?:COPY|ADD) failed: .*?(?P<name>[\w.-]*[/.][\w./-]*\w):? (?:not found|no such file|.* does not exist)",
+        0.85,
+        cue="(COPY|ADD) failed: ",
+    ),
+    file(r"cache key: .*?\"(?P<name>/[^\"]*)\"(?:: |.*)not found", 0.85),
+    file(r"failed to read dockerfile: open (?P<name>[^:\s]+)", 0.95),
+    file(r"Local file `(?P<name>[^`]+)` does not exist", 0.95),
+    file(rf"== Compilation error in file (?P<name>{PATH})", 0.95),
+    file(r"Merge conflict in (?P<name>\S+)", 0.88),
 )
+HOSTS = (
+    host(rf"ould not resolve host:? '?{HOST}"),
+    host(rf"(?:ENOTFOUND|EAI_AGAIN) {HOST}"),
+    host(rf"(?:ECONNREFUSED|ECONNRESET|ETIMEDOUT) {HOST}", 0.8),
+    host(rf"failure resolving '{HOST}'"),
+    host(rf"ould not resolve '{HOST}'"),
+    host(rf"unable to resolve host (?:address )?[‘'`\"]?{HOST}"),
+    host(rf"lookup {HOST}(?: on |:)", cue="lookup .*: (no such host|server misbehaving)|lookup .* on "),
+    host(rf"ailed to connect to (?:https?://)?{HOST}"),
+    host(rf"ould not connect to (?:https?://)?{HOST}", 0.7),
+    host(rf"ConnectionPool\(host='{HOST}'"),
+    host(rf"Cannot connect to host {HOST}:"),
+    host(rf"UnknownHostException: {HOST}"),
+    host(rf"unable to access 'https?://{HOST}", 0.85),
+    host(
+        rf"Connect(?:ion)? to {HOST}.*(?:timed out|refused|failed)",
+        0.85,
+        cue="Connect(ion)? to .*(timed out|refused|failed)",
+    ),
+    host(rf"https?://{HOST}.*(?:timeout|refused)", 0.7, cue="TLS handshake timeout|i/o timeout|connection refused"),
+    host(rf"connect to host {HOST} port"),
+    host(
+        rf"Failed to (?:open TCP connection|connect|download .*?) (?:to )?(?:https?://)?{HOST}:\d+",
+        0.85,
+        cue="Failed to (open TCP|connect|download).*:[0-9]",
+    ),
+    host(rf"connect to {HOST}:\d+: ", 0.8),
+)
+
+PATTERNS: tuple[Pattern, ...] = (*WITH_LINE, *NAMED, *HOSTS)

@@ -115,7 +115,7 @@ NAMED = [
     ),
     (
         "fatal: clone of 'https://git.example/acme/proto.git' into submodule path '/b/proto' failed",
-        "git",
+        "generic",
         "acme/proto",
         None,
     ),
