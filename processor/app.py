@@ -137,7 +137,7 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
 
 async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
     settings = parts.settings
-    fetch = Fetch(fetch_config(settings))
+    fetch = Fetch(FetchConfig.of(settings.fetch))
     await fetch.__aenter__()
     life.cleanup("fetch", lambda: fetch.__aexit__(None, None, None))
     models: dict[str, ModelClient] = {}
@@ -260,11 +260,3 @@ def build_lane(pipeline: Pipeline, settings: Settings, model: Model, shared: Sha
     """The lane of a pipeline, for what the model of its tier takes."""
     tier = settings.models[pipeline.model.tier]
     return Lane.of(pipeline, model, shared, context_tokens=tier.context_tokens, count=counter(tier))
-
-
-def fetch_config(settings: Settings) -> FetchConfig:
-    """What references may be followed."""
-    ours = settings.fetch
-    return FetchConfig(
-        tuple(ours.allow), tuple(ours.schemes), tuple(ours.roots), ours.private, ours.max_bytes, ours.timeout_s
-    )

@@ -10,10 +10,10 @@ import sys
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from processor import __version__
+from processor.cli import options
 from processor.errors import ConfigError, FaultstreamError
 
 COMMANDS = ("run", "lint", "test", "explain", "reduce", "replay", "schema", "doctor")
@@ -61,9 +61,5 @@ def main() -> None:
     try:
         app()
     except FaultstreamError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {_plain(str(error))}")
+        options.complain(str(error))
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -1,12 +1,14 @@
-"""`faultstream explain LOG`: one log becomes a finding, on the terminal."""
+"""`faultstream explain LOG …`: logs become findings, on the terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -16,130 +18,216 @@ from rich.text import Text
 
 from processor import app
 from processor.cli import options
-from processor.cli.reduce import show
-from processor.contract import Finding, Reading, Record
+from processor.cli.inputs import Input, gather
+from processor.cli.show import as_json, console, show
+from processor.contract import Event, Finding, Reading, Record
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
 from processor.logs.extract import EVERYTHING
 from processor.logs.redact import redactor
+from processor.logs.why import why as why_of
 from processor.models.client import ModelClient
+from processor.models.question import Prompt
 from processor.pipeline import Pipeline
-from processor.settings import ModelSettings, Settings
+from processor.settings import Settings
 from processor.sources.decode import Decoder
 from processor.sources.providers import Providers
-from processor.stages.fetch import Fetch
+from processor.stages.fetch import Fetch, FetchConfig
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 
+_AT_ONCE: Final = 8
+"""Logs that are worked on at once, and as many questions open."""
+
+Result = Finding | Reading | Prompt | FaultstreamError
+"""What becomes of a log: what the model or a rule says, what is known offline, the question alone, or an error."""
+
 
 def command(
-    log: options.Log,
-    pipeline: Annotated[str, typer.Option(help="Pipeline to explain it with.")] = "ci_failure",
+    logs: options.Logs,
+    pipeline: Annotated[str, typer.Option(help="Pipeline to explain them with.")] = "ci_failure",
     offline: Annotated[bool, typer.Option("--offline", help="No model: the excerpt and what rules say.")] = False,
+    prompt: Annotated[
+        bool, typer.Option("--prompt", help="No model: what one would be asked, a rule's answer notwithstanding.")
+    ] = False,
+    why: options.Why = False,
     model_url: Annotated[str | None, typer.Option(help="Model server, such as http://127.0.0.1:8000/v1.")] = None,
+    tokenizer: options.Tokenizer = None,
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Say what went wrong in LOG. Needs a model server and nothing else; with --offline not even that."""
+    """Say what went wrong in each LOG. Needs a model server and nothing else; with --offline not even that.
+
+    LOG is a file, a folder (all logs in it), - for standard input, or an address of a host that the settings'
+    fetch.allow lists; .gz, .zst, .xz, .bz2 and .lz4 are unpacked. Exit codes: 0 fine, 1 a log failed, 2 usage.
+    """
+    if json and text:
+        raise ConfigError("--json and --text exclude each other")
+    if why and not offline:
+        raise ConfigError("--why says why lines are in the excerpt, which is shown with --offline")
+    if prompt and (offline or model_url):
+        raise ConfigError("--prompt asks no model: it goes with neither --offline nor --model-url")
     homes, settings = options.load(home, config)
     folder = homes.pipelines().get(pipeline)
     if folder is None:
         raise ConfigError(f"no pipeline {pipeline}; there are {', '.join(homes.pipelines())}")
     loaded = Pipeline.load(folder, homes, app.tiers(settings))
-    tier = settings.models[loaded.model.tier]
-    if model_url:
-        tier = tier.model_copy(update={"urls": [model_url]})
-    told = Explanation(loaded, settings, tier, homes, options.read(log), log)
-    if offline:
-        asyncio.run(told.offline(options.machine_readable(json)))
-    else:
-        asyncio.run(told.ask(options.machine_readable(json)))
+    settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
+    inputs = gather(logs, lambda: FetchConfig.of(settings.fetch))
+    many = len(inputs) > 1 or inputs[0].name != logs[0]
+    machine = options.machine_readable(json) and not text
+    explainer = Explainer(loaded, settings, homes, offline=offline, prompt=prompt)
+    out = console()
+    raise typer.Exit(asyncio.run(_tell(explainer.each(inputs), Shown(out, many, machine, why), out)))
 
 
-class Explanation:
-    """One log on its way through a pipeline's lane, without Kafka."""
+async def _tell(results: AsyncIterator[tuple[str, Result]], shown: Shown, out: Console) -> int:
+    """Shows each result as it comes; the exit code."""
+    failed = False
+    terminal = out if out.is_terminal else Console(stderr=True)
+    status = terminal.status("reading …") if terminal.is_terminal else nullcontext()
+    with status:
+        async for name, result in results:
+            shown(name, result)
+            if isinstance(result, FaultstreamError):
+                failed = True
+                options.complain(f"{name}: {result}")
+    return int(failed)
 
-    def __init__(
-        self, pipeline: Pipeline, settings: Settings, tier: ModelSettings, homes: Homes, body: bytes, name: str
-    ) -> None:
+
+def _changed(settings: Settings, tier: str, url: str | None, tokenizer: Path | None) -> Settings:
+    """The settings with what the command line says of the model."""
+    changes: dict[str, Any] = {"urls": [url]} if url else {}
+    if tokenizer:
+        changes["tokenizer"] = tokenizer
+    model = settings.models[tier].model_copy(update=changes)
+    return settings.model_copy(update={"models": {**settings.models, tier: model}})
+
+
+class Explainer:
+    """Takes logs through a pipeline's lane, without Kafka."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, homes: Homes, *, offline: bool, prompt: bool) -> None:
         self._pipeline = pipeline
+        self._fetch = Fetch(FetchConfig.of(settings.fetch))
         self._settings = settings
-        self._tier = tier
-        self._homes = homes
-        headers = (("subject", Path(name).name.encode()),)
-        self._record = Record("explain", 0, 0, None, body, headers, int(time.time() * 1000))
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._offline, self._prompt = offline, prompt
+        providers = Providers.load(list(homes.providers().values()))
+        self._decoder = Decoder(pipeline.decode, providers, "explain")
+        self._room = asyncio.Semaphore(_AT_ONCE)
 
-    async def offline(self, as_json: bool) -> None:
-        """The excerpt and what the deterministic stages know."""
-        lane, event = self._prepare(None)
-        try:
-            event = await lane.redact(event, event.body or b"")
-            recognise = replace(lane.recognise, kinds=EVERYTHING)  # for people, what no question asks for too
-            reading = recognise(await lane.reduce(event.body or b""))
-        except Rejected as error:
-            raise FaultstreamError(f"{self._record.headers[0][1].decode()}: {error}") from error
-        if as_json:
-            rule = reading.rule and {"rule": reading.rule.rule, "fields": dict(reading.rule.fields)}
-            found = {kind: [asdict(each) for each in many] for kind, many in reading.candidates.items()}
-            print(orjson.dumps({"excerpt": reading.excerpt.text, "rule": rule, "candidates": found}).decode())
-        else:
-            self._show_reading(reading)
-
-    async def ask(self, as_json: bool) -> None:
-        """The finding."""
-        async with ModelClient(self._tier, self._pipeline.model.tier) as model:
-            lane, event = self._prepare(model)
+    async def each(self, inputs: Sequence[Input]) -> AsyncIterator[tuple[str, Result]]:
+        """Name and result of each log, in their order. Raises FaultstreamError where no model answers."""
+        tier = self._pipeline.model.tier
+        async with self._fetch, ModelClient(self._settings.models[tier], tier) as model:
+            metrics = LineMetrics(CollectorRegistry())
+            shared = Shared("explain", self._fetch, Redact(redactor()), metrics)
+            lane = app.build_lane(self._pipeline, self._settings, model, shared)
+            tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:
-                with self._console.status("the model reads …"):
-                    finding = await lane.find(event)
+                for log, task in zip(inputs, tasks, strict=True):
+                    yield log.name, await task
             except Retryable as error:
                 raise FaultstreamError(
                     f"{error}\nStart one with `make model-server`, name one with --model-url, or use --offline."
                 ) from error
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def _result(self, lane: Lane, log: Input) -> Result:
+        async with self._room:
+            try:
+                body = await asyncio.to_thread(lambda: b"".join(log.read()))
+                headers = (("subject", Path(log.name).name.encode()),)
+                event = self._decoder.decode(Record("explain", 0, 0, None, body, headers, int(time.time() * 1000)))
+            except OSError as error:
+                return FaultstreamError(f"can't be read: {error.strerror or error}")
+            except (Rejected, Retryable) as error:
+                return error
+            try:
+                return await self._answer(lane, event)
             except Rejected as error:
-                raise FaultstreamError(f"{self._record.headers[0][1].decode()}: {error}") from error
-        if as_json:
-            print(orjson.dumps(finding).decode())
-        else:
-            self._show(finding)
+                return error
 
-    def _prepare(self, model: ModelClient | None) -> tuple[Lane, Any]:
-        metrics = LineMetrics(CollectorRegistry())
-        shared = Shared("explain", Fetch(app.fetch_config(self._settings)), Redact(redactor()), metrics)
-        lane = Lane.of(
-            self._pipeline, model or ModelClient(self._tier), shared, context_tokens=self._tier.context_tokens
-        )
-        providers = Providers.load(list(self._homes.providers().values()))
-        try:
-            return lane, Decoder(self._pipeline.decode, providers, "explain").decode(self._record)
-        except Rejected as error:
-            raise FaultstreamError(f"{self._record.headers[0][1].decode()}: {error}") from error
+    async def _answer(self, lane: Lane, event: Event) -> Finding | Reading | Prompt:
+        if not (self._offline or self._prompt):
+            return await lane.find(event)
+        event = await lane.redact(event, event.body or b"")
+        excerpt = await lane.reduce(event.body or b"")
+        if self._offline:
+            return replace(lane.recognise, kinds=EVERYTHING)(excerpt)  # for people, what no question asks for too
+        return lane.prompt(event, lane.recognise(excerpt))
 
-    def _show_reading(self, reading: Reading) -> None:
-        show(reading.excerpt, self._console)
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How results are shown: to people or machines, with a head where they are `many`."""
+
+    out: Console
+    many: bool
+    machine: bool
+    why: bool
+
+    def __call__(self, name: str, result: Result) -> None:
+        """Shows one result; an error only where a machine counts on a line for each log."""
+        if self.machine:
+            if self.many or not isinstance(result, FaultstreamError):
+                print(orjson.dumps({"file": name, **self._parts(result)}).decode())
+            return
+        if self.many:
+            self.out.print(Text(f"── {name}", style="bold"))
+        match result:
+            case Finding():
+                self._finding(result)
+            case Reading():
+                self._reading(result)
+            case Prompt():
+                for message in result.messages:
+                    self.out.print(Text(f"── {message.role}", style="dim"))
+                    self.out.print(Text(message.content))
+        if self.many:
+            self.out.print()
+
+    def _parts(self, result: Result) -> dict[str, Any]:
+        match result:
+            case Finding():
+                return asdict(result)
+            case Prompt():
+                return {"messages": [asdict(message) for message in result.messages]}
+            case Reading():
+                rule = result.rule and {"rule": result.rule.rule, "fields": dict(result.rule.fields)}
+                found = {kind: [asdict(each) for each in many] for kind, many in result.candidates.items()}
+                parts = {"excerpt": result.excerpt.text, "rule": rule, "candidates": found}
+                return parts | ({"blocks": as_json(why_of(result.excerpt))} if self.why else {})
+        reason = result.reason if isinstance(result, Rejected) else "unreadable"
+        return {"error": {"reason": reason, "text": str(result)}}
+
+    def _reading(self, reading: Reading) -> None:
+        show(reading.excerpt, self.out, why_of(reading.excerpt) if self.why else ())
         rule = reading.rule
         if rule is not None:
             verb = "decides" if rule.decides else "proposes"
-            self._console.print(Text(f"\nrule {rule.rule} {verb}:", style="bold"))
+            self.out.print(Text(f"\nrule {rule.rule} {verb}:", style="bold"))
             self._fields(dict(rule.fields))
         else:
-            self._console.print(Text("\nno rule knows this; a model would be asked", style="bold"))
+            self.out.print(Text("\nno rule knows this; a model would be asked", style="bold"))
         for kind, found in reading.candidates.items():
             names = ", ".join(" ".join(filter(None, (each.name, each.version))) for each in found[:6])
             if names:
-                self._console.print(Text(f"{kind}: ", style="dim").append(names))
+                self.out.print(Text.assemble((f"{kind}: ", "dim"), names))
 
-    def _show(self, finding: Finding) -> None:
+    def _finding(self, finding: Finding) -> None:
         summary = finding.result.get("summary")
         if summary:
-            self._console.print(Text(str(summary), style="bold"))
+            self.out.print(Text(str(summary), style="bold"))
         self._fields({name: value for name, value in finding.result.items() if name != "summary"})
-        self._console.print(Text("\nevidence", style="dim"))
+        self.out.print(Text("\nevidence", style="dim"))
         for line in finding.evidence:
-            self._console.print(Text(f"{line.line:>7} │ ", style="dim").append(line.text, style="red"))
+            self.out.print(Text.assemble((f"{line.line:>7} │ ", "dim"), (line.text, "red")))
         step = finding.steps[-1]
         decided = f"rule {step.rule}" if step.decided_by == "rule" else f"model {step.model}, tier {step.tier}"
         sure = finding.confidence.value
@@ -149,13 +237,12 @@ class Explanation:
         cost = (
             f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached, {seconds:.1f} s"
         )
-        self._console.print(Text(f"\ndecided by {decided}", style="dim").append(cost if usage.prompt_tokens else ""))
-        self._console.print(Text(f"confidence {how}; fingerprint {finding.fingerprint}", style="dim"))
+        self.out.print(Text(f"\ndecided by {decided}{cost if usage.prompt_tokens else ''}", style="dim"))
+        self.out.print(Text(f"confidence {how}; fingerprint {finding.fingerprint}", style="dim"))
 
     def _fields(self, fields: dict[str, Any]) -> None:
         for name, value in fields.items():
             shown = " ".join(str(part) for part in value.values() if part) if isinstance(value, dict) else value
             shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
-            self._console.print(
-                Text(f"{name:>20}  ", style="dim").append("none" if shown in (None, "") else str(shown))
-            )
+            value_shown = "none" if shown in (None, "") else str(shown)
+            self.out.print(Text.assemble((f"{name:>20}  ", "dim"), value_shown))

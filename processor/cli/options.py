@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from processor import settings
 from processor.errors import ConfigError
 from processor.home import Homes
-from processor.settings import Settings
+
+if TYPE_CHECKING:
+    from processor.settings import Settings
+    from processor.stages.fetch import FetchConfig
 
 Home = Annotated[
     list[Path] | None,
@@ -23,12 +31,55 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file; by default config/faultstream.yaml of the homes.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text; the default when the output is no terminal.")]
-Log = Annotated[str, typer.Argument(metavar="LOG", help="A log file, or - for standard input.")]
+Logs = Annotated[
+    list[str], typer.Argument(metavar="LOG...", help="Log files, folders of logs, addresses, or - for standard input.")
+]
+PlainText = Annotated[bool, typer.Option("--text", help="Text even when the output is no terminal.")]
+Why = Annotated[bool, typer.Option("--why", help="Tell of each kept block its score and the patterns that hit.")]
+Tokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        help="The model's tokenizer.json, to count tokens by; default: that of the settings' tier lite, "
+        "else a safe estimate.",
+    ),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Logs read at once; by default as many as there are cores.")
+]
 
 
-def load(home: list[Path] | None, config: Path | None) -> tuple[Homes, Settings]:
+@dataclass(frozen=True)
+class Lazy:
+    """The settings, read when they are asked for: one log in a file is reduced sooner without them."""
+
+    home: Sequence[Path] | None
+    config: Path | None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that the options name."""
+        return load(self.home, self.config)[1]
+
+    def fetch(self) -> FetchConfig:
+        """Which addresses are allowed."""
+        from processor.stages.fetch import FetchConfig
+
+        return FetchConfig.of(self.settings.fetch)
+
+    def tokenizer(self) -> Path | None:
+        """The tokenizer of the tier `lite`. The settings are read only if some tier has one."""
+        file = settings_file(Homes.of(self.home or ()), self.config)
+        named = file is not None and b"tokenizer" in _bytes(file)
+        if named or any(name.upper().startswith("FAULTSTREAM_MODELS") for name in os.environ):
+            return self.settings.models["lite"].tokenizer
+        return None
+
+
+def load(home: Sequence[Path] | None, config: Path | None) -> tuple[Homes, Settings]:
     """The homes and the settings that the options name."""
-    homes = Homes.of(home or [])
+    from processor import settings  # a quarter of a second that not every command needs
+
+    homes = Homes.of(home or ())
     return homes, settings.load(settings_file(homes, config))
 
 
@@ -37,14 +88,16 @@ def settings_file(homes: Homes, config: Path | None) -> Path | None:
     return config or homes.find("config/faultstream.yaml")
 
 
-def read(log: str) -> bytes:
-    """The bytes of a log file or of standard input. Raises ConfigError."""
-    if log == "-":
-        return sys.stdin.buffer.read()
+def _bytes(file: Path) -> bytes:
     try:
-        return Path(log).read_bytes()
+        return file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{log}: can't be read: {error.strerror}") from error
+        raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
+
+
+def complain(text: str) -> None:
+    """Tells an error on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), text))
 
 
 def machine_readable(wanted: bool) -> bool:

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from processor.errors import Rejected, Retryable
+from processor.settings import FetchSettings
 
 _CHUNK = 1 << 16
 
@@ -30,6 +31,18 @@ class FetchConfig:
     private: bool = False
     max_bytes: int = 50_000_000
     timeout_s: float = 30
+
+    @classmethod
+    def of(cls, settings: FetchSettings) -> Self:
+        """What the settings allow."""
+        return cls(
+            tuple(settings.allow),
+            tuple(settings.schemes),
+            tuple(settings.roots),
+            settings.private,
+            settings.max_bytes,
+            settings.timeout_s,
+        )
 
 
 class _PublicResolver(AbstractResolver):
