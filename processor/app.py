@@ -21,7 +21,7 @@ from processor.engine.engine import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError, Retryable
 from processor.home import Homes
-from processor.lifecycle import Lifecycle
+from processor.lifecycle import Lifecycle, settle
 from processor.line import Lane, Line, Shared, Topic
 from processor.logs import tokens
 from processor.logs.redact import redactor
@@ -132,6 +132,7 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
             await _line(parts, families, life)
         if "tickets" in roles:
             await _tickets(parts, families, life)
+        settle()
         await stop.wait()
 
 

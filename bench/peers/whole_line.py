@@ -19,6 +19,7 @@ from processor.app import build_line, load
 from processor.contract import Record, TopicPartition
 from processor.engine import Engine, MetricFamilies
 from processor.home import Homes
+from processor.lifecycle import settle
 from processor.line import Line, Shared
 from processor.logs.redact import redactor
 from processor.settings import Settings
@@ -81,6 +82,7 @@ async def main(bootstrap: str, topic: str, _out: str, group: str, count: int) ->
     line = build(topic)
     for lane in line.lanes.values():
         lane.warm()
+    settle()
     client = KafkaClient(bootstrap)
     metrics = MetricFamilies(CollectorRegistry()).of("line")
     source = Clocked(client, KafkaSourceConfig(group, {topic: "earliest"}))
