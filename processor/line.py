@@ -137,8 +137,9 @@ class Lane:
     async def find(self, event: Event) -> Finding:
         """The event's finding: by a rule where one decides, else by the model."""
         started = time.perf_counter()
-        event = await self.redact(event, await self._body(event))
-        excerpt = await self.reduce(event.body or b"")
+        body = await self._body(event)
+        event, session = self.redact(event)
+        excerpt = await self.reduce(body, session)
         reading = self.recognise(excerpt)
         reduced_ms = (time.perf_counter() - started) * 1000
         if reading.rule is not None and reading.rule.decides:

@@ -64,8 +64,8 @@ async def _written(
 ) -> str:
     """A case as YAML."""
     event = event_of(case, FOLDER)
-    event = await lane.redact(event, event.body or b"")
-    reading = lane.recognise(await lane.reduce(event.body or b""))
+    _, session = lane.redact(event)
+    reading = lane.recognise(await lane.reduce(event.body or b"", session))
     expect: dict[str, Any] = {"result": {}}
     lines = [f"  - name: {case.name}", f"    sample: {case.sample}", f"    attributes: {_flow(case.attributes)}"]
     categories = [truth["category"], *truth["category_alt"]]

@@ -156,8 +156,9 @@ class Explainer:
     async def _answer(self, lane: Lane, event: Event) -> Finding | Reading | Prompt:
         if not (self._offline or self._prompt):
             return await lane.find(event)
-        event = await lane.redact(event, event.body or b"")
-        excerpt = await lane.reduce(event.body or b"")
+        body = event.body or b""
+        event, session = lane.redact(event)
+        excerpt = await lane.reduce(body, session)
         if self._offline:
             return replace(lane.recognise, kinds=EVERYTHING)(excerpt)  # for people, what no question asks for too
         return lane.prompt(event, lane.recognise(excerpt))

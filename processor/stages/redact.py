@@ -1,19 +1,14 @@
-"""redact: secrets leave an event's body and attributes before anything else sees them.
+"""redact: secrets leave an event's attributes, and with the same numbering its log, before anything else sees them.
 
 The record that the event was read from keeps its original bytes: dead letters need them.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from processor.contract import Event
 from processor.logs.redact import Redactor, Session
-from processor.logs.text import require_text
-
-INLINE_BYTES = 64_000
-"""Bodies up to this size are read on the event loop (under a few milliseconds), larger ones in a thread."""
 
 _SEPARATOR = "\n\x1f\n"
 
@@ -24,21 +19,17 @@ class Redact:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
-    async def __call__(self, event: Event, body: bytes) -> Event:
-        """The event with a clean body (as UTF-8 text) and attributes. Raises Rejected ("empty", "binary")."""
+    def __call__(self, event: Event) -> tuple[Event, Session]:
+        """The event with clean attributes and nothing else of its content, and the session to read its log in.
+
+        A log is redacted while it is reduced, block by block, so that one of any size is never held as a whole.
+        """
         session = self._redactor.session()
-        if len(body) <= INLINE_BYTES:
-            clean = self._body(session, body)
-        else:
-            clean = await asyncio.to_thread(self._body, session, body)
-        return replace(event, body=clean, payload=None, attributes=self._attributes(session, event))
+        return replace(event, body=None, payload=None, attributes=self._attributes(session, event)), session
 
     def text(self, text: str) -> str:
         """A text such as an error's, without secrets."""
         return self._redactor.redact_text(text)
-
-    def _body(self, session: Session, body: bytes) -> bytes:
-        return session.redact(require_text(body))
 
     def _attributes(self, session: Session, event: Event) -> dict[str, object]:
         """All of them are looked through at once: one scan, and nothing to do if it finds nothing."""

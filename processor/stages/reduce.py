@@ -1,16 +1,24 @@
-"""reduce: of a log of any size the lines that tell its fault, within a budget of tokens."""
+"""reduce: of a log of any size the lines that tell its fault, without secrets, within a budget of tokens."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from processor.contract import Excerpt
-from processor.logs.reduce import reduce
+from processor.logs.decode import text_stream
+from processor.logs.redact import Session
+from processor.logs.reduce import reduce, reduce_stream
+from processor.logs.text import require_text
 from processor.logs.tokens import TokenCounter, estimate
 
 INLINE_BYTES = 64_000
-"""Bodies up to this size are read on the event loop (under a few milliseconds), larger ones in a thread."""
+"""Logs up to this size are read on the event loop (in a few milliseconds), larger ones in a thread."""
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +28,33 @@ class Reduce:
     budget_tokens: int = 1000
     count: TokenCounter = estimate
 
-    async def __call__(self, body: bytes) -> Excerpt:
-        """The excerpt of a clean body; large ones are read in a thread. Raises Rejected ("empty", "binary")."""
-        if len(body) <= INLINE_BYTES:
-            return reduce(body, self.budget_tokens, count=self.count)
-        return await asyncio.to_thread(reduce, body, self.budget_tokens, count=self.count)
+    async def __call__(self, log: bytes | BinaryIO, session: Session) -> Excerpt:
+        """The excerpt of a log as it came, its secrets taken out in `session`.
+
+        A file is read to its end in chunks and closed. Raises Rejected ("empty", "binary").
+        """
+        if isinstance(log, bytes) and len(log) <= INLINE_BYTES:
+            return reduce(session.redact(require_text(log)), self.budget_tokens, count=self.count)
+        return await asyncio.get_running_loop().run_in_executor(_reader(), self._stream, log, session)
+
+    def _stream(self, log: bytes | BinaryIO, session: Session) -> Excerpt:
+        clean = session.stream(text_stream(_chunks(log)))
+        return reduce_stream(clean, self.budget_tokens, count=self.count)
+
+
+@functools.cache
+def _reader() -> ThreadPoolExecutor:
+    """One thread for all large logs: more would not be faster, and the loop would wait for each of them in turn.
+
+    What reads a log holds the interpreter's lock but for the scans, one block at a time.
+    """
+    return ThreadPoolExecutor(1, "log-reader")
+
+
+def _chunks(log: bytes | BinaryIO) -> Iterator[bytes]:
+    if isinstance(log, bytes):
+        yield log
+        return
+    with log:
+        while chunk := log.read(_CHUNK):
+            yield chunk
