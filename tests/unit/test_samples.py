@@ -21,7 +21,9 @@ KEYS = {
     "id", "kind", "toolchain", "repo", "branch", "commit", "job", "fault", "category", "category_alt",
     "faulty_dependency", "failing_tests", "failing_lines", "tools",
 }  # fmt: skip
-ECOSYSTEMS = {"npm", "pypi", "maven", "cargo", "golang", "deb", "docker", "github", "generic"}
+ECOSYSTEMS = {
+    "npm", "pypi", "maven", "cargo", "golang", "deb", "rpm", "gem", "composer", "docker", "github", "generic",
+}  # fmt: skip
 
 
 def _log(row: dict[str, Any]) -> bytes:

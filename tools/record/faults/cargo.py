@@ -210,3 +210,88 @@ def offline(run: int, name: str, version: str) -> Fault:
         ),
         sandbox=Sandbox(net=False, cold=True),
     )
+
+
+def _broken(run: int, category: str, manifest: str, script: str, span: Span, **more: object) -> Fault:
+    """A project whose manifest has ``manifest`` appended."""
+    files = _project(4, run)
+    files["Cargo.toml"] += manifest
+    return Fault(
+        repo="acme/telemetry-agent",
+        job="build",
+        category=category,
+        files={**files, **more.pop("files", {})},  # type: ignore[dict-item]
+        script=("cargo --version", script),
+        spans=(span,),
+        style="steps" if run else "plain",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@kind("cargo/missing_feature", tools=TOOLS)
+def missing_feature(run: int) -> Fault:
+    """A feature that the crate does not have."""
+    return _broken(
+        run,
+        "dependency_resolution",
+        'time = { version = "0.3", features = ["warp-drive"] }\n',
+        "cargo build",
+        Span(r"with features: `warp-drive`|feature `warp-drive`|named `warp-drive`"),
+        dependency=Dependency("time", "0.3", "cargo"),
+    )
+
+
+@kind("cargo/build_script", tools=TOOLS)
+def build_script(run: int) -> Fault:
+    """The build script of a crate finds no library of the system."""
+    return _broken(
+        run,
+        "environment",
+        'zookeeper-shim = { path = "vendor/zookeeper-shim" }\n',
+        "cargo build",
+        Span(r"failed to run custom build command", r"panicked at|thread 'main'"),
+        files={
+            "vendor/zookeeper-shim/Cargo.toml": (
+                '[package]\nname = "zookeeper-shim"\nversion = "0.3.1"\nedition = "2021"\n'
+            ),
+            "vendor/zookeeper-shim/src/lib.rs": "//! The shim.\n",
+            "vendor/zookeeper-shim/build.rs": 'fn main() {\n    panic!("libzookeeper_mt was not found");\n}\n',
+        },
+        dependency=Dependency("zookeeper-shim", "0.3.1", "cargo", accept=("libzookeeper_mt",)),
+        alt=("dependency_missing", "build", "dependency_incompatible"),
+    )
+
+
+@kind("cargo/stale_lock", tools=TOOLS)
+def stale_lock(run: int) -> Fault:
+    """Cargo.toml was edited, Cargo.lock was not."""
+    return _broken(
+        run,
+        "dependency_resolution",
+        "",
+        "cargo build --locked",
+        Span(r"lock file .* needs to be updated|cannot update the lock file"),
+        setup=("cargo generate-lockfile", "sed -i 's/^\\[dependencies\\]/[dependencies]\\nmemchr = \"2\"/' Cargo.toml"),
+        alt=("config_script",),
+    )
+
+
+@kind("cargo/target_missing", tools=TOOLS)
+def target_missing(run: int) -> Fault:
+    """The toolchain lacks the standard library of the target."""
+    span = Span(r"^error\[E0463\]|target may not be installed")
+    return _broken(run, "environment", "", "cargo build --target aarch64-unknown-linux-gnu", span)
+
+
+@kind("cargo/bad_manifest", tools=TOOLS)
+def bad_manifest(run: int) -> Fault:
+    """Cargo.toml is no TOML."""
+    span = Span(r"^error: (?:failed to parse manifest|invalid|expected|could not parse)|TOML parse error")
+    return _broken(run, "config_script", 'memchr = "2\n', "cargo build", span)
+
+
+@kind("cargo/no_such_target", tools=TOOLS)
+def no_such_target(run: int) -> Fault:
+    """The job builds a program that the package does not have."""
+    span = Span(r"^error: no bin target named")
+    return _broken(run, "config_script", "", "cargo build --bin collector", span)

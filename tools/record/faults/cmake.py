@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.record.fault import Dependency, Fault, Span, kind
+from tools.record.fault import Dependency, Fault, Sandbox, Span, kind
 from tools.record.projects import cpp
 
 TOOLS = {"cmake": "cmake --version", "gcc": "gcc --version"}
@@ -190,3 +190,137 @@ def werror(run: int, flag: str) -> Fault:
         script=(CONFIGURE, "cmake --build build"),
         spans=(Span(r"error: unused (variable|parameter)", every=True),),
     )
+
+
+APT = "apt-get update -qq && apt-get install -y -qq --no-install-recommends "
+
+
+def _job(run: int, category: str, scripts: tuple[str, ...], span: Span, **more: object) -> Fault:
+    """A project that is configured and built by ``scripts``."""
+    extra, files = str(more.pop("extra", "")), more.pop("files", {})
+    return Fault(
+        repo="acme/imaging",
+        job="build",
+        category=category,
+        files={**_project(4, run, extra=extra), **files},  # type: ignore[dict-item]
+        script=scripts,
+        spans=(span,),
+        style="steps" if run else "plain",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@kind("cmake/library_missing", tools=TOOLS)
+def library_missing(run: int) -> Fault:
+    """The linker finds no such library."""
+    extra = "target_link_libraries(convert tilecodec)\n"
+    return _job(
+        run,
+        "dependency_missing",
+        (CONFIGURE, "cmake --build build"),
+        Span(r"cannot find -ltilecodec"),
+        extra=extra,
+        dependency=Dependency("tilecodec", None, "generic", accept=("libtilecodec",)),
+        alt=("build", "environment"),
+    )
+
+
+@kind("cmake/pkg_config", tools=TOOLS)
+def pkg_config(run: int) -> Fault:
+    """pkg-config knows no such package."""
+    extra = "find_package(PkgConfig REQUIRED)\npkg_check_modules(TILES REQUIRED libtilecodec>=2)\n"
+    return _job(
+        run,
+        "dependency_missing",
+        (CONFIGURE,),
+        Span(r"No package 'libtilecodec' found|Package 'libtilecodec'"),
+        extra=extra,
+        setup=(APT + "pkg-config",),
+        dependency=Dependency("libtilecodec", None, "generic"),
+        alt=("environment",),
+    )
+
+
+@kind("cmake/no_compiler", tools=TOOLS)
+def no_compiler(run: int) -> Fault:
+    """The compiler that the job names is not installed."""
+    span = Span(r"Could not find compiler set in environment variable|No CMAKE_CXX_COMPILER could be found")
+    return _job(run, "environment", (CONFIGURE,), span, env={"CXX": "clang++-21"}, alt=("dependency_missing",))
+
+
+@kind("cmake/no_generator", tools=TOOLS)
+def no_generator(run: int) -> Fault:
+    """The build program of the generator is not installed."""
+    span = Span(r"unable to find a build program corresponding to")
+    script = ("rm -f /usr/bin/ninja /usr/local/bin/ninja", CONFIGURE + " -G Ninja")
+    return _job(run, "environment", script, span, alt=("dependency_missing",))
+
+
+@kind("cmake/no_source", tools=TOOLS)
+def no_source(run: int) -> Fault:
+    """The job configures a folder without a CMakeLists.txt."""
+    span = Span(r"does not appear to contain CMakeLists\.txt")
+    return _job(run, "config_script", ("cmake -S src -B build",), span)
+
+
+@kind("cmake/source_file_missing", tools=TOOLS)
+def source_file_missing(run: int) -> Fault:
+    """CMakeLists.txt names a source that is not in the repository."""
+    span = Span(r"Cannot find source file")
+    return _job(run, "config_script", (CONFIGURE,), span, extra="add_library(gone src/gone.cpp)\n", alt=("build",))
+
+
+@kind("cmake/compiler_killed", tools=TOOLS)
+def compiler_killed(run: int) -> Fault:
+    """The compiler needs more memory than the machine has."""
+    source = (
+        "#include <array>\n#include <utility>\ntemplate <int N> struct Tile { "
+        "static const int v = Tile<N - 1>::v + N; };\n"
+        "template <> struct Tile<0> { static const int v = 0; };\n"
+        "template <int... I> constexpr auto all(std::integer_sequence<int, I...>) {\n"
+        "  return std::array<int, sizeof...(I)>{Tile<I>::v...};\n}\n"
+        "auto table() { return all(std::make_integer_sequence<int, 100000>()); }\n"
+    )
+    extra = (
+        "target_sources(imaging PRIVATE "
+        "src/table.cpp)\ntarget_compile_options(imaging PRIVATE -ftemplate-depth=200000)\n"
+    )
+    return _job(
+        run,
+        "resource",
+        (CONFIGURE, "cmake --build build"),
+        Span(r"Killed signal terminated program cc1plus"),
+        extra=extra,
+        files={"src/table.cpp": source},
+        sandbox=Sandbox(memory_mb=70),
+    )
+
+
+@kind("meson/no_dependency", tools={"meson": "apt-cache policy meson | grep Candidate"})
+def meson_no_dependency(run: int) -> Fault:
+    """Meson finds no such dependency."""
+    files = {"meson.build": "project('imaging', 'cpp')\ndependency('libtilecodec', version: '>=2')\n"}
+    return _job(
+        run,
+        "dependency_missing",
+        ("meson setup out",),
+        Span(r'ERROR: Dependency "libtilecodec" not found'),
+        files=files,
+        setup=(APT + "meson ninja-build pkg-config",),
+        dependency=Dependency("libtilecodec", None, "generic"),
+        alt=("environment",),
+    )
+
+
+@kind("make/no_target", tools={"make": "make --version"})
+def make_no_target(run: int) -> Fault:
+    """A misspelt target."""
+    files = {"Makefile": "install:\n\techo installed\n"}
+    return _job(run, "config_script", ("make instal",), Span(r"No rule to make target 'instal'"), files=files)
+
+
+@kind("make/missing_separator", tools={"make": "make --version"})
+def make_missing_separator(run: int) -> Fault:
+    """Spaces where make wants a tab."""
+    files = {"Makefile": "install:\n    echo installed\n"}
+    return _job(run, "config_script", ("make install",), Span(r"\*\*\* missing separator"), files=files)

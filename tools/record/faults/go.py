@@ -236,3 +236,73 @@ def proxy_unreachable(run: int, name: str, version: str) -> Fault:
         spans=(Span(rf"^go: {name}@{version}"),),
         sandbox=Sandbox(net=False, cold=True),
     )
+
+
+def _module(run: int, category: str, script: str, span: Span, **more: object) -> Fault:
+    """A module with files added, and the command that fails on them."""
+    files = {**_project(4, run), **more.pop("files", {})}  # type: ignore[dict-item]
+    return Fault(
+        repo="acme/gateway",
+        job="build",
+        category=category,
+        files=files,
+        script=("go version", script),
+        spans=(span,),
+        style="steps" if run else "plain",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _importing(path: str) -> dict[str, str]:
+    return {"internal/extra/extra.go": f'// Package extra imports.\npackage extra\n\nimport _ "{path}"\n'}
+
+
+@kind("go/not_in_std", tools=TOOLS)
+def not_in_std(run: int) -> Fault:
+    """An import without a domain that the standard library does not have."""
+    span = Span(r"package acmelib/tracing is not in")
+    wanted = Dependency("acmelib/tracing", None, "golang")
+    files = _importing("acmelib/tracing")
+    alt = ("dependency_resolution", "compile", "config_script")
+    return _module(run, "dependency_missing", "go build ./...", span, files=files, dependency=wanted, alt=alt)
+
+
+@kind("go/path_mismatch", tools=TOOLS)
+def path_mismatch(run: int) -> Fault:
+    """A module is required under a path that it does not declare."""
+    name = "github.com/Sirupsen/logrus"
+    span = Span(r"module declares its path as", r"but was required as")
+    accept = ("github.com/sirupsen/logrus",)
+    wanted = Dependency(name, "v1.9.0", "golang", accept=accept)
+    return _module(run, "dependency_resolution", f"go get {name}@v1.9.0", span, dependency=wanted)
+
+
+@kind("go/vendor_stale", tools=TOOLS)
+def vendor_stale(run: int) -> Fault:
+    """go.mod was edited, vendor/modules.txt was not."""
+    setup = (
+        "go get golang.org/x/sync@v0.7.0",
+        "printf 'package extra\\n\\nimport _ \"golang.org/x/sync/errgroup\"\\n' > internal/invoice/extra.go",
+        "sed -i 's/package extra/package invoice/' internal/invoice/extra.go",
+        "go mod vendor",
+        "sed -i 's/sync v0.7.0/sync v0.6.0/' go.mod",
+    )
+    span = Span(r"^go: inconsistent vendoring", r"is explicitly required")
+    return _module(run, "dependency_resolution", "go build ./...", span, setup=setup, alt=("config_script",))
+
+
+@kind("go/import_cycle", tools=TOOLS)
+def import_cycle(run: int) -> Fault:
+    """Two packages import each other."""
+    files = {
+        "internal/left/left.go": f'package left\n\nimport _ "{MODULE}/internal/right"\n',
+        "internal/right/right.go": f'package right\n\nimport _ "{MODULE}/internal/left"\n',
+    }
+    return _module(run, "compile", "go build ./...", Span(r"import cycle not allowed"), files=files)
+
+
+@kind("go/no_go_mod", tools=TOOLS)
+def no_go_mod(run: int) -> Fault:
+    """The job builds in a folder without a module."""
+    script = "cd /builds && go build ./..."
+    return _module(run, "config_script", script, Span(r"go\.mod file not found|does not contain main module"))
