@@ -43,16 +43,32 @@ async def _pass(logs: Sequence[bytes]) -> list[float]:
     return late
 
 
-def measure(samples: Sequence[bytes], count: int = 10, size: int = 20_000_000) -> dict[str, float]:
-    """`loop_stall_ms`: the loop's longest wait while `count` logs of `size` bytes, made of samples, pass at once."""
+def measure(samples: Sequence[bytes], count: int = 10, size: int = 20_000_000, rounds: int = 3) -> dict[str, float]:
+    """`loop_stall_ms`: the loop's longest wait while `count` logs of `size` bytes, made of samples, pass at once.
+
+    Of several rounds the best: what else the machine does can only add to a wait. `loop_stall_idle_ms` is what it
+    adds to a loop that has nothing else to do.
+    """
     whole = b"".join(samples)
     whole *= size // len(whole) + 1
     logs = [bytes(whole[at * 4099 : at * 4099 + size]) for at in range(count)]
     warm()
     redactor().redact(b"x")
     gc.collect()
-    late = asyncio.run(_pass(logs))
-    return {"loop_stall_ms": max(late), "loop_stall_p99_ms": sorted(late)[len(late) * 99 // 100]}
+    late = min((sorted(asyncio.run(_pass(logs))) for _ in range(rounds)), key=lambda one: one[-1])
+    return {
+        "loop_stall_ms": late[-1],
+        "loop_stall_p99_ms": late[len(late) * 99 // 100],
+        "loop_stall_idle_ms": max(asyncio.run(_idle())),
+    }
+
+
+async def _idle() -> list[float]:
+    late: list[float] = []
+    ticker = asyncio.create_task(_ticks(late))
+    await asyncio.sleep(3)
+    ticker.cancel()
+    return late
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from processor.errors import Rejected
 from processor.logs.text import sniff
 
 _BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 16
 
 
 def text_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same log in pieces of 256 KiB: UTF-16 with a byte-order mark as UTF-8, marks removed.
+    """The same log in pieces of 64 KiB: UTF-16 with a byte-order mark as UTF-8, marks removed.
 
     Raises Rejected ("empty", "binary") by its first 8 KiB, before the first piece.
     """

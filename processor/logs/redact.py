@@ -27,8 +27,8 @@ from processor.logs.secrets.pem import key_blocks
 from processor.logs.secrets.unnamed import assigned, wrapped
 from processor.logs.secrets.values import is_secret, without_end
 
-BLOCK: Final = 1 << 18
-"""Bytes that are looked at together."""
+BLOCK: Final = 1 << 16
+"""Bytes that are looked at together: few enough that other threads wait for a millisecond, not for many."""
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 5
