@@ -152,7 +152,8 @@ def _cores() -> int:
 def _progress(inputs: Sequence[Input], out: Console | None) -> Iterator[Callable[[Input], None]]:
     """On a terminal a bar, or for one large log a word; gives what takes note of a log that was read."""
     terminal = out if out is not None and out.is_terminal else Console(stderr=True)
-    if not terminal.is_terminal or (len(inputs) == 1 and inputs[0].size < _LARGE):
+    size = sum(log.size for log in inputs)
+    if not terminal.is_terminal or size < (_LARGE if len(inputs) == 1 else _ALONE):
         yield lambda log: None  # noqa: ARG005
     elif len(inputs) == 1:
         with terminal.status(f"reading {escape(inputs[0].name)}, {inputs[0].size / 1e6:,.0f} MB …"):

@@ -297,3 +297,12 @@ def test_an_address_is_read_where_allowed(
     assert "answers 404" in told.err
     assert "[700" not in told.out
     assert 700 in json.loads(told.out.splitlines()[1])["lines"]
+
+
+def test_a_bar_is_drawn_on_a_terminal_alone(program: Program, failing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading many logs shows how far it is, and never in what is piped."""
+    monkeypatch.setattr(work, "_ALONE", 0)
+    assert "/2\x1b[0m" in program("reduce", failing, failing, terminal=True).out
+    assert "━" not in "".join(program("reduce", "--text", failing, failing)[1:])
+    monkeypatch.setattr(work, "_LARGE", 0)
+    assert "reading " in program("reduce", failing, terminal=True).out
