@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
-from re import _constants as op  # type: ignore[attr-defined]
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, Final, NamedTuple
+
+from processor.logs.backtracking import explodes
+from processor.logs.literals import required_literals
 
 placeholder: Final = re.compile(r"\{([a-zA-Z_]\w*)\}")
 """A capture's name within a field's value."""
@@ -24,8 +26,12 @@ KEYS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "priority": int,
     "decides": bool,
     "precision": (int, float),
+    "examples": list,
+    "counterexamples": list,
     "fields": dict,
 }
+TEXTS: Final = frozenset({"examples", "counterexamples"})
+"""Keys whose lists hold logs: what a rule must match, and what it must not."""
 ID: Final = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -84,7 +90,7 @@ def _shape(rule: dict[str, Any]) -> Found:
         elif not isinstance(value, KEYS[key]) or (KEYS[key] is int and isinstance(value, bool)):
             yield (key,), f"{key} must be {_type_name(KEYS[key])}"
         elif isinstance(value, list) and not (value and all(isinstance(one, str) for one in value)):
-            yield (key,), f"{key} must be a list of regular expressions"
+            yield (key,), f"{key} must be a list of {'texts' if key in TEXTS else 'regular expressions'}"
     if "id" not in rule:
         yield (), "id is missing"
     elif isinstance(rule["id"], str) and not ID.fullmatch(rule["id"]):
@@ -156,58 +162,47 @@ def _names(text: str, path: tuple[str, ...], captures: frozenset[str]) -> Found:
             yield ("fields", *path), f"no pattern of this rule captures {name!r}{nearest(name, captures)}"
 
 
+def slow(raw: Sequence[Any]) -> Iterator[RuleProblem]:
+    """Rules that are tried on every line of every excerpt, for want of a fixed text that every match has.
+
+    They cost time, no more: lint tells of them, and a pipeline runs with them all the same.
+    """
+    for index, rule in enumerate(raw):
+        known = [(path, required_literals(pattern) is not None) for path, pattern in regexes(rule) if path[0] != "not"]
+        bare = [path for path, literal in known if not literal]
+        if bare and ("all" not in rule or len(bare) == len(known)):
+            yield RuleProblem(index, bare[0], NO_LITERAL)
+
+
+NO_LITERAL: Final = (
+    "no match needs a fixed text of three letters, so it is tried on every line: write some of it out "
+    "(without a flag such as (?i), which hides it)"
+)
+
+
+def alike(raw: Sequence[Mapping[str, Any]]) -> Iterator[RuleProblem]:
+    """Patterns that another rule has too: what both match, the first or the more important one takes."""
+    seen: dict[str, str] = {}
+    for index, rule in enumerate(raw):
+        if "all" in rule or "not" in rule:
+            continue
+        for path, pattern in regexes(rule):
+            if pattern in seen and seen[pattern] != rule["id"]:
+                yield RuleProblem(index, path, f"rule {seen[pattern]!r} has the same pattern: one of them never wins")
+            seen.setdefault(pattern, rule["id"])
+
+
 def _regex_fault(pattern: str) -> str | None:
     """Why a regular expression can't be used, or None."""
     try:
         re.compile(pattern)
     except re.error as error:
         return f"not a regular expression: {error}"
-    tree = parser.parse(pattern)
-    if tree.getwidth()[0] == 0:
+    if parser.parse(pattern).getwidth()[0] == 0:
         return "the regular expression matches the empty string, so it is true of every line"
-    return "a repetition within a repetition can take for ever: make the inner one exact" if _explodes(tree) else None
-
-
-def _explodes(tree: Any) -> bool:
-    """Whether an unbounded repetition repeats a part that holds another one and nothing fixed that parts its rounds.
-
-    Such nesting, (a+)+ or (a*b?)*, makes backtracking exponential; (, *a+)* is let through, for its comma.
-    """
-    for kind, argument in tree:
-        if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
-            _, most, body = argument
-            if most == op.MAXREPEAT and _loose(body):
-                return True
-        if any(_explodes(part) for part in _parts(kind, argument)):
-            return True
-    return False
-
-
-def _loose(body: Any) -> bool:
-    """Whether a repeated part holds an unbounded repetition and no fixed character that separates its rounds."""
-    flat = list(_flatten(body))
-    repeats = any(kind in (op.MAX_REPEAT, op.MIN_REPEAT) and argument[1] == op.MAXREPEAT for kind, argument in flat)
-    return repeats and not any(kind is op.LITERAL for kind, _ in flat)
-
-
-def _flatten(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Items of a sequence with its groups opened; repetitions and branches stay closed."""
-    for kind, argument in tree:
-        if kind is op.SUBPATTERN:
-            yield from _flatten(argument[-1])
-        else:
-            yield kind, argument
-
-
-def _parts(kind: Any, argument: Any) -> list[Any]:
-    """The sub-patterns of one item of a parsed regular expression."""
-    if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
-        return [argument[2]]
-    if kind is op.SUBPATTERN:
-        return [argument[-1]]
-    if kind is op.BRANCH:
-        return list(argument[1])
-    return [argument[1]] if kind in (op.ASSERT, op.ASSERT_NOT) else []
+    if explodes(pattern):
+        return "a repetition within a repetition can take for ever: see to it that a text can be read in one way only"
+    return None
 
 
 def _type_name(wanted: type | tuple[type, ...]) -> str:

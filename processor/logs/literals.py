@@ -12,15 +12,14 @@ _SHORTEST = 3
 """Shorter literals are in nearly every log and filter nothing."""
 
 
-def required_literals(pattern: re.Pattern[str]) -> frozenset[str] | None:
+def required_literals(pattern: str) -> frozenset[str] | None:
     """Literals of which each match of `pattern` contains at least one, or None where there is no such set.
 
-    >>> sorted(required_literals(re.compile("(?:no|bad) (?:space|room) left")))
+    >>> sorted(required_literals("(?:no|bad) (?:space|room) left"))
     [' left']
     """
-    if pattern.flags & re.IGNORECASE:
-        return None
-    return _required(parser.parse(pattern.pattern))
+    tree = parser.parse(pattern)
+    return None if tree.state.flags & re.IGNORECASE else _required(tree)
 
 
 def _required(sequence: Any) -> frozenset[str] | None:

@@ -1,27 +1,34 @@
 """Known faults: regular expressions with captures, in YAML, that recognise what needs no model.
 
 A rule is a mapping with `id`, `description` and one of `pattern`, `any` or `all` (regular expressions of Python's
-`re`, searched in the excerpt's lines; those of `all` match in order, the last at most `within` lines after the
-first), and optionally `not` (none of these may match any line), `ecosystem`, `priority` (the higher wins),
-`decides` (else it only proposes) and `fields` (what it fills in, `{name}` standing for a capture).
+`re`, searched in the excerpt's lines for a bounded time; those of `all` match in order, the last at most `within`
+lines after the first; lines that only quote, see `processor.logs.quotes`, are left out), and optionally `not` (none
+of these may match any line), `ecosystem`, `priority` (the higher wins), `decides` (else it only proposes), `fields`
+(what it fills in, `{name}` standing for a capture), `examples` and `counterexamples` (logs that it must match, and
+that it must not; see `processor.logs.trial`).
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+import regex
 
 from processor.contract import Excerpt, ExcerptLine, RuleMatch
 from processor.errors import ConfigError
 from processor.logs.lint import RuleProblem, placeholder, problems
 from processor.logs.literals import required_literals
 from processor.logs.memory import Lines
+from processor.logs.quotes import quotes
 
 LONGEST_LINE: Final = 2_000
 """Characters of a line that rules look at: bounds what a slow regular expression can cost."""
+
+LONGEST_SEARCH_S: Final = 0.05
+"""Seconds after which a search gives up a line: lint refuses what is exponential, a high power is only bounded."""
 
 WENT_ON: Final = 25
 """Log lines after a fault from which on another fault means that the first did not end the job."""
@@ -36,9 +43,9 @@ class Rule:
 
     id: str
     description: str
-    patterns: tuple[re.Pattern[str], ...]
+    patterns: tuple[regex.Pattern[str], ...]
     together: bool
-    absent: tuple[re.Pattern[str], ...]
+    absent: tuple[regex.Pattern[str], ...]
     fields: Mapping[str, Any]
     ecosystem: str = ""
     priority: int = DEFAULT_PRIORITY
@@ -55,9 +62,9 @@ class Rule:
         return cls(
             id=raw["id"],
             description=raw.get("description", ""),
-            patterns=tuple(re.compile(pattern) for pattern in patterns),
+            patterns=tuple(regex.compile(pattern) for pattern in patterns),
             together="all" in raw,
-            absent=tuple(re.compile(one) for one in ([absent] if isinstance(absent, str) else absent)),
+            absent=tuple(regex.compile(one) for one in ([absent] if isinstance(absent, str) else absent)),
             fields=raw.get("fields") or {},
             ecosystem=raw.get("ecosystem", ""),
             priority=raw.get("priority", DEFAULT_PRIORITY),
@@ -74,12 +81,17 @@ Places = Mapping[int, Sequence[tuple[int, Captures]]]
 """By pattern the lines (indexes into the excerpt's) on which it is, in order, with what it captured there."""
 
 
-class _Hit(NamedTuple):
+class Hit(NamedTuple):
     """A rule that holds: where, and what it captured."""
 
     rule: Rule
     lines: tuple[int, ...]
     captures: Captures
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the rule says here."""
+        return {key: _fill(one, self.captures) for key, one in self.rule.fields.items()}
 
 
 class _Numbered(NamedTuple):
@@ -95,7 +107,7 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(sorted(rules, key=lambda rule: -rule.priority))
-        numbers: dict[re.Pattern[str], int] = {}
+        numbers: dict[regex.Pattern[str], int] = {}
         self._numbered = [
             _Numbered(
                 rule,
@@ -105,7 +117,7 @@ class RuleSet:
             for rule in self.rules
         ]
         self._patterns = tuple(numbers)
-        literals = [required_literals(pattern) for pattern in self._patterns]
+        literals = [required_literals(pattern.pattern) for pattern in self._patterns]
         cued: dict[str, list[int]] = {}
         for number, known in enumerate(literals):
             for literal in known or ():
@@ -146,21 +158,12 @@ class RuleSet:
         another of the same priority, or one well after it, says otherwise the match only proposes: the log tells
         of two faults.
         """
-        place = {number: rank for rank, number in enumerate(excerpt.ranked)}
-        if on_lines is None:
-            on_lines = [found for (found,) in self._lines([line.text for line in excerpt.lines])]
-        hits = self._hits(excerpt, on_lines, place)
+        hits = self.hits(excerpt, on_lines)
         if not hits:
             return None
-
-        def order(hit: _Hit) -> tuple[int, bool, int, int]:
-            rank = min(place.get(number, len(place)) for number in hit.lines)
-            return -hit.rule.priority, not hit.rule.decides, rank, -hit.lines[-1]
-
-        hits.sort(key=order)
         best = hits[0]
-        answer = _fill(best.rule.fields, best.captures)
-        agreed = all(_same(answer, _fill(hit.rule.fields, hit.captures)) for hit in hits if _rivals(best, hit))
+        answer = best.fields
+        agreed = all(agree(best, hit) for hit in hits if _rivals(best, hit))
         return RuleMatch(
             rule=best.rule.id,
             fields=answer,
@@ -170,20 +173,32 @@ class RuleSet:
             precision=best.rule.precision,
         )
 
+    def hits(self, excerpt: Excerpt, on_lines: Sequence[Sequence[tuple[int, Captures]]] | None = None) -> list[Hit]:
+        """All rules that hold for the excerpt, in the order in which they win; see `match`."""
+        place = {number: rank for rank, number in enumerate(excerpt.ranked)}
+        if on_lines is None:
+            on_lines = [found for (found,) in self._lines([line.text for line in excerpt.lines])]
+
+        def order(hit: Hit) -> tuple[int, bool, int, int]:
+            rank = min(place.get(number, len(place)) for number in hit.lines)
+            return -hit.rule.priority, not hit.rule.decides, rank, -hit.lines[-1]
+
+        return sorted(self._hits(excerpt, on_lines, place), key=order)
+
     @functools.cached_property
     def _lines(self) -> Lines:
         return Lines(self)
 
     def _hits(
         self, excerpt: Excerpt, on_lines: Sequence[Sequence[tuple[int, Captures]]], place: Mapping[int, int]
-    ) -> list[_Hit]:
+    ) -> list[Hit]:
         """The rules that hold for the excerpt."""
         places: dict[int, list[tuple[int, Captures]]] = {}
         for index, on_line in enumerate(on_lines):
             for number, captures in on_line:
                 places.setdefault(number, []).append((index, captures))
         begun = {index for number in places for index in self._begun_by.get(number, ())}
-        hits: list[_Hit] = []
+        hits: list[Hit] = []
         for index in sorted(begun.union(self._always)):
             rule = self._numbered[index]
             for number in self._unknown.intersection(rule.patterns + rule.absent):
@@ -208,8 +223,13 @@ class RuleSet:
 
     def _search(self, number: int, line: str) -> list[Captures]:
         """What a pattern captures on a line: nothing, or one set of captures."""
-        match = self._patterns[number].search(line[:LONGEST_LINE])
-        return [{key: value for key, value in match.groupdict().items() if value is not None}] if match else []
+        try:
+            match = self._patterns[number].search(line[:LONGEST_LINE], timeout=LONGEST_SEARCH_S)
+        except TimeoutError:
+            return []
+        if match is None or quotes(line):
+            return []
+        return [{key: value for key, value in match.groupdict().items() if value is not None}]
 
 
 def _escape(literal: str) -> str:
@@ -217,7 +237,7 @@ def _escape(literal: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in literal.encode())
 
 
-def _apply(numbered: _Numbered, lines: Sequence[ExcerptLine], places: Places, place: Mapping[int, int]) -> _Hit | None:
+def _apply(numbered: _Numbered, lines: Sequence[ExcerptLine], places: Places, place: Mapping[int, int]) -> Hit | None:
     """Where a rule holds, if it does: the mention that ranking put first."""
     rule, patterns, absent = numbered
     if any(number in places for number in absent):
@@ -232,7 +252,7 @@ def _apply(numbered: _Numbered, lines: Sequence[ExcerptLine], places: Places, pl
         if rest is not None:
             matches = [(index, captures), *rest]
             merged = {key: value for _, one in matches for key, value in one.items()}
-            return _Hit(rule, tuple(dict.fromkeys(lines[at].number for at, _ in matches)), merged)
+            return Hit(rule, tuple(dict.fromkeys(lines[at].number for at, _ in matches)), merged)
     return None
 
 
@@ -267,17 +287,18 @@ def _fill(value: Any, captures: Mapping[str, str]) -> Any:
     return placeholder.sub(lambda match: captures.get(match[1], ""), value)
 
 
-def _rivals(best: _Hit, other: _Hit) -> bool:
+def _rivals(best: Hit, other: Hit) -> bool:
     """Whether `other` may contradict `best`: it is as important, or the job went on and failed well after it."""
     return other.rule.priority == best.rule.priority or other.lines[-1] > best.lines[-1] + WENT_ON
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two answers agree in every field that both fill, free text aside."""
+def agree(one: Hit, other: Hit) -> bool:
+    """Whether two rules say the same in every field that both fill, free text aside."""
+    first, second = one.fields, other.fields
     return all(
-        _name(one[key]) == _name(other[key])
-        for key in one.keys() & other.keys()
-        if not (isinstance(one[key], str) and " " in one[key])
+        _name(first[key]) == _name(second[key])
+        for key in first.keys() & second.keys()
+        if not (isinstance(first[key], str) and " " in first[key])
     )
 
 
@@ -286,4 +307,4 @@ def _name(value: Any) -> Any:
     return value.get("name") if isinstance(value, Mapping) else value
 
 
-__all__ = ["Rule", "RuleProblem", "RuleSet"]
+__all__ = ["Hit", "Rule", "RuleProblem", "RuleSet", "agree"]

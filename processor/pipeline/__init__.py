@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.pipeline.checks import Checked, check
+from processor.pipeline.checks import Checked, check, try_rules
 from processor.pipeline.load import Pipeline, PipelineError, PromptConfig, clashes, conflicts, load_all
 from processor.pipeline.ticket import TicketConfig
 
@@ -16,4 +16,5 @@ __all__ = [
     "clashes",
     "conflicts",
     "load_all",
+    "try_rules",
 ]

@@ -22,7 +22,7 @@ from processor.logs.classify import Ranker
 from processor.models.question import questions
 from processor.pipeline import contexts
 from processor.pipeline.document import PipelineDocument
-from processor.pipeline.rules import check_rules
+from processor.pipeline.rules import check_rules, prove
 from processor.stages.prompt import USER_CONTEXT
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -285,6 +285,12 @@ def _rules(checked: Checked) -> None:
     file = _file(checked, ("rules",), checked.text("rules"))
     if file is not None:
         checked.problems += check_rules(file, checked.schema)
+
+
+def try_rules(checked: Checked) -> list[Problem]:
+    """What the examples of a pipeline's rules say against them; takes seconds, so that only lint asks."""
+    file = checked.files.get(checked.text("rules") or "")
+    return prove(file) if file is not None else []
 
 
 def _scope(checked: Checked) -> None:

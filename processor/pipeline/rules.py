@@ -11,6 +11,7 @@ from processor.lang.fields import Field, ResultSchema
 from processor.lang.problem import Problem
 from processor.lang.yaml import Path_
 from processor.logs.rules import RuleSet
+from processor.logs.trial import trial
 
 
 def check_rules(file: Path, schema: ResultSchema | None) -> list[Problem]:
@@ -22,7 +23,7 @@ def check_rules(file: Path, schema: ResultSchema | None) -> list[Problem]:
     enums = {name: list(one.enum) for name, one in dotted(schema) if one.enum} if schema is not None else {}
     problems: list[Problem] = []
     for index, path, said in RuleSet.problems(document.value, fields, enums):
-        at: Path_ = (index, *(int(part) if part.isdigit() else part for part in path))
+        at: Path_ = (index, *_keys(path))
         message, _, hint = said.partition("; did you mean")
         of_key = bool(path) and re.search(r"unknown key|no field", message) is not None
         problems.append(document.problem(at, message, f"did you mean{hint}" if hint else "", key=of_key))
@@ -40,6 +41,24 @@ def _incomplete(document: yaml.Document, schema: ResultSchema) -> Iterator[Probl
         if missing:
             message = f"the rule decides, but leaves {', '.join(missing)} empty"
             yield document.problem((index, "fields"), message, "fill it or set decides: false", key=True)
+
+
+def prove(file: Path) -> list[Problem]:
+    """What the examples of a file of rules say against them; nothing where `check_rules` finds mistakes."""
+    document = yaml.load(file)
+    if document.problems or RuleSet.problems(document.value):
+        return []
+    found = trial(document.value, lambda name: _bytes(file.parent / name))
+    return [document.problem((index, *_keys(path)), message) for index, path, message in found]
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _keys(path: tuple[str, ...]) -> tuple[int | str, ...]:
+    """The keys down to a value, those that count items as numbers."""
+    return tuple(int(part) if part.isdigit() else part for part in path)
 
 
 def load_rules(file: Path) -> RuleSet:

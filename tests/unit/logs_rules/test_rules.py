@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from processor.errors import ConfigError
-from processor.logs.rules import RuleSet
+from processor.logs.rules import LONGEST_SEARCH_S, RuleSet
 from tests.unit.logs_extract.excerpts import excerpt
 
 MISSING = {
@@ -199,3 +200,11 @@ def test_an_alternative_must_have_the_capture() -> None:
 def test_separated_repetitions_are_let_through() -> None:
     """Lists with a fixed separator are ordinary and safe."""
     assert RuleSet.problems([rule(pattern=r"(?:, *\w+)+ and"), rule(id="b", pattern=r"(?:[\w.-]+/)+x")]) == []
+
+
+def test_a_search_that_takes_too_long_is_given_up() -> None:
+    """An expression of a high power, which lint lets through, costs a bounded time on a line made against it."""
+    raw = rule(pattern=r"\w*\d*\w*\d*\w*\d*\w*boom(?P<end>\w*!)")
+    began = time.process_time()
+    assert RuleSet.parse([raw]).match(excerpt("boom1" * 400)) is None
+    assert time.process_time() - began < 20 * LONGEST_SEARCH_S

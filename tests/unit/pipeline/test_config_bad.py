@@ -15,7 +15,7 @@ from processor.casefile import check_cases
 from processor.cli.lint import lint
 from processor.home import Homes
 from processor.lang.problem import Problem
-from processor.pipeline import check, clashes, conflicts
+from processor.pipeline import check, clashes, conflicts, try_rules
 
 DATA = Path(__file__).parents[2] / "data"
 GOOD = DATA / "config_good"
@@ -71,6 +71,7 @@ def _lint(homes: Homes, home: Path) -> list[Problem]:
     checked = [check(file.parent, homes, TIERS) for file in sorted(home.rglob("pipeline.yaml"))]
     found = [problem for one in checked for problem in one.problems]
     found += [problem for one in checked for problem in check_cases(one.folder, one.schema)]
+    found += [problem for one in checked for problem in try_rules(one)]
     return sorted({*found, *clashes(homes), *conflicts(checked)})
 
 
