@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from processor.logs.patterns import ci, generic, infrastructure, javascript, jvm, native, python, systems
+from processor.logs.patterns import checkers, ci, generic, infrastructure, javascript, jvm, native, python, systems
 from processor.logs.patterns.base import Kind, Pattern
 
 _ALL: Final[tuple[Pattern, ...]] = (
     *generic.PATTERNS,
     *ci.PATTERNS,
+    *checkers.PATTERNS,
     *python.PATTERNS,
     *javascript.PATTERNS,
     *jvm.PATTERNS,

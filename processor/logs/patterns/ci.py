@@ -19,6 +19,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^ERROR: (?:Job failed|Uploading|Preparation failed|Failed to|Cannot)",
         r"\b(?:Cannot connect to the Docker daemon|error during connect)\b",
         r"\bjob (?:execution )?(?:failed|timed out|exceeded)\b",
+        r"^##teamcity\[(?:testFailed|buildProblem|message .*status='ERROR')",
+        r"\b(?:exceeded (?:its |the )?(?:memory|time|disk|progress)|execution took longer than|[Tt]oo long with no output|over its data quota)\b",
     ),
     *kinds(
         "exit",
@@ -38,6 +40,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^Your build (?:exited|has been stopped)",
         r"^The job exceeded the maximum",
         r"^Error: Process completed with exit code",
+        r"^Exit status: [1-9]|^Process exited with code [1-9]|\bTask status: failed|^Failing task since return code",
+        r"^Phase complete: \w+ State: FAILED|^ERROR: build step \d+ .*failed|\bwrapped process failed\b|^COMMAND_EXECUTION_ERROR",
         r"^Command exited with code [1-9]|^🚨 Error: The command exited",
         r"^##\[error\]The (?:operation|job)",
         r"^(?:Cleaning up|Uploading artifacts for failed job)",
@@ -70,6 +74,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^#\d+ \[.+\d+/\d+\] ",
         r"^\[INFO\] --- ",
         r"^> Task :",
+        r"^##teamcity\[(?:blockOpened|testSuiteStarted)|^Starting: |^Build started$|^Running in |^>>> |^={3,} \S",
     ),
     *kinds(
         "after",
@@ -83,6 +88,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^\[Pipeline\] (?:End of|// )",
         r"^(?:Archiving artifacts|Recording test results|\[WS-CLEANUP\]|Sending e-?mails?)",
         r"^(?:Prepare workflow directory|Prepare all required actions|Getting action download info|Download action repository)",
-        r"^Complete job name:",
+        r"^Complete job name:|^Finishing: |^(?:store|updating?|changes detected).*cache|^cache\.\d$",
+        r"^(?:WARNING|ERROR): (?:.+: no matching files|No files to upload)|^Error when executing \w+ post condition",
     ),
 )

@@ -16,6 +16,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"(?:^|[\s:\]])(?:fatal|internal|unexpected|uncaught|unhandled)[ -](?:error|exception)\b",
         r"^\W{0,6}(?:ERROR|FATAL|CRITICAL|SEVERE|FAIL|FAILED|FAILURE)\b",
         r"^\[?\d[\d:., /-]{6,30}\]?\s+\[?(?:ERROR|FATAL|CRITICAL|SEVERE)\b",
+        r"^\[?(?:ERR|ERRO|CRIT|CRT|FTL|FATA|EMERG|ALERT)\b\]?[\s:-]",
         r"(?:^|[\s\"'(\[])level[\"']?\s?[=:]\s?[\"']?(?:error|fatal|crit|critical|panic)\b",
         r"\berror\s?(?:\[[A-Z]{0,8}\d{1,6}\]|[A-Z]{1,8}\d{2,6}|\(\w+\))?:\s",
         caseless=True,

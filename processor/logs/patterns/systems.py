@@ -63,5 +63,18 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^ERROR: LoadError|Pkg\.|Unsatisfiable requirements detected|Test Failed at|ERROR: dependenc",
         r"^Error in |^ERROR: (?:lazy loading|compilation|dependency)|there is no package called|Execution halted",
     ),
+    *errors(
+        "others",
+        9,
+        r"^lua\S*: \S+:\d+: |^stack traceback:|^Failure → |^\s*\S+\.lua:\d+: ",
+        r"\*\*\* FAILED \*\*\*|^\w+:\w+ failed on line \d+|\*failed\*$|==> .*FAILED$|^Condition not satisfied:",
+        r"^\d\d:\d\d \+\d+(?: ~\d+)? -\d+: .*\[E\]|^\S+#test_\w+ \[|^Failing (?:scenarios|tests|examples)|^Failed scenarios",
+        r"^Test \S+ condition:|\(ert-test-failed|^\s+(?:FAILED|✘|✗) +\S|^(?:FAIL|ERROR) in \(|^\s*\[-\] \S",
+        r"is not recognized as (?:the name|an internal)|No match was found for|CategoryInfo +:|FullyQualifiedErrorId",
+        r" => \S+:\d+:\d+$|^\d{1,3}\) \S|found a bug for you|^-- [A-Z ]{5,40} -{5,}",
+        r"^The \w+ \".+\" is invalid|^lerna ERR!|^No (?:provider|package|candidate|match)\b.*found|^error: target not found",
+        r"Expectation: \w+, but was|^ASSERT:|assertion failed|^E: \S+: \S|^%Error|^! (?:LaTeX|Undefined|Package|Emergency|Missing|Extra)|^l\.\d+ ",
+        r"\b(?:UnauthorizedOperation|AccessDenied|PERMISSION_DENIED|CREATE_FAILED|ROLLBACK_COMPLETE|UPDATE_FAILED|EADDRINUSE|InvalidParameter\w*)\b",
+    ),
     *kinds("sysframe", "frame", 1, r"^\s\s+--> \S+:\d+", r"^\s+\S+\.rs:\d+", r"^\s+# \./|^\s+/\S+\.rb:\d+|^#\d+ /"),
 )
