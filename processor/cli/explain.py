@@ -61,8 +61,11 @@ def command(
 ) -> None:
     """Say what went wrong in each LOG. Needs a model server and nothing else; with --offline not even that.
 
-    LOG is a file, a folder (all logs in it), - for standard input, or an address of a host that the settings'
-    fetch.allow lists; .gz, .zst, .xz, .bz2 and .lz4 are unpacked. Exit codes: 0 fine, 1 a log failed, 2 usage.
+    LOG: a file, a folder (all logs in it, however deep), - for standard input,
+    or an address of a host that the settings' fetch.allow lists. What is packed
+    (.gz, .zst, .xz, .bz2, .lz4) is unpacked; secrets are taken out.
+
+    Exit codes: 0 fine, 1 a log failed (the others are read), 2 usage.
     """
     if json and text:
         raise ConfigError("--json and --text exclude each other")

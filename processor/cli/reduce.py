@@ -35,9 +35,11 @@ def command(
 ) -> None:
     """Print the lines of each LOG that tell its fault, with their numbers, within a budget of tokens.
 
-    LOG is a file, a folder (all logs in it), - for standard input, or an address of a host that the settings'
-    fetch.allow lists; .gz, .zst, .xz, .bz2 and .lz4 are unpacked. Secrets are taken out. Exit codes: 0 fine,
-    1 a log failed, 2 usage.
+    LOG: a file, a folder (all logs in it, however deep), - for standard input,
+    or an address of a host that the settings' fetch.allow lists. What is packed
+    (.gz, .zst, .xz, .bz2, .lz4) is unpacked; secrets are taken out.
+
+    Exit codes: 0 fine, 1 a log failed (the others are read), 2 usage.
     """
     if sum((lines, json, text)) > 1 or (lines and why):
         raise ConfigError("--lines, --json and --text exclude each other, and --why says nothing beside --lines")
