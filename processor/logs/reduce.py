@@ -10,7 +10,9 @@ under a millisecond), in a thread or process for large ones.
 
 from __future__ import annotations
 
+import codecs
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -45,7 +47,7 @@ def reduce(
     in the raw bytes split on newlines. Raises Rejected ("empty", "binary").
     """
     data = text.require_text(data)
-    if len(data) < min(budget_tokens * 8, text.BLOCK):
+    if len(data) < _most_whole(budget_tokens):
         excerpt = _whole(text.clean(data), budget_tokens, count)
         if excerpt is not None:
             return excerpt
@@ -61,12 +63,17 @@ def reduce_stream(
 ) -> Excerpt:
     """Like `reduce`, for a log that comes in chunks of any size; memory stays bounded."""
     source = iter(chunks)
-    head = b""
+    begun: list[bytes] = []
+    length = 0
     for chunk in source:
-        head += chunk
-        if len(head) >= 8192:
+        begun.append(chunk)
+        length += len(chunk)
+        if length >= max(_most_whole(budget_tokens), text.SNIFFED):
             break
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    else:  # a small log
+        return reduce(b"".join(begun), budget_tokens, count=count, baseline=baseline)
+    head = b"".join(begun)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return reduce(head + b"".join(source), budget_tokens, count=count, baseline=baseline)
     head = text.require_text(head)
 
@@ -106,6 +113,11 @@ def warm() -> None:
     """Compiles the patterns now, so that no event pays for it."""
     _signs()
     _details()
+
+
+def _most_whole(budget: int) -> int:
+    """Bytes from which on a log is not tried as a whole."""
+    return min(budget * 8, text.BLOCK)
 
 
 def _slices(data: bytes) -> Iterable[bytes]:
@@ -213,9 +225,16 @@ def _mark(block: bytes, scanner: Scanner, line: int, marks: Marks) -> None:
 
 def _forget(marks: Marks) -> None:
     """Drops the weaker half of the marked lines, earlier ones first among equals."""
-    order = sorted(marks, key=lambda number: (sign(tuple(marks[number]))[0], number))
-    for number in order[: len(order) // 2]:
-        del marks[number]
+    strengths = {number: sign(tuple(found))[0] for number, found in marks.items()}
+    drop = len(marks) // 2
+    # Few strengths differ: by each in turn, since sorting all lines would hold the interpreter's lock for long.
+    for strength, count in sorted(Counter(strengths.values()).items()):
+        weakest = (number for number, its in strengths.items() if its == strength)
+        for number in sorted(weakest)[: min(drop, count)]:
+            del marks[number]
+        drop -= min(drop, count)
+        if not drop:
+            break
 
 
 def _detailed(lines: Mapping[int, bytes]) -> Marks:
