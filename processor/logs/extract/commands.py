@@ -56,6 +56,12 @@ MISSING = (
 VERSIONS = (
     language(rf"Unable to find (?P<name>Node|Java|Go|Python|Ruby) version '{VERSION}", 0.95),
     language(rf"Unknown version {VERSION} for (?P<name>ruby|python|node)", 0.95),
+    package(
+        "generic",
+        rf"[Vv]ersion '?{VERSION}'? with arch(?:itecture)? '?\w+'? (?:was )?(?P<name>not found)",
+        0.9,
+        clean=lambda _: "Python",
+    ),
     language(rf"(?P<name>pyenv|rbenv): version [`']{VERSION}' is not installed", 0.95),
     language(r"(?P<name>python)-build: definition not found: (?P<version>\S+)", 0.95),
     language(r"Required (?P<name>ruby)-(?P<version>\d[\w.]*) is not installed", 0.95),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from processor.logs.extract.patterns import Pattern, package
 
 NAME = r"(?P<name>[A-Za-z0-9_](?:[\w.-]*[A-Za-z0-9])?)"
-RANGE = r"(?P<version>[<>=!~]*\s?\d[\w.*=<>,|+-]*)"
+RANGE = r"(?P<version>[<>=!~]*\s?\d(?:[\w.*=<>,|+-]*[\w*])?)"
 SPEC = rf"{NAME}(?:\s*{RANGE})?"
 
 

@@ -28,6 +28,7 @@ PATTERNS: tuple[Pattern, ...] = (
         1.0,
         cue="failed to (solve|resolve reference|create LLB)",
     ),
+    image(rf"failed to resolve reference \"{IMAGE}\"", 1.0),
     image(rf"failed to create LLB definition: {IMAGE}: ", 1.0),
     image(
         r"(?:ERROR|error|failed)[^\"]*[ \"](?P<name>[\w.-]+(?::\d+)?/[\w./-]+):(?P<version>[\w.-]+): not found",

@@ -8,6 +8,7 @@ from processor.logs.extract import (
     apple,
     beam,
     cargo,
+    classes,
     commands,
     conda,
     containers,
@@ -37,7 +38,7 @@ from processor.logs.extract import (
 from processor.logs.extract.patterns import Pattern
 
 MODULES: Final = (
-    npm, javascript, python, imports, conda, java, cargo, golang, dotnet, ruby, php, beam, dart, rlang, haskell, perl,
-    julia, apple, niches, system, commands, containers, deployment, native, vcs, tests, places, exits,
+    npm, javascript, python, imports, conda, java, classes, cargo, golang, dotnet, ruby, php, beam, dart, rlang,
+    haskell, perl, julia, apple, niches, system, commands, containers, deployment, native, vcs, tests, places, exits,
 )  # fmt: skip
 PATTERNS: Final[tuple[Pattern, ...]] = tuple(pattern for module in MODULES for pattern in module.PATTERNS)

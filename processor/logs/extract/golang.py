@@ -38,7 +38,7 @@ PATTERNS: tuple[Pattern, ...] = (
     go(rf"package {NAME} is not in (?:GOROOT|std)", 0.95, cue="is not in (GOROOT|std)"),
     go(rf"module {SPEC} found.*but does not contain", 0.95),
     go(rf"but does not contain package {NAME}", 0.7),
-    go(rf"verifying (?:module )?{SPEC}(?:/go\.mod)?: ", 1.0),
+    go(rf"verifying (?:module:? )?{SPEC}(?:/go\.mod)?: ", 1.0),
     go(rf"{SPEC} requires go ", 1.0),
     go(rf"module {NAME} requires go ", 0.9),
     go(rf"module declares its path as: {NAME}", 0.9),

@@ -6,7 +6,7 @@ from processor.logs.extract.patterns import Pattern, package
 
 NAME = r"(?P<name>[A-Za-z][\w.-]*:[A-Za-z][\w.-]*)"
 START = r"(?<![\w.:-])"
-VERSION = r"(?P<version>[^\s:,;()\[\]'\"]*[^\s:,;()\[\]'\".])"
+VERSION = r"(?P<version>[^\s:,;(){}\[\]'\"]*[^\s:,;(){}\[\]'\".])"
 TYPE = r"(?:jar|pom|war|aar|apklib|bundle|zip|ear|test-jar|maven-plugin|hpi|eclipse-plugin|so|nbm|swc|tar\.gz|exe|dll)"
 GAV = rf"{NAME}:(?:{TYPE}:)?(?:(?:sources|javadoc|tests|linux-[\w-]+|osx-[\w-]+|windows-[\w-]+):)?{VERSION}"
 LAYOUT = r"(?P<name>(?:[\w.-]+/)+)(?P<version>[^/\s]+)/[^/\s]+\.(?:jar|pom|aar|module|xml)"

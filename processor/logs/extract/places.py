@@ -6,7 +6,7 @@ import re
 
 from processor.logs.extract.patterns import Pattern, place
 
-PATH = r"(?:[A-Za-z]:)?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{0,11}"
+PATH = r"(?:(?<![A-Za-z])[A-Za-z]:(?=[\\/]))?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{0,11}"
 SPECIAL = r"(?:[\w.@+~/-]*/)?(?:Dockerfile|Makefile|Jenkinsfile|Rakefile|Gemfile|Podfile|Vagrantfile|BUILD|WORKSPACE)"
 FILE = rf"(?:{SPECIAL}|{PATH})"
 START = r"(?<![\w.@+~/\\-])"
@@ -17,18 +17,20 @@ CODE = (
     "php|phpt|pl|pm|proto|ps1|pug|py|pyi|pyx|r|R|rb|rs|rst|sass|scala|scss|sh|sol|spec|sql|svelte|swift|t|tcl|tex|tf|"
     "toml|ts|tsx|twig|txt|vb|vue|xml|yaml|yml|zig"
 )
+DRIVE = re.compile("[A-Za-z]:/")
+LINE = re.compile(r"['\"]?(?: at| on|[,:])? ?\(?[Ll]ine:? |: ?\(|[:(]\[? ?|\[|#L")
 VERSION_LIKE = re.compile(r"^v?\d+(\.\d+)+\w*$")
 
 
 def location(name: str) -> str:
-    """`path:line` whatever brackets the tool uses; "" for what only looks like a file."""
+    """`path:line` whatever brackets or words the tool uses; "" for what only looks like a file."""
     name = name.replace("\\", "/")
-    path, _, line = re.sub(
-        r":line |[:(]\[? ?|\[|#L|['\"]?,? line:? |['\"]? at line | on line ", "\0", name, count=1
-    ).partition("\0")
-    path = path.removeprefix("file://").removeprefix("./").strip("'\"")
+    drive = name[:2] if DRIVE.match(name) else ""
+    path = name[len(drive) :]
+    path, _, line = LINE.sub("\0", path, count=1).partition("\0")
+    path = re.sub("^//+", "/", path.removeprefix("file:").removeprefix("./").strip("'\""))
     number = re.match(r"\d+", line)
-    return "" if VERSION_LIKE.match(path) else f"{path}:{number[0]}" if number else path
+    return "" if VERSION_LIKE.match(path) else f"{drive}{path}:{number[0]}" if number else f"{drive}{path}"
 
 
 def file(regex: str, weight: float, *, cue: str = "") -> Pattern:

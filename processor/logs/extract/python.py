@@ -19,7 +19,7 @@ def pypi(regex: str, weight: float, *, cue: str = "", many: bool = False) -> Pat
 PIP = (
     pypi(rf"No matching distribution found for {SPEC}", 1.0),
     pypi(rf"that satisfies the requirement {SPEC}", 1.0),
-    pypi(rf"version that matches {SPEC}", 1.0),
+    pypi(rf"find a version that matches {SPEC}", 1.0),
     pypi(rf"The user requested (?:\(constraint\) )?{SPEC}", 0.95),
     pypi(rf"^\s+{NAME}(?: (?P<version>\d[\w.]*))? depends on ", 0.8, cue="^ +[A-Za-z0-9].* depends on "),
     pypi(rf" depends on {SPEC}", 0.75),
@@ -95,7 +95,7 @@ POETRY = (
     pypi(rf"depends on both .* and {NAME} {EXACT}", 0.9),
     pypi(rf"{START}{NAME} {EXACT} is incompatible with", 0.8),
     pypi(rf"Unable to find installation candidates for {NAME} {EXACT}", 1.0),
-    pypi(rf"Could not find a matching version of package {NAME}", 1.0),
+    pypi(rf"Could not find a matching version of package {NAME}(?![\w/-])", 1.0),
     pypi(rf"Package {NAME} {EXACT} not found", 1.0),
     pypi(rf"[•-] (?:Installing|Updating) {NAME} {EXACT}: Failed", 0.95),
     pypi(rf"Hash for {NAME} {EXACT} from archive", 1.0),
