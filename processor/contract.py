@@ -147,6 +147,11 @@ class ExcerptLine(NamedTuple):
     score: float = 0.0
     repeated: int = 1
 
+    @property
+    def shown(self) -> str:
+        """The text with how often it is repeated; how many empty lines there are says nothing."""
+        return f"{self.text} (× {self.repeated})" if self.repeated > 1 and self.text else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
@@ -168,7 +173,7 @@ class Excerpt:
         for line in self.lines:
             if line.number > last + 1:
                 parts.append(f"[… {line.number - last - 1} lines …]")
-            parts.append(line.text if line.repeated == 1 else f"{line.text} (× {line.repeated})")
+            parts.append(line.shown)
             last = line.number + line.repeated - 1
         if self.total_lines > last:
             parts.append(f"[… {self.total_lines - last} lines …]")

@@ -218,7 +218,7 @@ def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
     for number, text, _score, repeated in excerpt.lines:
         if number > following:
             parts.append("…")
-        times = f" (× {repeated})" if repeated > 1 else ""
+        times = f" (× {repeated})" if repeated > 1 and text else ""
         parts.append(f"{labels.get(number, '')}| {plain(text)}{times}")
         following = number + repeated
     if excerpt.total_lines >= following:
