@@ -40,11 +40,12 @@ def test_the_guides_mistakes_are_found(home: Path) -> None:
         ("pipeline.yaml", "event.type ==", "event.typ =="),
         ("pipeline.yaml", '"capacity"', '"capcity"'),
         ("ticket.j2", "wiki.mono", "wiki.code"),
+        ("rules.yaml", "Failed to pull image ", ""),
     ):
         file = folder / name
         file.write_text(file.read_text().replace(right, wrong))
     found = CliRunner().invoke(app, ["lint", "deploys", "--home", str(home)]).stdout
-    shown = re.search(r"```text\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert shown is not None
-    for line in shown[1].splitlines():
+    shown = re.findall(r"```text\n(pipelines/deploys/.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert len(shown) == 2
+    for line in "".join(shown).splitlines():
         assert line.partition("valid: ")[0] in found
