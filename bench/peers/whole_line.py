@@ -32,14 +32,14 @@ from processor.telemetry import LineMetrics, configure_logs
 PREFIX = "bench"
 
 
-def build(topic: str) -> Line:
+def build(topic: str, model: InstantModel) -> Line:
     """The line as the daemon builds it, reading `topic`."""
     settings = Settings(
         models={"lite": {"urls": ["http://127.0.0.1:9/v1"]}}, pipelines=["ci_failure"], topics={"prefix": PREFIX}
     )
     homes = Homes.of(())
     shared = Shared(PREFIX, Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-    line = build_line(load(settings, homes), settings, homes, {"lite": InstantModel()}, shared)
+    line = build_line(load(settings, homes), settings, homes, {"lite": model}, shared)
     line.topics = {topic: line.topics["ci.builds.failed"]}
     return line
 
@@ -79,7 +79,8 @@ class Clocked(KafkaSource):
 
 async def main(bootstrap: str, topic: str, _out: str, group: str, count: int) -> None:
     """Runs the daemon's engine and line until `count` records are committed."""
-    line = build(topic)
+    model = InstantModel()
+    line = build(topic, model)
     for lane in line.lanes.values():
         lane.warm()
     settle()
@@ -92,6 +93,8 @@ async def main(bootstrap: str, topic: str, _out: str, group: str, count: int) ->
     reached = asyncio.create_task(source.reached(count))
     await asyncio.wait([reached, running], return_when=asyncio.FIRST_COMPLETED)
     report(source.committed_records, source.started, source.cpu)
+    if model.asked < count:
+        raise SystemExit(f"of {count} records {model.asked} got to the model; the others took a shorter way")
     stop.set()
     await running
 
