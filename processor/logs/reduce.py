@@ -48,7 +48,7 @@ def reduce(
     """
     data = text.require_text(data)
     if len(data) < _most_whole(budget_tokens):
-        excerpt = _whole(text.clean(data), budget_tokens, count)
+        excerpt = _whole(data, budget_tokens, count)
         if excerpt is not None:
             return excerpt
     return _reduce(_slices(data), budget_tokens, count, baseline)
@@ -167,9 +167,11 @@ def _remembered(count: TokenCounter) -> PerLine[bytes, _Line]:
     return PerLine(read)
 
 
-def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
-    """A small clean log as it is, if it is within the budget: the common case of short logs, made fast."""
-    lines = block.removesuffix(b"\n").split(b"\n")
+def _whole(data: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
+    """A small log as it is, if it is within the budget: the common case of short logs, made fast."""
+    lines = text.clean(data).split(b"\n")
+    if data.endswith(b"\n"):
+        lines.pop()
     read = _remembered(count)(lines)
     tokens = sum([line.tokens for line in read]) + len(lines)  # with a token for each newline never too few
     if tokens > budget:
@@ -184,18 +186,19 @@ def _whole(block: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
 
 def _read(block: bytes, store: Store, marks: Marks) -> None:
     """Cleans and scans one block, notes which signs are on which lines."""
+    ends = block.endswith(b"\n")  # of the clean block the last line may be empty
     block = text.clean(block)
     if store.open:
         cut = block.find(b"\n") + 1 or len(block)
         rest, block = block[:cut], block[cut:]
         _mark(rest, _signs(), store.total, marks)
         store.extend(_window(rest.rstrip(b"\n")), rest.endswith(b"\n"))
-        if not block:
+        if store.open or (ends and not block):
             return
     _mark(block, _signs(), store.total + 1, marks)
     if len(block) > text.LONGEST_LINE and not block.endswith(b"\n"):
         block = _window(block)
-    store.add(block)
+    store.add(block, ends)
     if len(marks) > _MOST_MARKED:
         _forget(marks)
 
@@ -268,6 +271,9 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     if total > _SMALL:
         numbers = neighbourhood(marks, total, _TAIL)
     raw = {number: _window(line) for number, line in _with_runs(store, store.texts(numbers)).items()}
+    marked = [number for number in marks if number in raw]
+    if marked:
+        raw.update(zip(marked, text.undated(b"\n".join([raw[number] for number in marked])).split(b"\n"), strict=True))
     if baseline is not None:
         marks = {number: signs for number, signs in marks.items() if number not in raw or raw[number] not in baseline}
     details = _detailed(raw)

@@ -25,10 +25,10 @@ class Store:
         self._file: IO[bytes] | None = None
         self._split: tuple[int, list[bytes]] = (-1, [])
 
-    def add(self, block: bytes) -> None:
-        """Takes a block of lines; if the last lacks its newline, `extend` can continue it."""
+    def add(self, block: bytes, ends: bool) -> None:
+        """Takes a block of lines; unless the last one `ends` with it, `extend` can continue that."""
         self._firsts.append(self.total + 1)
-        self.open = not block.endswith(b"\n")
+        self.open = not ends
         self.total += block.count(b"\n") + self.open
         if self._size + len(block) <= _IN_MEMORY:
             self._places.append((-1, len(self._kept)))

@@ -1,0 +1,20 @@
+"""Logs that break readers: by accident, or because somebody wants them to."""
+
+from __future__ import annotations
+
+from processor.logs import reduce, reduce_stream
+
+
+def test_last_line_that_shows_nothing_counts() -> None:
+    """A log that was cut within a time stamp or a colour code has as many lines as its bytes say."""
+    for end in (b"2024-05-01T10:00:00.1234567Z", b"\x1b[0m"):
+        excerpt = reduce(b"one\n" + end)
+        assert (excerpt.total_lines, [line.number for line in excerpt.lines]) == (2, [1, 2])
+        long = b"all is well\n" * 3_000 + end
+        assert reduce(long).total_lines == reduce_stream([long]).total_lines == 3_001
+
+
+def test_small_log_in_chunks_is_read_as_the_whole_is() -> None:
+    """Whether a log is small does not depend on how it comes."""
+    log = b"one\nerror: two\nthree\n" * 40
+    assert reduce_stream([log[:30], b"", log[30:]]) == reduce(log)
