@@ -17,36 +17,35 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from processor.logs.decode import regroup
 from processor.logs.scan import Hit, Scanner
-from processor.logs.secrets import SECRETS, Secret
+from processor.logs.secrets import SECRETS, Finder, Secret
 from processor.logs.secrets.assignment import assignments
 from processor.logs.secrets.pem import key_blocks
-from processor.logs.secrets.unnamed import assigned, wrapped
-from processor.logs.secrets.values import is_secret, without_end
+from processor.logs.secrets.unnamed import assigned, prefixed, wrapped
+from processor.logs.secrets.values import matches
 
 BLOCK: Final = 1 << 16
 """Bytes that are looked at together: few enough that other threads wait for a millisecond, not for many."""
+_CONTEXT: Final = 256
+"""Before a secret, how far what tells that it is one may begin."""
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 5
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-POINTS: Final = frozenset({"named", "assigned", "wrapped", "key-block"})
+POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
-_PLACEHOLDER: Final = re.compile(rb"\[[a-z0-9-]{2,40}:\d+\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A secret at [start, stop) of a text, and [first, last), the text that tells that it is one."""
+class Span(NamedTuple):
+    """A secret at [start, stop) of a text; what tells that it is one may begin at `first`."""
 
     start: int
     stop: int
     name: str
     first: int
-    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,10 @@ class Redactor:
 
     def __init__(self, secrets: tuple[Secret, ...] = SECRETS) -> None:
         self._secrets: Final = secrets
-        self._patterns: Final = [
-            re.compile(secret.regex.encode(), re.IGNORECASE if secret.caseless else 0) for secret in secrets
-        ]
+        self._finders: Final = [self._finder(secret) for secret in secrets]
         self._scanner: Final = Scanner([(secret.trigger, secret.caseless) for secret in secrets])
+        names = sorted({secret.name for secret in secrets} | {"password", "token"})
+        self._placeholder: Final = re.compile(rb"\[(?:" + "|".join(names).encode() + rb"):\d+\]")
 
     def session(self) -> Session:
         """A fresh numbering, to be used for everything that belongs to one event."""
@@ -87,6 +86,22 @@ class Redactor:
         hits = self._scanner.hits(data)
         return self._resolve(data, hits) if hits else Found([])
 
+    def _finder(self, secret: Secret) -> Finder:
+        """How the exact place of a kind is found, once its trigger was."""
+        match secret.check:
+            case "named":
+                return assignments
+            case "assigned":
+                return assigned
+            case "prefixed":
+                return prefixed
+            case "wrapped":
+                return functools.partial(wrapped, secret=self._any)
+            case "key-block":
+                return key_blocks
+            case _:
+                return functools.partial(matches, secret, re.compile(secret.regex.encode(), re.IGNORECASE * secret.caseless))
+
     def _resolve(self, data: bytes, hits: list[Hit]) -> Found:
         spans: list[tuple[int, Span]] = []
         reached = dict.fromkeys((index for index, _ in hits), -1)
@@ -96,7 +111,7 @@ class Redactor:
             if end <= reached[index]:
                 continue
             secret = self._secrets[index]
-            if end > line:  # hits come in the order of their ends, often many on a line
+            if end > line or line - end >= _REACH // 2:  # hits come in the order of their ends, often many on a line
                 start, line = _line(data, end)
             first, last = start, line
             if secret.lines:
@@ -108,40 +123,19 @@ class Redactor:
             else:
                 first = max(first, reached[index])
                 reached[index] = last
-            for span in self._spans(secret, index, data, first, last, end):
-                if _redacted(data, span):
+            for at, stop, name in self._finders[index](data, first, last, end):
+                if self._placeholder.search(data, max(0, at - 40), stop + 40) and self._redacted(data, at, stop):
                     continue
-                if secret.check == "key-block" and span.last == len(data):
-                    opened.append(span.first)
-                reached[index] = max(reached[index], span.stop)
-                spans.append((index, span))
+                if secret.check == "key-block" and stop == len(data):
+                    opened.append(at)
+                reached[index] = max(reached[index], stop)
+                spans.append((index, Span(at, stop, name, max(first, at - _CONTEXT))))
         return Found(_untangle(spans), min(opened, default=None))
 
-    def _spans(self, secret: Secret, index: int, data: bytes, first: int, last: int, end: int) -> Iterator[Span]:
-        """What is secret in [first, last) of `data`, where a trigger ended at `end`."""
-        match secret.check:
-            case "named":
-                places = assignments(data, first, last, end)
-            case "assigned":
-                places = assigned(data, first, last, end)
-            case "wrapped":
-                places = wrapped(data, first, last, end, self._any)
-            case "key-block":
-                places = key_blocks(data, first, end)
-            case _:
-                yield from self._matches(secret, index, data, first, last)
-                return
-        for start, stop, name in places:
-            yield Span(start, stop, name, min(first, start), stop)
-
-    def _matches(self, secret: Secret, index: int, data: bytes, first: int, last: int) -> Iterator[Span]:
-        for match in self._patterns[index].finditer(data, first, last):
-            start, stop = match.span("s" if "s" in match.re.groupindex else 0)
-            if secret.check != "none":
-                stop = start + len(without_end(data[start:stop]))
-            closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
-            if is_secret(match[0], data[start:stop], secret.check, closed):
-                yield Span(start, stop, secret.name, *match.span())
+    def _redacted(self, data: bytes, start: int, stop: int) -> bool:
+        """Whether a value touches a placeholder: it was redacted before."""
+        found = self._placeholder.finditer(data, max(0, start - 40), stop + 40)
+        return any(one.start() < stop and one.end() > start for one in found)
 
     def _any(self, text: bytes) -> bool:
         return bool(self.find(text).spans)
@@ -198,7 +192,7 @@ class Session:
         if found.open is not None:
             cut = min(cut, found.open)
         for span in reversed(found.spans):
-            if span.first < cut < span.last:
+            if span.first < cut < span.stop:
                 cut = span.first
         if cut <= 0:
             return b"", data
@@ -274,11 +268,3 @@ def _untangle(spans: list[tuple[int, Span]]) -> list[Span]:
 
 def _start(span: Span) -> int:
     return span.start
-
-
-def _redacted(data: bytes, span: Span) -> bool:
-    """Whether a match touches a placeholder: it was redacted before."""
-    for placeholder in _PLACEHOLDER.finditer(data, max(0, span.first - 40), span.last + 40):
-        if placeholder.start() < span.last and placeholder.end() > span.first:
-            return True
-    return False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from processor.logs.secrets.kinds import Check, Secret
+from processor.logs.secrets.kinds import Check, Finder, Secret
 from processor.logs.secrets.names import SHORT_TRIGGER, TRIGGER
 from processor.logs.secrets.tokens import TOKENS
-from processor.logs.secrets.unnamed import ASSIGNED, WRAPPED
+from processor.logs.secrets.unnamed import ASSIGNED, PREFIXED, WRAPPED
 from processor.logs.secrets.ways import WAYS
 
 SECRETS: Final[tuple[Secret, ...]] = (
@@ -16,8 +16,9 @@ SECRETS: Final[tuple[Secret, ...]] = (
     Secret("token", TRIGGER, "", "named", caseless=True, lines=1),
     Secret("password", SHORT_TRIGGER, "", "named"),
     Secret("base64-secret", WRAPPED, "", "wrapped"),
+    Secret("prefixed-token", PREFIXED, "", "prefixed"),
     Secret("assigned-value", ASSIGNED, "", "assigned"),
 )
 """Every kind that is looked for. Where two overlap, the one that stands first wins."""
 
-__all__ = ["SECRETS", "Check", "Secret"]
+__all__ = ["SECRETS", "Check", "Finder", "Secret"]

@@ -24,7 +24,7 @@ _GLUE: Final = re.compile(
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
-_TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
+_TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
 _WITH: Final = re.compile(
     rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by)|[ \t]+(?:for|of)[ \t]+[^\s:]{1,80}:)[ \t]+(?P<q>[\"'`])?(?=\S)"
 )
@@ -32,6 +32,9 @@ _NEXT_LINE: Final = re.compile(
     rb"[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)"
     rb"(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>|^[ \t]+)(?P<q>[\"'])?",
     re.IGNORECASE,
+)
+_BLOCK_SCALAR: Final = re.compile(
+    rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
 _CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
 _UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
@@ -51,18 +54,21 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
         if _fits(data, name, place, kind):
             yield *place, label
             return
+    if kind == "key":
+        return
     line = data.find(b"\n", stop, last)
     limit = min(line if line >= 0 else last, stop + _NEAR)
     for candidate in _CANDIDATE.finditer(data, stop, limit):
         value = without_end(candidate[0])
-        if random_looking(value, ids=kind in ("password", "token")):
+        if random_looking(value, ids=kind != "session", shortest=16 if kind == "session" else 12):
             yield candidate.start(), candidate.start() + len(value), label
             return
 
 
 def _name(data: bytes, first: int, last: int, end: int) -> tuple[int, int]:
     """The whole name around a trigger's end."""
-    end -= data[end - 1] not in _NAMES
+    while end > first and data[end - 1] not in _NAMES:  # a trigger may end with what follows the name
+        end -= 1
     before = data[max(first, end - _LONGEST_NAME) : end]
     start = end - len(before) + len(before.rstrip(_NAMES))
     name = _NAME.match(data, start, min(last, end + _LONGEST_NAME))
@@ -87,6 +93,9 @@ def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterat
     below = _NEXT_LINE.match(data, stop, last)
     if below:
         yield _value(data, below.end(), last, below["q"])
+    scalar = _BLOCK_SCALAR.match(data, stop, last)
+    if scalar:
+        yield _value(data, scalar.end(), last, None)
 
 
 def _value(data: bytes, start: int, last: int, quote: bytes | None) -> tuple[int, int]:
@@ -119,7 +128,9 @@ def _fits(data: bytes, name: bytes, place: tuple[int, int], kind: Holds) -> bool
         return _password(data, place, value)
     if kind == "key":
         return random_looking(value)
-    return opaque(value, ids=kind == "token")
+    if kind == "session":
+        return random_looking(value, ids=True, shortest=8)
+    return opaque(value, ids=True)
 
 
 def _password(data: bytes, place: tuple[int, int], value: bytes) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Check = Literal["none", "opaque", "parameter", "password", "key-block", "named", "assigned", "wrapped"]
-"""What a match must also be: see `processor.logs.secrets.values`. The last four have code instead of an expression."""
+Check = Literal["none", "opaque", "parameter", "password", "key-block", "named", "assigned", "prefixed", "wrapped"]
+"""What a match must also be: see `processor.logs.secrets.values`. The last five have code instead of an expression."""
 
 
 Place = tuple[int, int, str]
 """Start and stop of a secret, and the name of its kind."""
+Finder = Callable[[bytes, int, int, int], Iterable[Place]]
+"""Finds secrets in a text between two offsets (a line or so), in which a trigger ended at a third."""
 
 
 @dataclass(frozen=True, slots=True)

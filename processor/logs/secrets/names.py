@@ -7,8 +7,8 @@ import re
 from typing import Final, Literal
 
 Holds = Literal["password", "token", "session", "key", "nothing"]
-"""`password`: any value is secret. `token`: what looks random is. `session`: that, but for UUIDs. `key`: that, but
-for any number in hexadecimal digits."""
+"""`password`: any value is secret. `token`: what looks random is. `session`: the same, less surely. `key`: what
+can hardly be anything else, and no number in hexadecimal digits."""
 
 TRIGGER: Final = (
     r"(?:passw|passphrase|passcode|kennwort|[._-]pass\b|pwd|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token|[^a-z]cred(?:s|ential)"

@@ -22,7 +22,7 @@ _BODY: Final = re.compile(
 _LAST: Final = re.compile(rb"(?:[^\n]{0,300}[\s\"'|>])?[A-Za-z0-9+/]{2,}={0,2}" + _JOIN)
 
 
-def key_blocks(data: bytes, first: int, end: int) -> Iterator[Place]:
+def key_blocks(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
     """The key block whose first line ends at `end`."""
     start = data.rfind(b"-----BEGIN", first, end)
     if start >= 0:

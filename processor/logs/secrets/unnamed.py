@@ -14,6 +14,8 @@ from processor.logs.secrets.values import mixed, random_looking, without_end
 
 ASSIGNED: Final = r"[=:][ \t]?[\"']?(?:[A-Za-z+_-][A-Za-z+/_-]{0,20})?[0-9][A-Za-z0-9+/_-]{11}"
 """Hyperscan: a run of the characters of keys with a digit early on, behind the sign of an assignment."""
+PREFIXED: Final = r"[A-Za-z0-9][_-][A-Za-z]{0,12}[0-9][A-Za-z0-9]{12}"
+"""Hyperscan: a run of letters with a digit early on, behind the sign that ends a prefix."""
 WRAPPED: Final = (
     r"(?:eyJ|eyA|ewog|ewoJ|ew0K|LS0t)[A-Za-z0-9+/]{20}"  # JSON, key blocks
     r"|(?:cG9zdGdyZX|bXlzcWw6Ly|bW9uZ29kYj|cmVkaXM6Ly|cmVkaXNzOi8v|YW1xcDovL|YW1xcHM6Ly|aHR0cHM6Ly|aHR0cDovL)"
@@ -29,6 +31,12 @@ _NO_SECRET: Final = re.compile(
     rb"|url|uri|name|class|test|version|branch|tag|expected|actual|got|want|left|right|output|public|h1|crc|nonce|trace|span"
     rb"|request|build|layer|symbol|error|warning|note|at$|in$|key$"
 )
+_TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_PREFIXED: Final = re.compile(
+    rb"(?!sha\d|md5|h1)[A-Za-z][A-Za-z0-9]{0,14}[_-](?P<random>[A-Za-z0-9_-]{20,400})(?![\w./\\+=-])"
+)
+_NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
+_PARTS: Final = re.compile(rb"[_-]")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 _LONGEST: Final = 65_536
 
@@ -47,6 +55,22 @@ def assigned(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
         return
     if value.count(b".") < 2 and random_looking(value, shortest=20):
         yield run.start("value"), run.start("value") + len(value), "assigned-value"
+
+
+def prefixed(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
+    """A token of a format that is not known, but made as most are: a short word, then random letters and digits."""
+    low = max(first, end - 80)
+    before = data[low:end]
+    start = end - len(before) + len(before.rstrip(_TOKEN))
+    run = _PREFIXED.match(data, start)
+    if run and data[start - 1 : start] not in _NO_TOKEN_AFTER and run.end() >= end and _random_part(run["random"]):
+        yield *run.span(), "prefixed-token"
+
+
+def _random_part(value: bytes) -> bool:
+    """Whether so much of a token is random that no identifier is."""
+    longest = max(_PARTS.split(value), key=len)
+    return len(longest) >= 20 and mixed(longest) and random_looking(longest, shortest=20)
 
 
 def wrapped(data: bytes, first: int, last: int, end: int, secret: Callable[[bytes], bool]) -> Iterator[Place]:

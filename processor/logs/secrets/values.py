@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
-from processor.logs.secrets.kinds import Check
+from processor.logs.secrets.kinds import Check, Place, Secret
 
 _HARMLESS: Final = re.compile(
     rb"(?i)^(?:\*+|x{3,}|\.{2,}|-+|_+|#+|\[.*\]|<.*>?|\$.*|%\w+%|@\w+@|true|false|null|none|nil|undefined|yes|no|on|off|"
@@ -60,6 +61,20 @@ def harmless(value: bytes) -> bool:
         or _CODE.match(value)
         or (_PATH.match(value) and (b"." in value or len(value) < 20 or not mixed(value)))
     )
+
+
+def matches(
+    secret: Secret, pattern: re.Pattern[bytes], data: bytes, first: int, last: int, _end: int
+) -> Iterator[Place]:
+    """What a kind's expression matches and its check lets pass, all over the line."""
+    group = "s" if "s" in pattern.groupindex else 0
+    for match in pattern.finditer(data, first, last):
+        start, stop = match.span(group)
+        if secret.check != "none":
+            stop = start + len(without_end(data[start:stop]))
+        closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
+        if is_secret(match[0], data[start:stop], secret.check, closed):
+            yield start, stop, secret.name
 
 
 def is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:

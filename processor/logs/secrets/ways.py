@@ -190,6 +190,20 @@ WAYS: Final[tuple[Secret, ...]] = (
         caseless=True,
     ),
     Secret(
+        "bundler-credentials",
+        r"\bBUNDLE_\w+[:=]",
+        r"\bBUNDLE_\w{1,80}[:=]\s?[\"']?(?P<s>[^\s\"']{12,300})",
+        "parameter",
+    ),
+    Secret(
+        "password-below",
+        r"password[^\n:]{0,60}:[ \t]*\r?$",
+        r"password[^\n:]{0,60}:[ \t]*\r?\n(?:[^\n]{0,40}\n)?(?:[^\n]{0,40}[ \t])?(?P<s>\S{8,200})[ \t]*(?=\r?\n|$)",
+        "opaque",
+        caseless=True,
+        lines=2,
+    ),
+    Secret(
         "masked-by-command",
         r"::add-mask::|setsecret",
         r"(?:::add-mask::|##vso\[task\.setsecret\])(?P<s>[^\s*]{3,4096})",
