@@ -25,6 +25,7 @@ KEYS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "within": int,
     "priority": int,
     "decides": bool,
+    "final": int,
     "precision": (int, float),
     "examples": list,
     "counterexamples": list,

@@ -3,7 +3,8 @@
 A rule is a mapping with `id`, `description` and one of `pattern`, `any` or `all` (regular expressions of Python's
 `re`, searched in the excerpt's lines for a bounded time; those of `all` match in order, the last at most `within`
 lines after the first; lines that only quote, see `processor.logs.quotes`, are left out), and optionally `not` (none
-of these may match any line), `ecosystem`, `priority` (the higher wins), `decides` (else it only proposes), `fields`
+of these may match any line), `ecosystem`, `priority` (the higher wins), `decides` (else it only proposes), `final` (it
+decides only where at most so many lines of the log follow: what came earlier was survived), `fields`
 (what it fills in, `{name}` standing for a capture), `examples` and `counterexamples` (logs that it must match, and
 that it must not; see `processor.logs.trial`).
 """
@@ -51,6 +52,7 @@ class Rule:
     priority: int = DEFAULT_PRIORITY
     within: int = DEFAULT_WITHIN
     decides: bool = True
+    final: int | None = None
     precision: float | None = None
 
     @classmethod
@@ -70,6 +72,7 @@ class Rule:
             priority=raw.get("priority", DEFAULT_PRIORITY),
             within=raw.get("within", DEFAULT_WITHIN),
             decides=raw.get("decides", True),
+            final=raw.get("final"),
             precision=raw.get("precision"),
         )
 
@@ -156,7 +159,7 @@ class RuleSet:
 
         Of several the highest priority wins, then a deciding one, then the one whose line was ranked first. Where
         another of the same priority, or one well after it, says otherwise the match only proposes: the log tells
-        of two faults.
+        of two faults. So does a rule that must be `final` and is not.
         """
         hits = self.hits(excerpt, on_lines)
         if not hits:
@@ -169,7 +172,7 @@ class RuleSet:
             fields=answer,
             captures=best.captures,
             lines=best.lines,
-            decides=best.rule.decides and agreed,
+            decides=best.rule.decides and agreed and _ended(best, excerpt.total_lines),
             precision=best.rule.precision,
         )
 
@@ -285,6 +288,11 @@ def _fill(value: Any, captures: Mapping[str, str]) -> Any:
     if whole := placeholder.fullmatch(value):
         return captures.get(whole[1])
     return placeholder.sub(lambda match: captures.get(match[1], ""), value)
+
+
+def _ended(hit: Hit, total_lines: int) -> bool:
+    """Whether so little of the log follows that what the rule saw ended the job, where the rule asks for that."""
+    return hit.rule.final is None or total_lines - hit.lines[-1] <= hit.rule.final
 
 
 def _rivals(best: Hit, other: Hit) -> bool:

@@ -208,3 +208,12 @@ def test_a_search_that_takes_too_long_is_given_up() -> None:
     began = time.process_time()
     assert RuleSet.parse([raw]).match(excerpt("boom1" * 400)) is None
     assert time.process_time() - began < 20 * LONGEST_SEARCH_S
+
+
+def test_what_must_be_final_only_proposes_where_the_job_went_on() -> None:
+    """A rule with `final` decides near the log's end alone."""
+    rules = RuleSet.parse([rule(final=3)])
+    near, far = rules.match(excerpt("boom", "", "", "")), rules.match(excerpt("boom", "", "", "", ""))
+    assert near is not None
+    assert far is not None
+    assert (near.decides, far.decides) == (True, False)
