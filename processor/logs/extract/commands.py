@@ -47,7 +47,7 @@ MISSING = (
     command(rf"build program corresponding to \"{NAME}", 0.9),
     command(rf"unable to find utility \"{NAME}\"", 0.9),
     command(r"(?:rror|ERROR|FATAL).*?\b(?P<name>[A-Za-z][\w.+-]*\w) (?:is not installed|not installed)", 0.65),
-    command(r"(?P<name>[\w-]+_config)(?: executable)? not found", 0.9),
+    command(r"(?<![\w-])(?P<name>[\w-]+_config)(?: executable)? not found", 0.9),
     command(r"can't find (?P<name>Rust) compiler", 0.9),
     command(r"(?P<name>Cargo), the Rust package manager, is not installed", 0.9),
     command(r"gyp ERR! find (?P<name>Python)\b", 0.85),

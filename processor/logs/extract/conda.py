@@ -25,7 +25,10 @@ PATTERNS: tuple[Pattern, ...] = (
     conda(rf"-\w+ requires {SPEC}, but none of the providers can be installed", 0.9),
     conda(rf"^Package {NAME} conflicts for:", 0.85),
     conda(rf"The package for {NAME} located at", 0.95),
-    conda(r"post-link script failed for package \S*?(?:::)?(?P<name>[\w.-]+?)-(?P<version>\d[\w.]*)", 0.95),
+    conda(
+        r"post-link script failed for package (?:[\w-]+::)?(?P<name>[\w.]+(?:-[A-Za-z]\w*)*)-(?P<version>\d[\w.]*)",
+        0.95,
+    ),
     conda(r"for url <\S*/(?P<name>[\w.]+(?:-[A-Za-z]\w*)*)-(?P<version>\d[\w.]*)-\w+\.(?:conda|tar\.bz2)>", 0.75),
     conda(rf"No candidates were found for {SPEC}", 1.0),
     conda(rf"[Ii]nvalid package specification: {SPEC}", 0.9),

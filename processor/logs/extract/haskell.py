@@ -23,7 +23,7 @@ PATTERNS: tuple[Pattern, ...] = (
     hackage(rf"Failed to build {EXACT}", 0.95),
     hackage(rf"While building package {EXACT}", 0.92),
     hackage(rf"^\s+{NAME} must match (?P<version>[^,]+), but", 0.95),
-    hackage(rf"{EXACT} from [Ss]tackage does not match", 0.95),
+    hackage(rf"(?<![\w-]){EXACT} from [Ss]tackage does not match", 0.95),
     hackage(rf"identifiers were not found in your indices: {EXACT}", 1.0),
     hackage(rf"^\s*{NAME} needed, but the stack configuration", 0.95),
     hackage(rf"dependencies for {EXACT}", 0.4),

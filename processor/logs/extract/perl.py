@@ -29,6 +29,6 @@ PATTERNS: tuple[Pattern, ...] = (
         0.9,
     ),
     cpan(rf"prerequisite {NAME} (?P<version>\S+) not found", 0.95),
-    cpan(rf"{NAME} version (?P<version>[\d.]+) required--this is only", 0.95),
+    cpan(rf"(?<![\w:]){NAME} version (?P<version>[\d.]+) required--this is only", 0.95),
     cpan(rf"Base class package \"{NAME}\" is empty", 0.9),
 )

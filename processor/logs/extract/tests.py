@@ -45,7 +45,7 @@ PYTHON = (
     test(r"^(?:FAIL|ERROR): (?P<name>\w+ \([\w.]+\))", 1.0, cue="^(FAIL|ERROR): "),
     test(r"^(?P<name>\w+ \([\w.]+\))(?: .*)? \.\.\. (?:FAIL|ERROR)$", 0.98, cue=r"\.\.\. (FAIL|ERROR)"),
     test(r"^_{4,} (?!ERROR collecting|ERROR at)(?P<name>[\w.\[\]-]+) _{4,}$", 0.5, cue="^_____* .* _____*$"),
-    test(rf"(?P<name>{CLASS})(?:\[[\w,-]+\])? \[[\d.]+s\] \.\.\. FAILED", 0.95),
+    test(rf"(?<![\w.$])(?P<name>{CLASS})(?:\[[\w,-]+\])? \[[\d.]+s\] \.\.\. FAILED", 0.95),
     test(r"^(?P<name>\S.*?\S)\s+\| FAIL \|", 0.95),
     test(r"^\s+(?P<name>\S+\.feature:\d+  .+)$", 0.85),
     test(r"^cucumber (?P<name>\S+\.feature:\d+)", 1.0),

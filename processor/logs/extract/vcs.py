@@ -43,7 +43,7 @@ GIT = (
     *repository("clone of '", "' into submodule", 0.95),
     *repository("repository '", "' not found", 0.95),
     *repository("unable to access '", "'", 0.5),
-    *repository(r"ls-remote .*?(?<![\w.])", r"(?=[\s'\"]|$)", 0.6),
+    *repository(r"ls-remote (?:\S+ ){0,6}", r"(?=[\s'\"]|$)", 0.6),
     *repository("[Ff]ailed to clone (?:repository )?['\"]?", r"(?=[\s'\":]|$)", 0.9),
     *repository("fetching (?:repository|git repository|from) [`']?", r"(?=[\s'\"`?#]|$)", 0.7),
     git(r"in submodule path '(?P<name>[^']+)'", 0.8),
@@ -61,7 +61,7 @@ ACTIONS = (
     action(r"codeload\.github\.com/(?P<name>[\w.-]+/[\w.-]+)/(?:tar\.gz|zip|zipball)/(?P<version>[\w./-]+)", 0.85),
     action(r"api\.github\.com/repos/(?P<name>[\w.-]+/[\w.-]+)/(?:tarball|zipball)/(?P<version>[\w./-]+)", 0.8),
     action(r"under '\S*/_actions/(?P<name>[\w.-]+/[\w.-]+)/(?P<version>[^/']+)", 0.95),
-    action(rf"{ACTION} is not allowed (?:to be used )?in", 1.0),
+    action(rf"(?<![\w./-]){ACTION} is not allowed (?:to be used )?in", 1.0),
     action(r"/_actions/(?P<name>[\w.-]+/[\w.-]+)/(?P<version>[^/']+)/", 0.2),
     action(rf"repository '{ACTION}'", 0.1),
 )
