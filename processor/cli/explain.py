@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
@@ -132,7 +131,7 @@ class Explainer:
             tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:
                 for log, task in zip(inputs, tasks, strict=True):
-                    yield log.name, await task
+                    yield log.label, await task
             except Retryable as error:
                 raise FaultstreamError(
                     f"{error}\nStart one with `make model-server`, name one with --model-url, or use --offline."
@@ -180,7 +179,7 @@ class Shown:
         """Shows one result; an error only where a machine counts on a line for each log."""
         if self.machine:
             if self.many or not isinstance(result, FaultstreamError):
-                print(orjson.dumps({"file": name, **self._parts(result)}).decode())
+                options.print_json({"file": name, **self._parts(result)})
             return
         if self.many:
             self.out.print(Text(f"── {name}", style="bold"))

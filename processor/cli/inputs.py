@@ -6,6 +6,7 @@ import asyncio
 import bz2
 import lzma
 import mmap
+import os
 import re
 import sys
 import tempfile
@@ -39,6 +40,12 @@ class Input:
     name: str
     size: int = 0
     fetch: FetchConfig | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name as it can be printed: a file's may hold bytes that are no text, and control characters."""
+        text = os.fsencode(self.name).decode("utf-8", "replace")
+        return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
     def read(self) -> Iterator[bytes]:
         """Its bytes, unpacked, in chunks. Raises Rejected, Retryable, OSError."""
@@ -118,7 +125,7 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises Rejected ("undecodable") where they are damaged or end early.
     """
-    source = iter(chunks)
+    source: Iterator[bytes] = filter(None, chunks)
     for _ in range(_LAYERS):
         head = b""
         while len(head) < 6 and (chunk := next(source, b"")):

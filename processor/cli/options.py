@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -103,6 +104,12 @@ def complain(text: str) -> None:
 def machine_readable(wanted: bool) -> bool:
     """Whether to print JSON: asked for, or piped."""
     return wanted or not sys.stdout.isatty()
+
+
+def print_json(value: Any) -> None:
+    """A line of JSON on standard output, as UTF-8 whatever the locale says."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
 
 
 def shown(path: Path) -> str:

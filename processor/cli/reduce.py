@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -67,7 +66,7 @@ def command(
 
 def _print(value: Any, many: bool, read: work.Read) -> None:
     if many or read.excerpt is not None:  # one log's error is told once, on standard error
-        print(orjson.dumps(value).decode())
+        options.print_json(value)
 
 
 def _numbers(read: work.Read, many: bool) -> Any:

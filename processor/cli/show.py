@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,7 +18,12 @@ _SHOWN_LINES: Final = 3
 
 
 def console() -> Console:
-    """Standard output: in colour on a terminal, unless NO_COLOR is set; lines are never broken."""
+    """Standard output: in colour on a terminal, unless NO_COLOR is set; lines are never broken.
+
+    What the locale's encoding lacks is replaced.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     return Console(highlight=False, soft_wrap=True)
 
 

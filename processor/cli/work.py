@@ -100,8 +100,8 @@ def _read(job: Job, log: Input) -> Read:
     try:
         excerpt = _excerpt(job, log)
     except (Rejected, Retryable, OSError) as error:
-        return Read(log.name, None, None, *_told(error))
-    return Read(log.name, excerpt, why(excerpt) if job.why else None)
+        return Read(log.label, None, None, *_told(error))
+    return Read(log.label, excerpt, why(excerpt) if job.why else None)
 
 
 def _told(error: Exception) -> tuple[str, str]:
@@ -140,7 +140,7 @@ def _tools(job: Job) -> tuple[tokens.TokenCounter, Baseline | None]:
     try:
         return count, Baseline.of_stream(_clean(job.baseline))
     except (Rejected, Retryable, OSError) as error:
-        raise FaultstreamError(f"--baseline {job.baseline.name}: {_told(error)[1]}") from error
+        raise FaultstreamError(f"--baseline {job.baseline.label}: {_told(error)[1]}") from error
 
 
 def _cores() -> int:
@@ -156,7 +156,7 @@ def _progress(inputs: Sequence[Input], out: Console | None) -> Iterator[Callable
     if not terminal.is_terminal or size < (_LARGE if len(inputs) == 1 else _ALONE):
         yield lambda log: None  # noqa: ARG005
     elif len(inputs) == 1:
-        with terminal.status(f"reading {escape(inputs[0].name)}, {inputs[0].size / 1e6:,.0f} MB …"):
+        with terminal.status(f"reading {escape(inputs[0].label)}, {inputs[0].size / 1e6:,.0f} MB …"):
             yield lambda log: None  # noqa: ARG005
     else:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -164,4 +164,4 @@ def _progress(inputs: Sequence[Input], out: Console | None) -> Iterator[Callable
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=terminal, transient=True) as bar:
             task = bar.add_task("", total=len(inputs))
-            yield lambda log: bar.update(task, advance=1, description=escape(log.name))
+            yield lambda log: bar.update(task, advance=1, description=escape(log.label))
