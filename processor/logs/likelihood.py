@@ -8,40 +8,40 @@ are small on purpose: what travels to other tools is the knowledge in `patterns`
 from __future__ import annotations
 
 import functools
-import heapq
 import json
 import math
-from bisect import bisect_right
-from collections import Counter
+from bisect import bisect_right as _bucket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from processor.logs.mask import template
-from processor.logs.rank import ANCHOR, Marks, Weights, detail, sign
+from processor.logs.rank import ANCHOR, Hits, Weights, detail
 
 WEIGHTS: Final = Path(__file__).with_name("lines.json")
-VERSION: Final = 1
-MOST: Final = 250
+VERSION: Final = 2
+MOST: Final = 160
 """So many lines are corrected: more than any usual budget holds."""
 
+_RELATIVE: Final = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
+_STRENGTH: Final = (0.3, 0.6, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10, 12)
+_OWN: Final = (0.1, 1, 2, 3, 4, 6, 8, 9.5, 10.5, 12)
+_DISTANCE: Final = (1, 2, 3, 4, 6, 9, 15, 30)
+_INDENT: Final = (1, 2, 4, 8)
+_LENGTH: Final = (1, 8, 16, 32, 64, 128, 256)
+_END: Final = (1, 3, 7, 15, 31, 63, 127, 255, 511)
+_DETAILS: Final = (1, 2, 3)
+
 FEATURES: Final[Mapping[str, tuple[float, ...]]] = {
-    "relative": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97),
-    "strength": (0.3, 0.6, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9, 10, 12),
-    "own": (0.1, 1, 2, 3, 4, 6, 8, 9.5, 10.5, 12),
-    "signs": (1, 2, 3, 5),
-    "kind": (1, 2, 3),
-    "detail": (1, 2, 3),
-    "alike": (2, 3, 5, 9, 33),
-    "below": (1, 2, 3, 4, 6, 9, 15, 30),
-    "above": (1, 2, 3, 4, 6, 9, 15, 30),
-    "indent": (1, 2, 4, 8),
-    "length": (1, 8, 16, 32, 64, 128, 256),
-    "failed": (-512, -128, -64, -32, -16, -8, -4, -2, 0, 1, 2, 4, 8, 32),
-    "end": (1, 3, 7, 15, 31, 63, 127, 255, 511),
-    "total": (128, 256, 512, 1024, 2048, 8192),
-    "anchors": (2, 4, 8, 16, 32, 64),
+    "relative": _RELATIVE,  # the score beside the best one
+    "strength": _STRENGTH,  # the score
+    "own": _OWN,  # what the line says by itself
+    "detail": _DETAILS,  # none, a frame, a step, noise
+    "below": _DISTANCE,  # lines since the last error line
+    "above": _DISTANCE,  # lines until the next one
+    "indent": _INDENT,  # bytes of white space
+    "length": _LENGTH,  # bytes of text
+    "end": _END,  # lines until the log ends
 }
 """By feature the bounds of its buckets: n bounds make n + 1 buckets."""
 _FAR: Final = 99
@@ -75,53 +75,34 @@ def learned() -> Model:
 
 
 def features(
-    scores: Mapping[int, float], weights: Weights, marks: Marks, details: Marks, raw: Mapping[int, bytes], total: int
+    scores: Mapping[int, float], weights: Weights, details: Hits, raw: Mapping[int, bytes], total: int
 ) -> dict[int, tuple[int, ...]]:
     """By number the buckets of the features of the best-scored lines."""
-    numbers = sorted(heapq.nlargest(MOST, scores.keys() & raw.keys(), key=lambda number: (scores[number], -number)))
+    numbers = sorted(scores.keys() & raw.keys(), key=lambda number: (-scores[number], number))[:MOST]
+    numbers.sort()
     own = weights.own
-    alike = Counter(map(template, raw.values()))
     best = max(scores.values(), default=1.0) or 1.0
     below, above = _distances(numbers, own)
-    shared = (_bucket("total", total), _bucket("anchors", sum(weight >= ANCHOR for weight in own.values())))
     rows: dict[int, tuple[int, ...]] = {}
     for number in numbers:
-        line, score = raw[number], scores[number]
-        bare = line.lstrip()
+        score, size = scores[number], len(raw[number])
+        bare = len(raw[number].lstrip())
         rows[number] = (
-            _bucket("relative", score / best),
-            _bucket("strength", score),
-            _bucket("own", own.get(number, 0.0)),
-            *_marked(tuple(marks.get(number, ()))),
-            _detailed(tuple(details.get(number, ()))),
-            _bucket("alike", alike[template(line)]),
-            _bucket("below", below[number]),
-            _bucket("above", above[number]),
-            _bucket("indent", len(line) - len(bare)),
-            _bucket("length", len(bare)),
-            _bucket("failed", number - weights.failed),
-            _bucket("end", total - number),
-            *shared,
+            _bucket(_RELATIVE, score / best),
+            _bucket(_STRENGTH, score),
+            _bucket(_OWN, own.get(number, 0.0)),
+            _detailed(tuple(details[number])) if number in details else 0,
+            _bucket(_DISTANCE, below[number]),
+            _bucket(_DISTANCE, above[number]),
+            _bucket(_INDENT, size - bare),
+            _bucket(_LENGTH, bare),
+            _bucket(_END, total - number),
         )
     return rows
 
 
-def _bucket(feature: str, value: float) -> int:
-    return bisect_right(FEATURES[feature], value)
-
-
-@functools.lru_cache(maxsize=20_000)
-def _marked(indexes: tuple[int, ...]) -> tuple[int, int]:
-    if not indexes:
-        return 0, 0
-    _, ends, bare = sign(indexes)
-    return bisect_right(FEATURES["signs"], len(set(indexes))), 3 if ends else 2 if bare else 1
-
-
 @functools.lru_cache(maxsize=20_000)
 def _detailed(indexes: tuple[int, ...]) -> int:
-    if not indexes:
-        return 0
     against, frame, step = detail(indexes)
     return 1 if frame else 2 if step else 3 if against < 0 else 0
 

@@ -26,10 +26,10 @@ Marks = dict[int, list[int]]
 
 ANCHOR: Final = 4.0
 """From this weight on a line is an error line: it spreads its score and may be ranked."""
-_SHORTLIST: Final = 150
+_SHORTLIST: Final = 80
 _ABOVE: Final = 8
 _BELOW: Final = 24
-_MOST_READ: Final = 1_000
+_MOST_READ: Final = 600
 _OFTEN: Final = 16
 """What is marked alike more often than so is less likely to be worth reading."""
 

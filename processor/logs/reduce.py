@@ -280,5 +280,5 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, (tuple(raw),), total)
-    rows = features(scores, weights, marks, details, raw, total)
+    rows = features(scores, weights, details, raw, total)
     return Candidates(shown, scores, rows, weights.ranked, total)

@@ -38,6 +38,9 @@ _PREFIX: Final = re.compile(
 )
 _STEP: Final = re.compile(rb"\n[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-\d\d-\d\dT)")
 """`gh run view --log` writes job and step before each line."""
+_SAMPLED: Final = 16
+_FEW: Final = 512
+"""Bytes per sampled line below which all lines are looked at."""
 _BACKSPACES: Final = re.compile(rb"[^\x08\n]?\x08")
 """A character and the backspace that takes it back: spinners."""
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
@@ -84,17 +87,36 @@ def require_text(data: bytes) -> bytes:
 
 
 def clean(block: bytes) -> bytes:
-    """A block of whole lines without colour codes, overwritten progress, time stamps and step prefixes."""
+    """A block of whole lines without colour codes, overwritten progress, time stamps and step prefixes.
+
+    Time stamps go where a sample of a large block's lines has any: `undated` takes the few that are left.
+    """
     if b"\x1b" in block:
-        block = _ANSI.sub(b"", block)
+        block = b"".join(_ANSI.split(block))
     if b"\x08" in block:
         block = _BACKSPACES.sub(b"", block)
     if b"\r" in block:
         block = _carriage_returns(block)
+    return undated(block) if _dated(block) else block
+
+
+def undated(block: bytes) -> bytes:
+    """A block of whole lines without the time stamps and step names that lines begin with."""
     block = b"\n" + block
     if b"\t" in block[:200] and _STEP.match(block):
         block = _STEP.sub(b"\n", block)
     return _PREFIX.sub(b"\n", block)[1:]
+
+
+def _dated(block: bytes) -> bool:
+    """Whether one of some lines, evenly spread, begins with a time stamp or the like."""
+    if len(block) < _FEW * _SAMPLED:
+        return True
+    for start in range(0, len(block), len(block) // _SAMPLED):
+        line = block.find(b"\n", start)
+        if line >= 0 and (_PREFIX.match(block, line) or _STEP.match(block, line)):
+            return True
+    return False
 
 
 def show(lines: bytes) -> str:
@@ -130,11 +152,23 @@ def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> byt
 def _carriage_returns(block: bytes) -> bytes:
     """Windows line ends go; of a line that overwrites itself only the last state that shows text is kept."""
     block = block.replace(b"\r\n", b"\n")
-    if b"\r" not in block:
+    at = block.find(b"\r")
+    if at < 0:
         return block
     if b"travis_" in block:
         block = _TRAVIS.sub(b"", block)
-    return b"\n".join([_last_state(line) if b"\r" in line else line for line in block.split(b"\n")])
+        at = block.find(b"\r")
+    parts: list[bytes] = []
+    done = 0
+    while at >= 0:
+        start = block.rfind(b"\n", done, at) + 1 or done
+        end = block.find(b"\n", at)
+        if end < 0:
+            end = len(block)
+        parts += block[done:start], _last_state(block[start:end])
+        done = end
+        at = block.find(b"\r", end)
+    return b"".join((*parts, block[done:]))
 
 
 def _last_state(line: bytes) -> bytes:
