@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit eval bench model-server fmt lock clean python
+.PHONY: help demo test check unit eval fuzz bench model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -45,6 +45,9 @@ unit: python ## the unit tests alone
 
 eval: python ## how often rules, ranking and the model are right, on samples with known truth
 	@$(PYTHON) -m tools.bootstrap test && $(RUN) -m tools.evaluate $(A)
+
+fuzz: python ## looks for bytes that break the reading of logs, for ten minutes, led by what they reach; Linux on x86-64
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m tests.fuzz $(A)
 
 bench: python ## throughput beside a bare client loop, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)

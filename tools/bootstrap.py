@@ -316,6 +316,7 @@ DAEMON = Environment("daemon", ("daemon",), editable=True)
 DEV = Environment("daemon", ("daemon", "dev"), editable=True)
 SERVERS = Environment("servers", ("demo",))
 BENCH = Environment("bench", ("bench",))
+FUZZ = Environment("fuzz", ("daemon", "fuzz"), platforms=("linux",))
 VLLM = Environment("vllm", ("vllm",), bytecode=True, keep_wheels=False, platforms=("linux",))
 VLLM_GPU = Environment("vllm-gpu", ("vllm-gpu",), bytecode=True, keep_wheels=False, platforms=("linux",))
 

@@ -1,6 +1,6 @@
 """Writes `requirements/*.txt` anew from `*.in`, pinned and with hashes. Needs `uv`; nothing else here does.
 
-python3 -m tools.lock [daemon dev build demo bench vllm vllm-gpu model]
+python3 -m tools.lock [daemon dev build demo bench fuzz vllm vllm-gpu model]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SETS = {
     "build": [*ANY, "-c", "dev.txt"],
     "demo": ANY,
     "bench": ANY,
+    "fuzz": ANY,
     "vllm": [*ANY, "--overrides", "vllm-overrides.in"],
     # CUDA wheels resolve for one platform at a time.
     "vllm-gpu": ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"],
