@@ -15,8 +15,9 @@ import bisect
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from processor.logs.decode import regroup
@@ -59,11 +60,12 @@ class Found:
 class Redactor:
     """Takes secrets out. Stateless and safe to share between threads; numbering is per session.
 
-    `secrets` are the kinds looked for, in order of precedence.
+    `secrets` are the kinds looked for, in order of precedence. A value that one of `allow` matches whole is none.
     """
 
-    def __init__(self, secrets: tuple[Secret, ...] = SECRETS) -> None:
+    def __init__(self, secrets: tuple[Secret, ...] = SECRETS, allow: Sequence[re.Pattern[bytes]] = ()) -> None:
         self._secrets: Final = secrets
+        self._allow: Final = allow
         self._finders: Final = [self._finder(secret) for secret in secrets]
         self._scanner: Final = Scanner([(secret.trigger, secret.caseless) for secret in secrets])
         names = sorted({secret.name for secret in secrets} | {"password", "token"})
@@ -100,7 +102,8 @@ class Redactor:
             case "key-block":
                 return key_blocks
             case _:
-                return functools.partial(matches, secret, re.compile(secret.regex.encode(), re.IGNORECASE * secret.caseless))
+                pattern = re.compile(secret.regex.encode(), re.IGNORECASE if secret.caseless else 0)
+                return functools.partial(matches, secret, pattern)
 
     def _resolve(self, data: bytes, hits: list[Hit]) -> Found:
         spans: list[tuple[int, Span]] = []
@@ -124,7 +127,7 @@ class Redactor:
                 first = max(first, reached[index])
                 reached[index] = last
             for at, stop, name in self._finders[index](data, first, last, end):
-                if self._placeholder.search(data, max(0, at - 40), stop + 40) and self._redacted(data, at, stop):
+                if self._redacted(data, at, stop) or self._allowed(data[at:stop]):
                     continue
                 if secret.check == "key-block" and stop == len(data):
                     opened.append(at)
@@ -136,6 +139,9 @@ class Redactor:
         """Whether a value touches a placeholder: it was redacted before."""
         found = self._placeholder.finditer(data, max(0, start - 40), stop + 40)
         return any(one.start() < stop and one.end() > start for one in found)
+
+    def _allowed(self, value: bytes) -> bool:
+        return any(pattern.fullmatch(value) for pattern in self._allow)
 
     def _any(self, text: bytes) -> bool:
         return bool(self.find(text).spans)
@@ -232,9 +238,17 @@ class Session:
 
 
 @functools.cache
-def redactor() -> Redactor:
-    """The redactor of all known kinds, compiled at first use."""
-    return Redactor()
+def redactor(file: Path | None = None) -> Redactor:
+    """The redactor of all known kinds, compiled at first use, and of those that a home's `redaction.yaml` adds.
+
+    Raises ConfigError with all that is wrong with the file.
+    """
+    if file is None:
+        return Redactor()
+    from processor.logs.secrets.own import read  # what reads YAML is needed by those alone who have such a file
+
+    own = read(file)
+    return Redactor((*own.secrets, *SECRETS), own.allow)
 
 
 def _line(data: bytes, end: int) -> tuple[int, int]:

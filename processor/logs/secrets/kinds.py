@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Check = Literal["none", "opaque", "parameter", "password", "key-block", "named", "assigned", "prefixed", "wrapped"]
+Check = Literal[
+    "none", "own", "opaque", "parameter", "password", "key-block", "named", "assigned", "prefixed", "wrapped"
+]
 """What a match must also be: see `processor.logs.secrets.values`. The last five have code instead of an expression."""
 
 

@@ -23,6 +23,8 @@ _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1|SHA256|MD5)[-:=].*")
 _HEX: Final = re.compile(rb"(?i)^(?:0x)?[0-9a-f]+$")
 _WORDY: Final = re.compile(rb"^[A-Za-z]?[a-z]*(?:[-_. ][A-Za-z]?[a-z]*)*[.!?]?$")
+_OWN_REACH: Final = 1024
+"""Bytes before and after what was scanned for that a user's expression may read."""
 _MARKS: Final = (b"***", b"${", b"$(", b"{{")
 _CODE: Final = re.compile(rb"^[a-z_][A-Za-z_]*(?:(?:\.|->|::)[a-z_][A-Za-z_]*)+[()]*$")
 _PATH: Final = re.compile(rb"^(?:~|\.{1,2})?/[\w.@+/-]*$")
@@ -64,13 +66,15 @@ def harmless(value: bytes) -> bool:
 
 
 def matches(
-    secret: Secret, pattern: re.Pattern[bytes], data: bytes, first: int, last: int, _end: int
+    secret: Secret, pattern: re.Pattern[bytes], data: bytes, first: int, last: int, end: int
 ) -> Iterator[Place]:
     """What a kind's expression matches and its check lets pass, all over the line."""
     group = "s" if "s" in pattern.groupindex else 0
+    if secret.check == "own":  # a user's expression is given what stands around its trigger, to bound its time
+        first, last = max(first, end - _OWN_REACH), min(last, end + _OWN_REACH)
     for match in pattern.finditer(data, first, last):
         start, stop = match.span(group)
-        if secret.check != "none":
+        if secret.check not in ("none", "own"):
             stop = start + len(without_end(data[start:stop]))
         closed = data[stop : stop + 1] in (b"", b"\n", b"\r", b",", b'"', b"'")
         if is_secret(match[0], data[start:stop], secret.check, closed):
@@ -83,8 +87,8 @@ def is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
     `none`: always. `password`: any value but variables, words such as `null`, and words of a sentence
     (unless `closed`: nothing follows the value, or it is quoted). `opaque`: looks random.
     """
-    if check == "none":
-        return True
+    if check in ("none", "own"):
+        return bool(value)
     if harmless(value):
         return False
     if check == "password":
