@@ -71,6 +71,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^\d\d:\d\d \+\d+(?: ~\d+)? -\d+: .*\[E\]|^\S+#test_\w+ \[|^Failing (?:scenarios|tests|examples)|^Failed scenarios",
         r"^Test \S+ condition:|\(ert-test-failed|^\s+(?:FAILED|✘|✗) +\S|^(?:FAIL|ERROR) in \(|^\s*\[-\] \S",
         r"is not recognized as (?:the name|an internal)|No match was found for|CategoryInfo +:|FullyQualifiedErrorId",
+        r"^//\S+\s+(?:FAILED|TIMEOUT|NO STATUS|FLAKY)\b|^WARNING -\s+.*(?:but |not |no )|^Aborted with \d+ warnings",
         r" => \S+:\d+:\d+$|^\d{1,3}\) \S|found a bug for you|^-- [A-Z ]{5,40} -{5,}",
         r"^The \w+ \".+\" is invalid|^lerna ERR!|^No (?:provider|package|candidate|match)\b.*found|^error: target not found",
         r"Expectation: \w+, but was|^ASSERT:|assertion failed|^E: \S+: \S|^%Error|^! (?:LaTeX|Undefined|Package|Emergency|Missing|Extra)|^l\.\d+ ",
