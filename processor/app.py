@@ -24,11 +24,11 @@ from processor.home import Homes
 from processor.lifecycle import Lifecycle, settle
 from processor.line import Lane, Line, Shared, Topic
 from processor.logs import tokens
-from processor.logs.redact import redactor
+from processor.logs.redact import REDACTION, redactor
 from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, load_all
-from processor.settings import ModelSettings, Settings
+from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.topics import Wanted, ensure
 from processor.sources.decode import DecodeConfig, Decoder
@@ -89,29 +89,20 @@ class Parts:
 
 def load(settings: Settings, homes: Homes) -> list[Pipeline]:
     """The pipelines to run. Raises ConfigError with all that is wrong with them."""
-    pipelines = load_all(homes, tiers(settings), settings.pipelines)
+    pipelines = load_all(homes, settings.base_models, settings.pipelines)
     if not pipelines:
         raise ConfigError(f"no pipeline in {', '.join(map(str, homes.paths))}; give a --home that has one")
     for pipeline in pipelines:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
-        counter(settings.models[pipeline.model.tier])
+        tokens.counter(settings.models[pipeline.model.tier].tokenizer)
     return pipelines
-
-
-def counter(tier: ModelSettings) -> tokens.TokenCounter:
-    """What counts the tokens of a tier's model: its own tokenizer where it is known. Raises ConfigError."""
-    return tokens.load(tier.tokenizer) if tier.tokenizer else tokens.estimate
-
-
-def tiers(settings: Settings) -> dict[str, str | None]:
-    """Base model by tier: what adapters must have been made for."""
-    return {name: tier.base_model for name, tier in settings.models.items()}
 
 
 async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: asyncio.Event) -> None:
     """Runs the daemon until `stop`. Raises ConfigError before anything starts, Fatal when it can't go on."""
-    configure_logs(settings.log.level, settings.log.format, redact=redactor().redact_text)
+    ours = redactor(homes.find(REDACTION))
+    configure_logs(settings.log.level, settings.log.format, redact=ours.redact_text)
     pipelines = load(settings, homes)
     registry, health = CollectorRegistry(), Health()
     for pipeline in pipelines:
@@ -146,7 +137,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         models[tier] = client = ModelClient(model, tier)
         life.cleanup(f"models.{tier}", client.stop)
         parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
-    shared = Shared(settings.topics.prefix, fetch, Redact(redactor()), LineMetrics(parts.registry))
+    redact = Redact(redactor(parts.homes.find(REDACTION)))
+    shared = Shared(settings.topics.prefix, fetch, redact, LineMetrics(parts.registry))
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
@@ -165,7 +157,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     settings, topics = parts.settings, Topics(parts.settings.topics.prefix)
     if settings.jira is None:
         raise ConfigError("the role tickets needs the settings' section jira; set jira.url and jira.token_file")
-    redact = redactor().redact_text
+    redact = redactor(parts.homes.find(REDACTION)).redact_text
     deciding, writing = parts.sink(), parts.sink()
     for name, sink in (("decide", deciding), ("write", writing)):
         await sink.start()
@@ -253,11 +245,6 @@ def build_line(
     }
     for pipeline in pipelines:
         topics[f"{shared.prefix}.retry.{pipeline.name}"] = Topic(decoder(pipeline.decode), (pipeline.name,), retry=True)
-    lanes = {each.name: build_lane(each, settings, models[each.model.tier], shared) for each in pipelines}
-    return Line(shared.prefix, topics, lanes, Route({each.name: each.match for each in pipelines}), shared.metrics)
-
-
-def build_lane(pipeline: Pipeline, settings: Settings, model: Model, shared: Shared) -> Lane:
-    """The lane of a pipeline, for what the model of its tier takes."""
-    tier = settings.models[pipeline.model.tier]
-    return Lane.of(pipeline, model, shared, context_tokens=tier.context_tokens, count=counter(tier))
+    lanes = {each.name: Lane.on(each, settings, models[each.model.tier], shared) for each in pipelines}
+    route = Route({each.name: each.match for each in pipelines})
+    return Line(shared.prefix, topics, lanes, route, shared.metrics, shared.redact)

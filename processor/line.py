@@ -30,12 +30,12 @@ from processor.contract import (
     Usage,
 )
 from processor.errors import Rejected, Retryable
-from processor.logs.redact import redactor
 from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
-from processor.logs.tokens import TokenCounter, estimate
+from processor.logs.tokens import TokenCounter, counter, estimate
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
+from processor.settings import Settings
 from processor.sinks.dead_letters import dead_letter
 from processor.sources.decode import Decoder
 from processor.stages.check import Answer, Check, Invalid
@@ -123,6 +123,12 @@ class Lane:
             metrics=shared.metrics,
             running=asyncio.Semaphore(shared.concurrency),
         )
+
+    @classmethod
+    def on(cls, pipeline: Pipeline, settings: Settings, model: Model, shared: Shared) -> Lane:
+        """The lane of a pipeline for the model of its tier, with that one's context and tokenizer."""
+        tier = settings.models[pipeline.model.tier]
+        return cls.of(pipeline, model, shared, context_tokens=tier.context_tokens, count=counter(tier.tokenizer))
 
     def warm(self) -> None:
         """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
@@ -239,6 +245,7 @@ class Line:
     lanes: Mapping[str, Lane]
     route: Route
     metrics: LineMetrics
+    redact: Redact
 
     async def handle(self, record: Record) -> list[Outbound]:
         """A record's outputs: per pipeline that wants it a finding or a dead letter, never nothing."""
@@ -258,7 +265,7 @@ class Line:
                 outputs += made
         elif not outputs:
             self.metrics.unrouted(record.topic)
-            outputs.append(unrouted(self.prefix, event, redactor().redact_text))
+            outputs.append(unrouted(self.prefix, event, self.redact.text))
         return outputs
 
     async def _through(self, name: str, event: Event) -> list[Outbound]:
@@ -280,7 +287,7 @@ class Line:
         return self._dead_letter(record, error, pipelines[0] if len(pipelines) == 1 else "")
 
     def _dead_letter(self, record: Record, error: Rejected, pipeline: str) -> Outbound:
-        message = redactor().redact_text(str(error))
+        message = self.redact.text(str(error))
         self.metrics.rejected(pipeline, error.reason)
         log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
         origin = self.topics[record.topic].decoder.origin(record)

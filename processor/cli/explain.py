@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.text import Text
 
-from processor import app
 from processor.cli import options
 from processor.cli.inputs import Input, gather
 from processor.cli.show import as_json, console, show
@@ -24,7 +23,7 @@ from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
 from processor.logs.extract import EVERYTHING
-from processor.logs.redact import redactor
+from processor.logs.redact import REDACTION, redactor
 from processor.logs.why import why as why_of
 from processor.models.client import ModelClient
 from processor.models.question import Prompt
@@ -76,7 +75,7 @@ def command(
     folder = homes.pipelines().get(pipeline)
     if folder is None:
         raise ConfigError(f"no pipeline {pipeline}; there are {', '.join(homes.pipelines())}")
-    loaded = Pipeline.load(folder, homes, app.tiers(settings))
+    loaded = Pipeline.load(folder, homes, settings.base_models)
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
     inputs = gather(logs, lambda: FetchConfig.of(settings.fetch))
     many = len(inputs) > 1 or inputs[0].name != logs[0]
@@ -116,6 +115,7 @@ class Explainer:
         self._pipeline = pipeline
         self._fetch = Fetch(FetchConfig.of(settings.fetch))
         self._settings = settings
+        self._redact = Redact(redactor(homes.find(REDACTION)))
         self._offline, self._prompt = offline, prompt
         providers = Providers.load(list(homes.providers().values()))
         self._decoder = Decoder(pipeline.decode, providers, "explain")
@@ -126,8 +126,8 @@ class Explainer:
         tier = self._pipeline.model.tier
         async with self._fetch, ModelClient(self._settings.models[tier], tier) as model:
             metrics = LineMetrics(CollectorRegistry())
-            shared = Shared("explain", self._fetch, Redact(redactor()), metrics)
-            lane = app.build_lane(self._pipeline, self._settings, model, shared)
+            shared = Shared("explain", self._fetch, self._redact, metrics)
+            lane = Lane.on(self._pipeline, self._settings, model, shared)
             tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:
                 for log, task in zip(inputs, tasks, strict=True):

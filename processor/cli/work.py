@@ -134,7 +134,7 @@ def _clean(log: Input) -> Iterator[bytes]:
 @functools.cache
 def _tools(job: Job) -> tuple[tokens.TokenCounter, Baseline | None]:
     """What counts tokens, and the lines of the passing run."""
-    count = tokens.load(job.tokenizer) if job.tokenizer else tokens.estimate
+    count = tokens.counter(job.tokenizer)
     if job.baseline is None:
         return count, None
     try:

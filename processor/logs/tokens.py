@@ -115,6 +115,11 @@ def _ranks() -> dict[str, int]:
     return {a2b_base64(line.partition(b" ")[0]).decode("latin-1"): rank for rank, line in enumerate(lines)}
 
 
+def counter(tokenizer: Path | None) -> TokenCounter:
+    """What counts a model's tokens: its own tokenizer where it is known, else `estimate`. Raises ConfigError."""
+    return load(tokenizer) if tokenizer else estimate
+
+
 @functools.cache
 def load(path: Path) -> TokenCounter:
     """Counts by the tokenizer in `path`, a `tokenizer.json` as Hugging Face's tokenizers writes it; read once.
