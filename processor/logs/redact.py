@@ -28,6 +28,8 @@ from processor.logs.secrets.pem import key_blocks
 from processor.logs.secrets.unnamed import assigned, prefixed, wrapped
 from processor.logs.secrets.values import matches
 
+REDACTION: Final = "config/redaction.yaml"
+"""Where in a home stands what else is secret; see `processor.logs.secrets.own`."""
 BLOCK: Final = 1 << 16
 """Bytes that are looked at together: few enough that other threads wait for a millisecond, not for many."""
 _CONTEXT: Final = 256
@@ -163,7 +165,7 @@ class Session:
 
     def redact(self, data: bytes) -> bytes:
         """`data` without secrets: same number of newlines; the very same object if there was none."""
-        if len(data) <= BLOCK:
+        if len(data) < BLOCK:
             return self._all(data)
         before = self._taken
         clean = b"".join(self.stream((data,)))
@@ -183,7 +185,11 @@ class Session:
         """
         held = b""
         for piece in regroup(chunks, BLOCK):
-            clean, held = self._advance(held + piece if held else piece)
+            data = held + piece if held else piece
+            if len(piece) < BLOCK:  # the last one
+                yield self._all(data)
+                return
+            clean, held = self._advance(data)
             if clean:
                 yield clean
         if held:

@@ -28,9 +28,6 @@ from processor.lang.yaml import Document, Path_, load
 from processor.logs.backtracking import explodes
 from processor.logs.secrets.kinds import Secret
 
-FILE: Final = "config/redaction.yaml"
-"""Where in a home it lies."""
-
 OPTIONAL: Final[Mapping[str, tuple[Secret, ...]]] = {
     "email": (
         Secret(
