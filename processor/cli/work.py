@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,11 +25,9 @@ from processor.logs import tokens
 from processor.logs.baseline import Baseline
 from processor.logs.decode import text_stream
 from processor.logs.redact import redactor
-from processor.logs.reduce import reduce, reduce_stream, warm
+from processor.logs.reduce import reduce_stream, warm
 from processor.logs.why import Block, why
 
-_IN_MEMORY: Final = 1 << 24
-"""Bytes of a log up to which it is read as a whole."""
 _LARGE: Final = 32_000_000
 """Bytes from which on reading one log takes so long that a word is due."""
 _ALONE: Final = 1 << 20
@@ -115,15 +112,7 @@ def _told(error: Exception) -> tuple[str, str]:
 
 def _excerpt(job: Job, log: Input) -> Excerpt:
     count, baseline = _tools(job)
-    source = _clean(log)
-    head: list[bytes] = []
-    size = 0
-    for chunk in source:
-        head.append(chunk)
-        size += len(chunk)
-        if size > _IN_MEMORY:
-            return reduce_stream(chain(head, source), job.budget, count=count, baseline=baseline)
-    return reduce(b"".join(head), job.budget, count=count, baseline=baseline)
+    return reduce_stream(_clean(log), job.budget, count=count, baseline=baseline)
 
 
 def _clean(log: Input) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from typing import Any
 import cramjam
 import pytest
 
-from processor.cli import work
+from processor.cli import inputs, work
 from processor.logs.tokens import estimate
 from tests.unit.cli.conftest import Program
 
@@ -199,11 +199,12 @@ def test_parallel_workers_give_the_same(program: Program, failing: Path, monkeyp
 
 
 def test_a_large_log_is_streamed(program: Program, failing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond what is read as a whole a log is read in pieces, from standard input too, with the same result."""
-    data = failing.read_bytes() * 40
-    expected = program("reduce", "--lines", "-", stdin=data).out
-    monkeypatch.setattr(work, "_IN_MEMORY", 100_000)
-    assert program("reduce", "--lines", "-", stdin=data).out == expected
+    """Wherever the pieces end in which a log is read, the result is the same, from standard input too."""
+    failing.write_bytes(failing.read_bytes() * 40)
+    expected = program("reduce", "--lines", failing).out
+    monkeypatch.setattr(inputs, "_CHUNK", 997)
+    assert program("reduce", "--lines", failing).out == expected
+    assert program("reduce", "--lines", "-", stdin=failing.read_bytes()).out == expected
 
 
 def test_utf16_is_redacted_and_read(program: Program, tmp_path: Path) -> None:
