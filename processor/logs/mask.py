@@ -56,7 +56,9 @@ def _replace(match: re.Match[str]) -> str:
     if kind == "leaf" or kind == "path":
         leaf = _DIGITS.sub("<n>", match["leaf"] or "") or "<path>"
         package = _PACKAGE.search(match[0])
-        return leaf if package is None or package[1] == match["leaf"] else f"{package[1]}: {leaf}"
+        if package is None or package[1] == match["leaf"]:
+            return leaf
+        return f"{_DIGITS.sub('<n>', package[1])}: {leaf}"
     if kind == "number":
         return "<n>"
     return _NAMES[kind or ""]

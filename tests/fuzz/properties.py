@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,6 +66,11 @@ def within(part: bytes, whole: bytes) -> bool:
     return all(byte in rest for byte in part)
 
 
+def unnumbered(clean: bytes) -> bytes:
+    """Redacted text with all placeholders of a kind alike: what is found in a second look is numbered later."""
+    return re.sub(rb"(?<=\[)([a-z0-9-]{2,40}):\d+(?=\])", rb"\1", clean)
+
+
 def redaction(data: bytes) -> None:
     """However it is cut, a log gives the same clean text, which has as many lines, and nothing more to take out."""
     clean = redactor().redact(data)
@@ -79,7 +85,7 @@ def redaction_anywhere(data: bytes) -> None:
         return
     before = FILLER * ((BLOCK - chance(data).randint(0, len(data) + 200)) // len(FILLER))
     part = data + b"\n\n" + FILLER * 20
-    assert redactor().redact(before + part) == before + redactor().redact(part)
+    assert unnumbered(redactor().redact(before + part)) == before + unnumbered(redactor().redact(part))
 
 
 def redaction_of_text(data: bytes) -> None:

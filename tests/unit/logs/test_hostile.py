@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from processor.logs import reduce, reduce_stream
+from processor.logs import mask, reduce, reduce_stream
+from processor.logs.redact import redactor
 
 
 def test_last_line_that_shows_nothing_counts() -> None:
@@ -18,3 +19,15 @@ def test_small_log_in_chunks_is_read_as_the_whole_is() -> None:
     """Whether a log is small does not depend on how it comes."""
     log = b"one\nerror: two\nthree\n" * 40
     assert reduce_stream([log[:30], b"", log[30:]]) == reduce(log)
+
+
+def test_secrets_are_numbered_alike_in_a_stream() -> None:
+    """What a second look finds gets the number that it gets in the whole."""
+    log = b"A" * 80 + b"\x00jn5YIDPmfe/x\nAuthorization:r tjn5YIDPmNF.23.8"
+    assert b"".join(redactor().session().stream([log[:90], log[90:]])) == redactor().redact(log)
+
+
+def test_masked_package_with_a_figure_stays_masked() -> None:
+    """A package such as jinja2 is masked once and for all."""
+    masked = mask(".venv/lib/python3.11/site-packages/jinja2/__init__.py:12: in <module>")
+    assert mask(masked) == masked == "jinja<n>: __init__.py:<n>: in <module>"
