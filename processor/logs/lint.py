@@ -17,6 +17,7 @@ placeholder: Final = re.compile(r"\{([a-zA-Z_]\w*)\}")
 KEYS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "id": str,
     "description": str,
+    "source": str,
     "ecosystem": str,
     "pattern": str,
     "any": list,

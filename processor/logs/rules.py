@@ -2,11 +2,13 @@
 
 A rule is a mapping with `id`, `description` and one of `pattern`, `any` or `all` (regular expressions of Python's
 `re`, searched in the excerpt's lines for a bounded time; those of `all` match in order, the last at most `within`
-lines after the first; lines that only quote, see `processor.logs.quotes`, are left out), and optionally `not` (none
-of these may match any line), `ecosystem`, `priority` (the higher wins), `decides` (else it only proposes), `final` (it
-decides only where at most so many lines of the log follow: what came earlier was survived), `fields`
-(what it fills in, `{name}` standing for a capture), `examples` and `counterexamples` (logs that it must match, and
-that it must not; see `processor.logs.trial`).
+lines after the first; lines that only quote, see `processor.logs.quotes`, are left out), and optionally
+
+- `not` (none of these may match any line), `ecosystem`, `source` (where its wording is from),
+- `priority` (the higher wins), `decides` (else it only proposes), `final` (it decides only where at most so many lines
+  of the log follow: what came earlier was survived),
+- `fields` (what it fills in, `{name}` standing for a capture), `precision` (the measured share of right answers),
+- `examples` and `counterexamples` (logs that it must match, and must not; see `processor.logs.trial`).
 """
 
 from __future__ import annotations

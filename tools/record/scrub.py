@@ -14,6 +14,7 @@ HOST = socket.gethostname()
 RESOLVERS = re.findall(r"(?m)^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text())
 REGISTRIES = {
     "registry.npmjs.org": "registry.npm.example",
+    "registry.yarnpkg.com": "registry.yarn.example",
     "repo.maven.apache.org": "repo.maven.example",
     "repo1.maven.org": "repo1.maven.example",
     "deb.debian.org": "deb.example",

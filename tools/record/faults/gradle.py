@@ -64,3 +64,12 @@ def compile_error(run: int) -> Fault:
     }
     span = Span(r"error: incompatible types")
     return _fault(run, "build", span, files=files, category="compile")
+
+
+@kind("gradle/no_network", tools=TOOLS)
+def no_network(run: int) -> Fault:
+    """Gradle does not reach the repository."""
+    build = HEAD.format(run=run).replace("mavenCentral()", "maven { url 'http://registry.acme.example:8099/maven' }")
+    build += "dependencies { compile 'com.google.guava:guava:32.1.3-jre' }\n"
+    span = Span(r"> Could not resolve com\.google", r"Connection refused")
+    return _fault(run, "build", span, category="network_infra", alt=("dependency_resolution",), build=build)

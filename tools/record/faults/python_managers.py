@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.record.fault import Dependency, Fault, Span, kind
+from tools.record.fault import Dependency, Fault, Sandbox, Span, kind
 from tools.record.faults.pip import VENV
 from tools.record.projects import python
 
@@ -154,3 +154,31 @@ def invalid_requirement(run: int) -> Fault:
         spans=(Span(r"^ERROR: Invalid requirement"),),
         style="steps" if run else "plain",
     )
+
+
+@kind("pip/no_network", tools=PIP)
+def pip_no_network(run: int) -> Fault:
+    """Pip does not reach the index."""
+    return Fault(
+        repo="acme/scoring",
+        job="install",
+        category="network_infra",
+        files={"requirements.txt": "tabulate==0.9.0\n", **python("scoring", 4, run)},
+        script=(VENV, "pip install --retries 2 --timeout 2 --no-cache-dir -r requirements.txt"),
+        spans=(Span(r"^WARNING: Retrying"), Span(r"^ERROR: No matching distribution|^ERROR: Could not install")),
+        sandbox=Sandbox(net=False),
+        style="steps" if run else "plain",
+    )
+
+
+@kind("uv/no_network", tools=UV)
+def uv_no_network(run: int) -> Fault:
+    """Uv does not reach the index."""
+    span = Span(r"Failed to fetch|Request failed|dns error")
+    more = {
+        "category": "network_infra",
+        "alt": (),
+        "sandbox": Sandbox(net=False, cold=True),
+        "env": {"UV_HTTP_RETRIES": "0"},
+    }
+    return _fault(run, _project(run, "tabulate==0.9.0"), "uv sync --no-cache", span, None, **more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.record.fault import Dependency, Fault, Span, kind
+from tools.record.fault import Dependency, Fault, Sandbox, Span, kind
 from tools.record.faults.npm import BASE, manifest
 from tools.record.projects import typescript
 
@@ -20,7 +20,15 @@ MISSING = {"acme-internal-tokens-kit": "2.0.0"}
 
 
 def _fault(
-    run: int, get: str, script: str, span: Span, *, wanted: dict[str, str], category: str, more: tuple[str, ...] = ()
+    run: int,
+    get: str,
+    script: str,
+    span: Span,
+    *,
+    wanted: dict[str, str],
+    category: str,
+    more: tuple[str, ...] = (),
+    sandbox: Sandbox | None = None,
 ) -> Fault:
     name, version = next(iter(wanted.items())) if wanted else ("", None)
     lock = category == "config_script" or not wanted
@@ -28,13 +36,14 @@ def _fault(
         repo="acme/storefront",
         job="install",
         category=category,
-        alt=("dependency_missing", "dependency_resolution", "config_script"),
+        alt=("dependency_missing", "dependency_resolution", "config_script") if category != "network_infra" else (),
         dependency=None if lock else Dependency(name, version, "npm"),
         files={"package.json": manifest({**BASE, **wanted}, version=f"2.{run}.0"), **typescript(4, run)},
         setup=(get, *more),
         script=("node --version", script),
         spans=(span,),
         style="steps" if run else "plain",
+        sandbox=sandbox or Sandbox(),
     )
 
 
@@ -171,3 +180,22 @@ def pnpm_engine(run: int) -> Fault:
         category="environment",
         more=edit,
     )
+
+
+OFFLINE = Sandbox(net=False)
+
+
+@kind("yarn/no_network", tools=YARN)
+def no_network(run: int) -> Fault:
+    """Yarn 1 does not reach the registry."""
+    script = "yarn install --network-timeout 500"
+    span = Span(r"^error .*(?:EAI_AGAIN|ENOTFOUND|network|ENETUNREACH)")
+    return _fault(run, GET_YARN, script, span, wanted={}, category="network_infra", sandbox=OFFLINE)
+
+
+@kind("pnpm/no_network", tools=PNPM)
+def pnpm_no_network(run: int) -> Fault:
+    """Pnpm does not reach the registry."""
+    script = "pnpm install --fetch-retries 0"
+    span = Span(r"ERR_PNPM_META_FETCH_FAIL|ERR_PNPM_FETCH|EAI_AGAIN|ENOTFOUND")
+    return _fault(run, GET_PNPM, script, span, wanted={}, category="network_infra", sandbox=OFFLINE)
