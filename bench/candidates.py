@@ -20,6 +20,7 @@ from typing import Any
 from processor.contract import Candidate, Excerpt, ExcerptLine
 from processor.logs import reduce, text
 from processor.logs.extract import candidates
+from processor.logs.extract.beyond import beyond
 from processor.logs.redact import redactor
 
 
@@ -71,7 +72,7 @@ def measure(folder: Path, budget: int = 1000, *, whole: bool = False) -> dict[st
 def _excerpt(data: bytes, budget: int, *, whole: bool) -> Excerpt:
     """What the line makes of a log; or all of its lines, in that order of likelihood."""
     data = redactor().redact(data)
-    excerpt = reduce(data, budget)
+    excerpt = reduce(data, budget, beyond=beyond)
     if not whole:
         return excerpt
     lines = text.show(text.clean(text.require_text(data))).split("\n")

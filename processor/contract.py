@@ -158,12 +158,15 @@ class Excerpt:
     """What `reduce` leaves of a log, in order.
 
     `ranked` holds line numbers of error lines, likeliest first; `tokens` is how many tokens `text` has at most.
+    `beyond` are lines that were left out and still name what may be at fault: extractors read them, nobody is shown
+    them.
     """
 
     lines: tuple[ExcerptLine, ...]
     total_lines: int
     ranked: tuple[int, ...] = ()
     tokens: int = 0
+    beyond: tuple[ExcerptLine, ...] = ()
 
     @property
     def text(self) -> str:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import codecs
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from processor.contract import Excerpt
+from processor.contract import Excerpt, ExcerptLine
 from processor.errors import Rejected
 from processor.logs import blocks, text
 from processor.logs.baseline import Baseline
@@ -37,21 +38,33 @@ _TAIL: Final = 40
 _LONGEST_RUN: Final = 50_000
 """Lines that are the same are counted so far beyond those that are read."""
 
+Find = Callable[[bytes], Iterator[tuple[int, bytes]]]
+"""Lines of a log that hold some bytes, with their numbers."""
+
+Beyond = Callable[[Mapping[int, str], Mapping[int, float], Collection[int], Find], tuple[ExcerptLine, ...]]
+"""Chooses lines beyond an excerpt: of the lines that it was chosen from texts and scores, those kept, and a search."""
+
 
 def reduce(
-    data: bytes, budget_tokens: int = 1000, *, count: TokenCounter = estimate, baseline: Baseline | None = None
+    data: bytes,
+    budget_tokens: int = 1000,
+    *,
+    count: TokenCounter = estimate,
+    baseline: Baseline | None = None,
+    beyond: Beyond | None = None,
 ) -> Excerpt:
     """The excerpt of a log: at most `budget_tokens` tokens of `Excerpt.text`, by `count`.
 
-    What a passing run of the same job, the `baseline`, says as well is taken for noise. Line numbers count from 1
-    in the raw bytes split on newlines. Raises Rejected ("empty", "binary").
+    What a passing run of the same job, the `baseline`, says as well is taken for noise. `beyond` chooses among the
+    lines that are left out those that stay with the excerpt unshown. Line numbers count from 1 in the raw bytes
+    split on newlines. Raises Rejected ("empty", "binary").
     """
     data = text.require_text(data)
     if len(data) < _most_whole(budget_tokens):
         excerpt = _whole(data, budget_tokens, count)
         if excerpt is not None:
             return excerpt
-    return _reduce(_slices(data), budget_tokens, count, baseline)
+    return _reduce(_slices(data), budget_tokens, count, baseline, beyond)
 
 
 def reduce_stream(
@@ -60,6 +73,7 @@ def reduce_stream(
     *,
     count: TokenCounter = estimate,
     baseline: Baseline | None = None,
+    beyond: Beyond | None = None,
 ) -> Excerpt:
     """Like `reduce`, for a log that comes in chunks of any size; memory stays bounded."""
     source = iter(chunks)
@@ -71,17 +85,17 @@ def reduce_stream(
         if length >= max(_most_whole(budget_tokens), text.SNIFFED):
             break
     else:  # a small log
-        return reduce(b"".join(begun), budget_tokens, count=count, baseline=baseline)
+        return reduce(b"".join(begun), budget_tokens, count=count, baseline=baseline, beyond=beyond)
     head = b"".join(begun)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return reduce(head + b"".join(source), budget_tokens, count=count, baseline=baseline)
+        return reduce(head + b"".join(source), budget_tokens, count=count, baseline=baseline, beyond=beyond)
     head = text.require_text(head)
 
     def rest() -> Iterable[bytes]:
         yield head
         yield from source
 
-    return _reduce(text.blocks(rest()), budget_tokens, count, baseline)
+    return _reduce(text.blocks(rest()), budget_tokens, count, baseline, beyond)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +140,26 @@ def _slices(data: bytes) -> Iterable[bytes]:
     return text.blocks((data,))
 
 
-def _reduce(source: Iterable[bytes], budget: int, count: TokenCounter, baseline: Baseline | None) -> Excerpt:
-    found = _read_all(source, baseline)
-    scores = learned().correct(found.scores, found.rows)
-    return blocks.choose(found.texts, scores, found.ranked, found.total, budget, count)
+def _reduce(
+    source: Iterable[bytes], budget: int, count: TokenCounter, baseline: Baseline | None, beyond: Beyond | None
+) -> Excerpt:
+    with closing(Store()) as store:
+        found = _read_all(source, store, baseline)
+        scores = learned().correct(found.scores, found.rows)
+        excerpt = blocks.choose(found.texts, scores, found.ranked, found.total, budget, count)
+        if beyond is None:
+            return excerpt
+        kept = {line.number for line in excerpt.lines}
+        return replace(excerpt, beyond=beyond(found.texts, scores, kept, store.find))
 
 
-def _read_all(source: Iterable[bytes], baseline: Baseline | None) -> Candidates:
-    store = Store()
-    try:
-        marks: Marks = {}
-        for block in source:
-            _read(block, store, marks)
-        if store.total == 0:
-            raise Rejected("empty", "the log is empty")
-        return _candidates(store, marks, baseline)
-    finally:
-        store.close()
+def _read_all(source: Iterable[bytes], store: Store, baseline: Baseline | None) -> Candidates:
+    marks: Marks = {}
+    for block in source:
+        _read(block, store, marks)
+    if store.total == 0:
+        raise Rejected("empty", "the log is empty")
+    return _candidates(store, marks, baseline)
 
 
 class _Line(NamedTuple):
@@ -251,7 +268,8 @@ def _detailed(lines: Mapping[int, bytes]) -> Marks:
 
 def candidates(data: bytes, baseline: Baseline | None = None) -> Candidates:
     """What `reduce` chooses from, for those who train and measure it. Raises Rejected ("empty", "binary")."""
-    return _read_all(_slices(text.require_text(data)), baseline)
+    with closing(Store()) as store:
+        return _read_all(_slices(text.require_text(data)), store, baseline)
 
 
 def _with_runs(store: Store, lines: dict[int, bytes]) -> dict[int, bytes]:

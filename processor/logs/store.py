@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
 _IN_MEMORY: Final = 1 << 26
@@ -61,6 +61,21 @@ class Store:
         for number in self._more.keys() & found.keys():
             found[number] += self._more[number]
         return found
+
+    def find(self, what: bytes, most: int = 400) -> Iterator[tuple[int, bytes]]:
+        """The first lines that hold some bytes, with their numbers; of blocks in memory alone."""
+        for first, (offset, place) in zip(self._firsts, self._places, strict=True):
+            block = self._kept[place] if offset < 0 else b""
+            at = block.find(what)
+            number = first
+            position = 0
+            while at >= 0 and most > 0:
+                number += block.count(b"\n", position, at)
+                position = block.find(b"\n", at)
+                position = len(block) if position < 0 else position
+                yield number, block[block.rfind(b"\n", 0, at) + 1 : position]
+                most -= 1
+                at = block.find(what, position)
 
     def run(self, number: int, most: int) -> range:
         """The lines around this one that are the same, at most so many each way."""

@@ -32,8 +32,9 @@ class Recognise:
 
     def __call__(self, excerpt: Excerpt) -> Reading:
         """The reading of an excerpt."""
-        columns = list(zip(*self.lines([line.text for line in excerpt.lines]), strict=True))
-        known, mentions, marked = columns or [(), (), ()]
+        texts = [line.text for line in (*excerpt.lines, *excerpt.beyond)]
+        known, mentions, marked = list(zip(*self.lines(texts), strict=True)) or [(), (), ()]
+        known, marked = known[: len(excerpt.lines)], marked[: len(excerpt.lines)]
         rule = self.rules.match(excerpt, known)
         found = collect(excerpt, mentions)
         # A rule that decides leaves nothing for a model to choose from.

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from processor.contract import Excerpt
 from processor.logs.decode import text_stream
+from processor.logs.extract.beyond import beyond
 from processor.logs.redact import Session
 from processor.logs.reduce import reduce, reduce_stream
 from processor.logs.text import require_text
@@ -36,12 +37,12 @@ class Reduce:
         A file is read to its end in chunks and closed. Raises Rejected ("empty", "binary").
         """
         if isinstance(log, bytes) and len(log) <= INLINE_BYTES:
-            return reduce(session.redact(require_text(log)), self.budget_tokens, count=self.count)
+            return reduce(session.redact(require_text(log)), self.budget_tokens, count=self.count, beyond=beyond)
         return await asyncio.get_running_loop().run_in_executor(_reader(), self._stream, log, session)
 
     def _stream(self, log: bytes | BinaryIO, session: Session) -> Excerpt:
         clean = session.stream(text_stream(_chunks(log)))
-        return reduce_stream(clean, self.budget_tokens, count=self.count)
+        return reduce_stream(clean, self.budget_tokens, count=self.count, beyond=beyond)
 
 
 @functools.cache

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
 from processor.logs.extract.patterns import Pattern, package
 
 DOTTED = r"(?P<name>[a-z]\w*(?:\.\w+)+)"
@@ -150,13 +154,73 @@ ARTIFACTS = {
 """Artifacts of widely used libraries by a prefix of their packages."""
 
 
+UNKNOWN = "class:"
+"""Begins the name of what is in no artifact that is known here; `fits` tells whether an artifact may be its own."""
+
+_PLATFORM = ("java.", "javax.swing.", "jdk.", "sun.")
+_LAYOUT = re.compile(rb"/((?:[\w.-]+/)+)([\w.-]+)/([\w.+-]+)/\2-\3[\w.-]*\.(jar|pom|aar)\b")
+_MOST_CLASSES = 16
+
+
 def artifact(name: str) -> str:
-    """The artifact that a class or package (dots or slashes) comes from, "" where that is not known."""
-    parts = name.replace("/", ".").split(".")
+    """The artifact that a class or package (dots or slashes) comes from, or its package with UNKNOWN before it."""
+    name = name.replace("/", ".")
+    parts = name.split(".")
     for length in range(len(parts), 0, -1):
         if known := ARTIFACTS.get(".".join(parts[:length])):
             return known
-    return ""
+    packages = list(itertools.takewhile(lambda part: part[:1].islower(), parts))
+    return "" if name.startswith(_PLATFORM) or len(packages) < 2 else UNKNOWN + ".".join(packages)
+
+
+def fits(coordinates: str, unknown: str) -> bool:
+    """Whether an artifact, by its coordinates and the customs of naming, holds the package of an UNKNOWN name.
+
+    `com.acme:http` and `com.acme.http:http` hold com.acme.http.auth, and so does `com.acme:acme-http`.
+    """
+    group, _, own = coordinates.partition(":")
+    parts = unknown.removeprefix(UNKNOWN).split(".")
+    base = group.split(".")
+    if parts[: len(base)] != base:
+        return False
+    rest = parts[len(base) :]
+    words = own.removeprefix(f"{base[-1]}-").split("-")
+    return own == base[-1] or (bool(rest) and (own == rest[0] or words == rest[: len(words)]))
+
+
+def unknown(text: str, patterns: Iterable[Pattern]) -> Iterator[str]:
+    """What some of this module's patterns find on a line in no artifact that is known."""
+    for pattern in patterns:
+        match = pattern.regex.search(text)
+        name = artifact(match["name"]) if match else ""
+        if name.startswith(UNKNOWN):
+            yield name
+
+
+def downloads(names: Iterable[str], find: Callable[[bytes], Iterable[tuple[int, bytes]]]) -> dict[int, str]:
+    """Lines of a log, by number, that say from where artifacts came that may hold what is `unknown`.
+
+    `find` gives the log's lines with some bytes in them.
+    """
+    found: dict[int, str] = {}
+    for name in itertools.islice(names, _MOST_CLASSES):
+        parts = name.removeprefix(UNKNOWN).split(".")
+        found.update(_downloads(name, parts[:3], find) or _downloads(name, parts[:2], find))
+    return found
+
+
+def _downloads(name: str, root: Sequence[str], find: Callable[[bytes], Iterable[tuple[int, bytes]]]) -> dict[int, str]:
+    """Those below one folder of a repository: of each artifact the last, of jars rather than of other files."""
+    folder = f"/{'/'.join(root)}/".encode()
+    places: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
+    for number, line in find(folder):
+        path = _LAYOUT.search(line, max(0, line.find(folder.rsplit(b"/", 2)[0])))
+        if not path or not fits(f"{path[1].rstrip(b'/').replace(b'/', b'.').decode()}:{path[2].decode()}", name):
+            continue
+        # What is downloaded as a jar is used; of a pom alone another version may have won.
+        if path[4] != b"pom" or (path[1], path[2]) not in places:
+            places[path[1], path[2]] = number, line
+    return {number: line.decode("utf-8", "replace") for number, line in places.values()}
 
 
 def blamed(regex: str, weight: float, *, cue: str = "", many: bool = False) -> Pattern:
@@ -165,16 +229,16 @@ def blamed(regex: str, weight: float, *, cue: str = "", many: bool = False) -> P
 
 
 PATTERNS: tuple[Pattern, ...] = (
-    blamed(rf"package {DOTTED} does not exist", 0.82),
-    blamed(rf"cannot access {DOTTED}", 0.8),
-    blamed(rf"class file for {DOTTED} not found", 0.85),
+    blamed(rf"package {DOTTED} does not exist", 0.76),
+    blamed(rf"cannot access {DOTTED}", 0.75),
+    blamed(rf"class file for {DOTTED} not found", 0.77),
     blamed(rf"(?<![\w.]){DOTTED} cannot be resolved", 0.75),
-    blamed(rf"unable to resolve class {DOTTED}", 0.82),
-    blamed(rf"is not a member of package {DOTTED}", 0.8),
-    blamed(rf"NoClassDefFoundError: (?:Could not initialize class )?{SLASHED}", 0.82),
-    blamed(rf"ClassNotFoundException: {DOTTED}", 0.8),
-    blamed(rf"NoSuch(?:Method|Field)Error:? '?(?:[\w.\[\]]+ )?{DOTTED}", 0.85, cue="NoSuch(Method|Field)Error"),
-    blamed(rf"(?<![\w./]){SLASHED} has been compiled by a more recent version", 0.88),
+    blamed(rf"unable to resolve class {DOTTED}", 0.76),
+    blamed(rf"is not a member of package {DOTTED}", 0.75),
+    blamed(rf"NoClassDefFoundError: (?:Could not initialize class )?{SLASHED}", 0.76),
+    blamed(rf"ClassNotFoundException: {DOTTED}", 0.75),
+    blamed(rf"NoSuch(?:Method|Field)Error:? '?(?:[\w.\[\]]+ )?{DOTTED}", 0.77, cue="NoSuch(Method|Field)Error"),
+    blamed(rf"(?<![\w./]){SLASHED} has been compiled by a more recent version", 0.77),
     blamed(
         rf"(?:Abstract|Incompatible|Verify)\w*(?:Method|ClassChange)?Error:.* {DOTTED}",
         0.7,

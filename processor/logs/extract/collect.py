@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from processor.contract import Candidate, Excerpt
+from processor.logs.extract import classes
 from processor.logs.extract.ecosystems import PATTERNS
-from processor.logs.extract.patterns import Kind, Pattern
+from processor.logs.extract.patterns import LONGEST, Kind, Pattern
 from processor.logs.memory import Lines
 
 LIMIT: Final = 24
@@ -23,7 +24,9 @@ PLURAL: Final[Mapping[Kind, str]] = {
     "exit_code": "exit_codes",
 }
 EVERYTHING: Final = frozenset(PLURAL.values())
-LONGEST_LINE: Final = 2_000
+BEYOND: Final = 0.77
+"""How much of its pattern's weight counts on a line beyond the excerpt: names there come after those on lines in it,
+and no fault is named after them (`anchor.SURE_PACKAGE`)."""
 
 
 class _Seen:
@@ -76,7 +79,7 @@ class MentionReader:
 
     def read(self, line: str, cued: Collection[int]) -> tuple[Mention, ...]:
         """What the line names, in the order of the patterns."""
-        line = line[:LONGEST_LINE]
+        line = line[:LONGEST]
         return tuple(mention for cue in cued for pattern in self._patterns[cue] for mention in _mentions(pattern, line))
 
 
@@ -93,25 +96,43 @@ def candidates(excerpt: Excerpt, kinds: frozenset[str] = EVERYTHING) -> dict[str
     A candidate's score (0..1) says how strongly a message blames it; BLAMED and above means that an error names it.
     Thread-safe; about 10 µs where nothing is named.
     """
-    return collect(excerpt, [mentions for (mentions,) in _lines(kinds)([line.text for line in excerpt.lines])])
+    lines = [line.text for line in (*excerpt.lines, *excerpt.beyond)]
+    return collect(excerpt, [mentions for (mentions,) in _lines(kinds)(lines)])
 
 
 def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str, tuple[Candidate, ...]]:
-    """The candidates of an excerpt, as `candidates`, from what a MentionReader found on each of its lines."""
+    """The candidates of an excerpt, as `candidates`, from what a MentionReader found on its lines and those beyond."""
     seen: dict[tuple[Kind, str, str], _Seen] = {}
     place: dict[int, int] | None = None
-    for line, mentions in zip(excerpt.lines, on_lines, strict=True):
+    for index, (line, mentions) in enumerate(zip((*excerpt.lines, *excerpt.beyond), on_lines, strict=True)):
         if not mentions:
             continue
         if place is None:
             place = {number: rank for rank, number in enumerate(excerpt.ranked[:50])}
         # Where ranking put a line early, what it names is likelier; the spread must not outweigh the pattern.
         near = 1.0 - 0.003 * min(place.get(line.number, 50), 50)
+        if index >= len(excerpt.lines):
+            near = BEYOND
         for pattern, name, version, key in mentions:
             if key not in seen:
                 seen[key] = _Seen(pattern, name)
             seen[key].add(line.number, version, pattern.weight * near)
-    return _ordered(seen.values())
+    return _ordered(_settled(list(seen.values())))
+
+
+def _settled(seen: list[_Seen]) -> list[_Seen]:
+    """Without classes of artifacts that are not known: what says of them goes to the artifacts that may hold them."""
+    unknown = [one for one in seen if one.name.startswith(classes.UNKNOWN)]
+    if not unknown:
+        return seen
+    known = [one for one in seen if not one.name.startswith(classes.UNKNOWN)]
+    for one in known:
+        if one.ecosystem == "maven":
+            for other in unknown:
+                if classes.fits(one.name, other.name):
+                    one.score = max(one.score, min(other.score, BEYOND))
+                    one.lines = sorted({*one.lines, *other.lines})
+    return known
 
 
 def _mentions(pattern: Pattern, text: str) -> Iterator[Mention]:

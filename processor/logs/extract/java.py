@@ -12,6 +12,11 @@ GAV = rf"{NAME}:(?:{TYPE}:)?(?:(?:sources|javadoc|tests|linux-[\w-]+|osx-[\w-]+|
 LAYOUT = r"(?P<name>(?:[\w.-]+/)+)(?P<version>[^/\s]+)/[^/\s]+\.(?:jar|pom|aar|module|xml)"
 """The path of an artifact in a repository or local cache: org/yaml/snakeyaml/2.0/snakeyaml-2.0.jar."""
 
+REPOSITORY = (
+    r"(?:\S*?(?:/|\b)(?:maven2?|m2|public|releases|central|(?:groups|repository|artifactory|repositories)/[\w.-]+)/)?"
+)
+"""How a repository's paths begin before the first group's name."""
+
 
 def from_path(path: str) -> str:
     """`org/yaml/snakeyaml` of a repository's layout as `org.yaml:snakeyaml`."""
@@ -47,7 +52,7 @@ MAVEN = (
     maven(rf"The POM for {GAV} is (?:missing|invalid)", 0.8),
     maven(rf"^\s*\d+\) {GAV}$", 0.8, cue="^ *[0-9]+\\) [A-Za-z].*:"),
     package("maven", r"No plugin found for prefix '(?P<name>[\w.-]+)'", 0.9),
-    maven(rf"Checksum validation failed.* https?://[^/\s]+/(?:\S*maven2?/)?{LAYOUT}", 0.95, path=True),
+    maven(rf"Checksum validation failed.* https?://[^/\s]+/{REPOSITORY}{LAYOUT}", 0.95, path=True),
     maven(rf"bound dependencies error for {GAV}", 0.95),
     maven(rf"convergence error for {GAV}", 0.95),
     maven(rf"Banned Dependency: {GAV}", 0.95),
@@ -62,12 +67,7 @@ MAVEN = (
         cue=r"^.*\[ERROR\].*:.*:",
         many=True,
     ),
-    maven(
-        r"/maven2?/(?P<name>(?:[\w.-]+/)+)(?P<version>\d[^/]*)/[^/]+$",
-        0.1,
-        cue="Download(ing|ed) from|Downloading:",
-        path=True,
-    ),
+    maven(rf"Download(?:ing|ed)(?: from \S+)?: https?://[^/\s]+/{REPOSITORY}{LAYOUT}", 0.1, path=True),
     package(
         "generic", r"Detected (?P<name>Maven|JDK) (?:Version: ?)?(?P<version>\d[\w.]*) ?(?:\(|is not in|which)", 0.8
     ),
@@ -85,7 +85,7 @@ GRADLE = (
     maven(rf"any matches for {GAV}", 1.0),
     maven(rf"Cannot find a version of '{NAME}' that satisfies", 1.0),
     maven(
-        rf"Could not (?:GET|HEAD|get resource) 'https?://[^/\s]+/(?:\S*(?:maven2?|m2|public|releases)/)?{LAYOUT}",
+        rf"Could not (?:GET|HEAD|get resource) 'https?://[^/\s]+/{REPOSITORY}{LAYOUT}",
         0.8,
         path=True,
     ),
@@ -121,9 +121,7 @@ SCALA = (
         clean=from_ivy,
     ),
     package("maven", r"unresolved dependency: (?P<name>[\w.-]+#[\w.-]+);(?P<version>[^:\s]+)", 1.0, clean=from_ivy),
-    maven(
-        rf"not found: https?://[^/\s]+/(?:maven2?/|artifactory/[\w.-]+/|repository/[\w.-]+/)?{LAYOUT}", 0.85, path=True
-    ),
+    maven(rf"not found: https?://[^/\s]+/{REPOSITORY}{LAYOUT}", 0.85, path=True),
     maven(rf"\* {NAME}:(?P<version>\S+) \([\w -]+\) is selected over", 0.9),
 )
 

@@ -15,6 +15,9 @@ Kind = Literal["package", "test", "file", "host", "exit_code"]
 BLAMED = 0.6
 """From this score on a candidate was named by an error message as its object, not merely mentioned."""
 
+LONGEST: Final = 2_000
+"""Characters of a line that are read."""
+
 REGISTERED: Final = frozenset(
     {
         "alpm",
