@@ -30,6 +30,7 @@ from processor.contract import (
     Usage,
 )
 from processor.errors import Rejected, Retryable
+from processor.logs.extract.beyond import beyond
 from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
 from processor.logs.tokens import TokenCounter, counter, estimate
@@ -133,6 +134,7 @@ class Lane:
     def warm(self) -> None:
         """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
         warm()
+        beyond({}, {}, (), lambda _: ())
         self.recognise(Excerpt((ExcerptLine(1, "error"),), 1, (1,)))
 
     async def __call__(self, event: Event) -> list[Outbound]:
