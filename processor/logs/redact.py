@@ -104,7 +104,7 @@ class Redactor:
             case "key-block":
                 return key_blocks
             case _:
-                pattern = re.compile(secret.regex.encode(), re.IGNORECASE if secret.caseless else 0)
+                pattern = re.compile(secret.regex.encode(), re.MULTILINE | (re.IGNORECASE if secret.caseless else 0))
                 return functools.partial(matches, secret, pattern)
 
     def _resolve(self, data: bytes, hits: list[Hit]) -> Found:

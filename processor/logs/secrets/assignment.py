@@ -20,9 +20,12 @@ _LONGEST_NAME: Final = 80
 _NEAR: Final = 120
 """Bytes after a name in which its value is looked for where the syntax is unknown."""
 _GLUE: Final = re.compile(
-    rb"(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:!\w+ )?"
+    rb"(?:\[\w{1,20}\])?(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}"
+    rb"(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:!\w+ )?"
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
+_IN_BASE64: Final = re.compile(rb"[A-Za-z0-9/]\+[\w.$-]+|.{0,2}?[\w.$-]+[+/]$")
+"""What looks like a name, but stands between signs of base64."""
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
 _TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
 _WITH: Final = re.compile(
@@ -36,6 +39,8 @@ _NEXT_LINE: Final = re.compile(
 _BLOCK_SCALAR: Final = re.compile(
     rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
+_SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
+"""Of a value in an unknown syntax, by what its name holds."""
 _CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
 _UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
 _CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)")
@@ -47,7 +52,7 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
     start, stop = _name(data, first, last, end)
     name = data[start:stop]
     kind = holds(name)
-    if kind == "nothing":
+    if kind == "nothing" or _IN_BASE64.match(data, max(first, start - 2), stop + 1):
         return
     label = "password" if kind == "password" else "token"
     for place in _tight(data, start, stop, last, kind):
@@ -60,7 +65,7 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
     limit = min(line if line >= 0 else last, stop + _NEAR)
     for candidate in _CANDIDATE.finditer(data, stop, limit):
         value = without_end(candidate[0])
-        if random_looking(value, ids=kind != "session", shortest=16 if kind == "session" else 12):
+        if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
             yield candidate.start(), candidate.start() + len(value), label
             return
 
@@ -83,7 +88,7 @@ def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterat
     tag = _TAG.match(data, stop, last)
     if tag:
         yield _value(data, tag.end(), last, tag["q"] or tag["q2"])
-    if kind == "password" or kind == "token":
+    if kind != "key":
         option = _AFTER_OPTION.match(data, stop, last)
         if option and _COMMANDS.search(data, max(0, start - 60), start + 2):
             yield _value(data, option.end(), last, option["q"])

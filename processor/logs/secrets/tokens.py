@@ -101,8 +101,8 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "discord-token",
-        r"\b[MNO][DTjzgk][A-Za-z0-9_-]{22}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
-        r"(?<![\w.-])[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w.-])",
+        r"[MNO][DTjzgk][A-Za-z0-9_-]{22}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
+        _BEFORE + r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w.-])",
         "opaque",
     ),
     Secret(
@@ -153,7 +153,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     _token("huggingface-token", r"(?:hf_|api_org_)[0-9A-Za-z]{30}", r"\w*"),
     _token("vault-token", r"hv[sbr]\.[0-9A-Za-z_-]{20}", r"[\w.-]*"),
-    _token("vault-token", r"s\.[0-9A-Za-z]{24}", r"(?![\w.])", before=r"(?<![\w.$)\]-])"),
+    _token("vault-token", r"s\.[0-9A-Za-z]{24}", r"(?![\w.])", before=r"(?:(?<![\w.$)\]-])|(?<=\\[nrt]))"),
     _token("terraform-token", r"[0-9A-Za-z]{14}\.atlasv1\.[0-9A-Za-z_=-]{60}", r"[\w=-]*"),
     _token("pulumi-token", r"pul-[0-9a-f]{40}", ""),
     _token("doppler-token", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[0-9A-Za-z._-]{40}", r"\w*"),
@@ -221,7 +221,8 @@ TOKENS: Final[tuple[Secret, ...]] = (
     Secret(
         "jwt",
         r"eyJ[A-Za-z0-9_-]{8}",
-        r"(?<![\w-])eyJ[\w-]{8,8192}\.(?:eyJ[\w-]{8,8192}(?:\.[\w-]*)?|[\w-]{0,2048}\.[\w-]{8,64}\.[\w-]{8,8192}\.[\w-]{8,256})",
+        _BEFORE
+        + r"eyJ[\w-]{8,8192}\.(?:eyJ[\w-]{8,8192}(?:\.[\w-]*)?|[\w-]{0,2048}\.[\w-]{8,64}\.[\w-]{8,8192}\.[\w-]{8,256})",  # noqa: E501
     ),
     Secret(
         "password-hash",

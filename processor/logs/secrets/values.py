@@ -16,7 +16,7 @@ _HARMLESS: Final = re.compile(
     rb"secret|password|token|key|string|str|bytes|text|bool|boolean|int|number|any|object|unknown|example|changeme|env|inherit|"
     rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars\..*|env\..*|"
     rb"(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|props\..*|[a-z]:\\.*|"
-    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|![a-z]\w*|\w+\(.*|&\w+|\{.*)$"
+    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|\w+\(.*|&\w+|\{.*)$"
 )
 _VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}(?:\.\d+)?[a-z%]{0,3}$")
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -28,14 +28,16 @@ _OWN_REACH: Final = 1024
 _MARKS: Final = (b"***", b"${", b"$(", b"{{")
 _CODE: Final = re.compile(rb"^[a-z_][A-Za-z_]*(?:(?:\.|->|::)[a-z_][A-Za-z_]*)+[()]*$")
 _PATH: Final = re.compile(rb"^(?:~|\.{1,2})?/[\w.@+/-]*$")
+_LONG_ID: Final = re.compile(rb"(?i)(?<![0-9a-z])[0-9a-f]{16,}(?![0-9a-z])")
 _IDS: Final = re.compile(rb"(?i)(?<![0-9a-z])[0-9a-f]{7,}(?![0-9a-z])")
 _TIME: Final = re.compile(rb"^\d{4}-\d\d-\d\d|^\d\d:\d\d")
 _FILE: Final = re.compile(
     rb"\.(?:[cm]?[jt]sx?|py|java|kt|go|rs|rb|php|cs|c|cc|cpp|h|hpp|json|ya?ml|xml|toml|txt|log|md|html?|css|sh|lock|jar|whl|"
     rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
-_RUN: Final = re.compile(rb"[A-Za-z0-9]+")
-_CHANGE: Final = re.compile(rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]")
+_CHANGE: Final = re.compile(
+    rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]|[!%^*#@$&~]"
+)
 _PAIRS: Final = frozenset(
     pair.encode()
     for pair in re.findall(
@@ -60,7 +62,7 @@ def harmless(value: bytes) -> bool:
     return bool(
         _HARMLESS.match(value)
         or any(mark in value for mark in _MARKS)
-        or _CODE.match(value)
+        or (_CODE.match(value) and (len(value) < 10 or wordlike(value)))
         or (_PATH.match(value) and (b"." in value or len(value) < 20 or not mixed(value)))
     )
 
@@ -108,7 +110,9 @@ def opaque(value: bytes, *, ids: bool = False) -> bool:
         return False
     if _UUID.match(value):
         return ids
-    if _WORDY.match(value) or _FILE.search(value) or value.count(b".") > 3 or wordlike(value):
+    if _WORDY.match(value) or _FILE.search(value) or value.count(b".") > 3:
+        return False
+    if wordlike(value) and not _LONG_ID.search(value):
         return False
     if b"/" in value[:2] and not (len(value) > 19 and mixed(value)):
         return False
@@ -127,7 +131,7 @@ def random_looking(value: bytes, *, ids: bool = False, shortest: int = 12) -> bo
     rest = _IDS.sub(b"", value)
     if len(rest) < 8 or wordlike(rest):  # a number in hexadecimal digits, with words around it at most
         return ids and len(value) >= 20 and len(rest) < 8
-    changes = sum(len(_CHANGE.findall(run)) for run in _RUN.findall(rest))
+    changes = len(_CHANGE.findall(rest))
     return changes * 5 >= len(rest) and _entropy(rest) >= 3.0
 
 
@@ -140,7 +144,7 @@ def wordlike(value: bytes) -> bool:
     if len(pairs) < 5:
         return False
     common = sum(pair in _PAIRS for pair in pairs)
-    return common * 100 >= len(pairs) * (80 if len(pairs) < 9 else 66)
+    return common * 100 >= len(pairs) * (80 if len(pairs) < 9 else 75 if len(pairs) < 16 else 66)
 
 
 def mixed(value: bytes) -> bool:

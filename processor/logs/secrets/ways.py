@@ -171,7 +171,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "sql-password",
         r"\bidentified (?:with \S+ )?by |\bpassword[ =]{1,3}['\"]|\benable (?:secret|password) |^\s{0,40}AUTH \S|Z AUTH \S",
-        r"(?:identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?|password\s{0,3}=?\s{0,3}(?=['\"])|enable (?:secret|password)\s(?:\d\s)?|(?:^|Z)\s{0,40}AUTH\s)['\"]?(?P<s>[^\s'\";]{2,200})",
+        r"(?:identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?|password\s{0,3}=?\s{0,3}(?=['\"])|enable (?:secret|password)\s(?:\d\s)?|(?:^|Z)\s{0,40}(?-i:AUTH)\s)['\"]?(?P<s>[^\s'\";]{2,200})",
         "password",
         caseless=True,
     ),
