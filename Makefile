@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit eval fuzz bench model-server fmt lock clean python
+.PHONY: help demo test check unit eval fuzz bench bench-reduce model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -51,6 +51,9 @@ fuzz: python ## looks for bytes that break the reading of logs, for ten minutes,
 
 bench: python ## throughput beside a bare client loop, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)
+
+bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m bench.reduce $(A)
 
 model-server: python ## a model server on this machine, in its own environment; stays until Ctrl-C
 	@$(PYTHON) -m tools.bootstrap model && $(PYTHON) -m tools.servers.model $(if $(PORT),--port $(PORT))

@@ -74,8 +74,11 @@ def tokens(excerpt: str) -> int:
 
 def kept(case: Case, excerpt: Excerpt, budget: int) -> frozenset[int]:
     """The labelled lines that an excerpt keeps; none if it is over the budget."""
-    if tokens(excerpt.text) > budget:
-        return frozenset()
+    return frozenset() if tokens(excerpt.text) > budget else held(case, excerpt)
+
+
+def held(case: Case, excerpt: Excerpt) -> frozenset[int]:
+    """The labelled lines that an excerpt holds, whatever it takes."""
     shown = {line.number: line.text for line in excerpt.lines}
     return frozenset(
         number
@@ -138,7 +141,7 @@ def _clean(data: bytes) -> list[str]:
 
 
 def _fill(lines: list[str], order: Iterator[int] | range, budget: int) -> Excerpt:
-    """Lines in the given order until one does not fit; gap marks are not charged."""
+    """Lines in the given order until one does not fit; marks of gaps are not charged (so measure them by `held`)."""
     chosen: list[int] = []
     for number in order:
         budget -= tokens(lines[number - 1]) + 1

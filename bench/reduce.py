@@ -1,9 +1,12 @@
-"""How well `reduce` finds the failing lines of labelled logs: hit and line recall beside two baselines.
+"""How well and how fast `reduce` reads failing logs: `python -m bench.reduce` writes bench/results/reduce.json.
 
-    python -m bench.reduce [--budget 1000] [--data DIR] [--misses]
+Hit: the share of logs of which a labelled line is kept. Recall: the mean over logs of the share of labelled lines kept.
+Each log of the dev corpus is reduced with weights learned from logs of other projects (the patterns were written with
+these logs in view: that part is not cross-validated). Beside it, at the same budget: the log's tail, its last lines
+with an error word, and the lines of its rarest templates (drain3).
 
-A log is hit if a labelled line is kept; recall is the mean over logs of the share of labelled lines kept.
-The baselines are given the same budget: the log's tail, and its last lines with an error word.
+`--only` runs a part: quality (needs the dev corpus), pairs (what a passing run adds; needs it too), speed, memory,
+stall, redact, candidates, rules. Measures that could not be taken are left out.
 """
 
 from __future__ import annotations
@@ -11,89 +14,217 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from processor.contract import Excerpt
-from processor.logs import text
-from processor.logs.reduce import reduce
-from processor.logs.tokens import estimate
+from bench import candidates as candidate_bench
+from bench import redact as redact_bench
+from bench import stall as stall_bench
+from bench.excerpts import BASELINES, held, kept
+from bench.machine import machine
+from processor.logs.baseline import Baseline
+from processor.logs.decode import text_stream
+from processor.logs.likelihood import Model
+from processor.logs.redact import redactor
+from processor.logs.reduce import candidates, reduce, reduce_stream, warm
+from tools.labelled import SAMPLES, corpus
+from tools.measure_rules import rule_precision
+from tools.train_lines import Lesson, lessons, out_of_fold
 
-ERROR_WORD = re.compile(r"error|fail|exception|fatal|panic|cannot|denied", re.IGNORECASE)
-
-
-def labelled(folder: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The logs of a corpus that have labelled lines."""
-    for line in (folder / "labels.jsonl").read_text().splitlines():
-        label = json.loads(line)
-        if label.get("failing_lines"):
-            yield label, (folder / label["path"]).read_bytes()
-
-
-def kept(excerpt: Excerpt) -> set[int]:
-    """Numbers of the kept lines; a collapsed run counts with its first."""
-    return {line.number for line in excerpt.lines}
-
-
-def tail(data: bytes, budget: int) -> set[int]:
-    """The last lines that fit the budget."""
-    return _last(data, budget, lambda _: True)
+RESULTS: Final = Path(__file__).resolve().parent / "results" / "reduce.json"
+BUDGETS: Final = (250, 500, 1000, 2000)
+_GIGABYTE: Final = 10**9
+Measures = dict[str, float]
 
 
-def words(data: bytes, budget: int) -> set[int]:
-    """The last lines with an error word that fit the budget."""
-    return _last(data, budget, lambda line: ERROR_WORD.search(line) is not None)
+def quality(runs: dict[str, Any]) -> Measures:
+    """Hit and recall of all methods, by source and budget; needs the dev corpus."""
+    logs = lessons()
+    models = out_of_fold(logs)
+    dev = [log for log in logs if log.case.source != "samples"]
+    if not dev:
+        return {}
+    table: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for log in dev:
+        for budget in BUDGETS:
+            for method, share in _shares(log, models[log.case.id], budget):
+                for source in (log.case.source, "all"):
+                    table[source][method][budget].append(share)
+    runs["quality"] = {
+        source: {
+            method: {str(budget): _summary(shares) for budget, shares in rows.items()}
+            for method, rows in methods.items()
+        }
+        for source, methods in table.items()
+    }
+    for source, methods in runs["quality"].items():
+        for method, rows in methods.items():
+            cells = "   ".join(f"{budget}: {row['hit']:6.1%} {row['recall']:6.1%}" for budget, row in rows.items())
+            print(f"{source:16} {method:12} {rows['1000']['logs']:4} logs  (hit, recall)  {cells}")
+    best = runs["quality"]["all"]["reduce"]["1000"]
+    return {"hit_1000": best["hit"], "recall_1000": best["recall"]}
 
 
-def _last(data: bytes, budget: int, wanted: Callable[[str], bool]) -> set[int]:
-    lines = text.clean(data).split(b"\n")
-    chosen: set[int] = set()
-    for number in range(len(lines), 0, -1):
-        line = text.show(lines[number - 1])
-        if not line or not wanted(line):
+def _shares(log: Lesson, model: Model, budget: int) -> Iterator[tuple[str, float]]:
+    """By method the share of the labelled lines kept."""
+    scores = model.correct(log.found.scores, log.found.rows)
+    yield "reduce", len(kept(log.case, log.excerpt(scores, budget), budget)) / len(log.case.gold)
+    for name, baseline in BASELINES.items():
+        yield name, len(held(log.case, baseline(log.case.data, budget))) / len(log.case.gold)
+
+
+def _summary(shares: Sequence[float]) -> dict[str, float]:
+    return {
+        "logs": len(shares),
+        "hit": sum(share > 0 for share in shares) / len(shares),
+        "recall": statistics.fmean(shares),
+    }
+
+
+def pairs(runs: dict[str, Any]) -> Measures:
+    """What a passing run of the same job adds, over the logs that have one; needs the dev corpus."""
+    folder = corpus()
+    logs = lessons()
+    models = out_of_fold(logs)
+    rows: dict[str, list[float]] = {"without": [], "with": []}
+    for log in logs:
+        passing = log.case.label.get("pass_path")
+        if folder is None or not passing:
             continue
-        budget -= estimate(line) + 1
-        if budget < 0:
-            break
-        chosen.add(number)
-    return chosen
+        baseline = Baseline.of((folder / "ci-logs" / passing).read_bytes())
+        found = candidates(redactor().redact(log.case.data), baseline)
+        for name, one in (("without", log), ("with", Lesson(log.case, found, log.weight))):
+            scores = models[log.case.id].correct(one.found.scores, one.found.rows)
+            rows[name].append(len(kept(log.case, one.excerpt(scores, 1000), 1000)) / len(log.case.gold))
+    if rows["with"]:
+        runs["pairs"] = {name: _summary(shares) for name, shares in rows.items()}
+        print("passing run:", runs["pairs"])
+    return {}
+
+
+def _logs() -> list[bytes]:
+    """The dev corpus, else the recorded samples."""
+    folder = corpus()
+    paths = SAMPLES.glob("*.log") if folder is None else (folder / "ci-logs" / "logs").rglob("*.log")
+    return [path.read_bytes() for path in sorted(paths)]
+
+
+def _read(log: bytes) -> None:
+    """From bytes to an excerpt, secrets taken out."""
+    reduce_stream(redactor().session().stream(text_stream((log,))))
+
+
+def speed(runs: dict[str, Any]) -> Measures:
+    """Throughput on logs of a megabyte and more, and the time that 100 KB take, in time of one core."""
+    logs = _logs()
+    large = [log for log in logs if len(log) >= 1_000_000]
+    joined = b"".join(log for log in logs if len(log) < 1_000_000)
+    large += [joined[start : start + 2_000_000] for start in range(0, len(joined) - 2_000_000, 2_000_000)]
+    small = [log[-100_000:] for log in logs if len(log) >= 100_000] or [joined[-100_000:]]
+    warm()
+    _read(small[0])
+    rates, times = [], []
+    for _ in range(3):
+        began = time.process_time()
+        for log in large:
+            _read(log)
+        rates.append(sum(map(len, large)) / (time.process_time() - began) / 1e6)
+        for log in small:
+            began = time.process_time()
+            reduce(redactor().redact(log))
+            times.append((time.process_time() - began) * 1e3)
+    runs["speed"] = {"mb_per_s_core": rates, "ms_100kb_p90": sorted(times)[len(times) * 9 // 10]}
+    return {"mb_per_s_core": max(rates), "ms_100kb": statistics.median(times)}
+
+
+def memory(runs: dict[str, Any]) -> Measures:
+    """Peak memory of `faultstream reduce` over a gigabyte, from a file and through a pipe, in megabytes."""
+    piece = b"".join(_logs())[:20_000_000]
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(_GIGABYTE // len(piece) + 1):
+            file.write(piece)
+        file.flush()
+        peaks = {"file": _peak(file.name, None), "pipe": _peak("-", Path(file.name))}
+    runs["memory"] = peaks
+    return {"rss_1gb_mb": max(peaks.values())}
+
+
+def _peak(log: str, standard_input: Path | None) -> float:
+    command = [sys.executable, "-m", "processor", "reduce", "--lines", log]
+    source = subprocess.Popen(["cat", str(standard_input)], stdout=subprocess.PIPE) if standard_input else None
+    child = subprocess.Popen(command, stdin=source.stdout if source else None, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if source:
+        source.wait()
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with {child.returncode}")
+    return usage.ru_maxrss / 1024
+
+
+def stall(runs: dict[str, Any]) -> Measures:
+    """The event loop's longest wait while large logs pass."""
+    runs["stall"] = stall_bench.measure(_logs())
+    return {"loop_stall_ms": runs["stall"]["loop_stall_ms"]}
+
+
+def redact(runs: dict[str, Any]) -> Measures:
+    """How well secrets are found."""
+    folder = corpus()
+    runs["redact"] = redact_bench.measure(folder and folder / "ci-logs")
+    return {name: runs["redact"][name] for name in ("redact_recall", "redact_touched_share")}
+
+
+def candidates_found(runs: dict[str, Any]) -> Measures:
+    """How often the true dependency is among the candidates; needs the dev corpus."""
+    folder = corpus()
+    if folder is None:
+        return {}
+    runs["candidates"] = candidate_bench.measure(folder / "ci-logs")
+    return {"candidate_recall": runs["candidates"]["candidate_recall"]}
+
+
+def rules(runs: dict[str, Any]) -> Measures:
+    """How right the rules are; needs the dev corpus."""
+    runs["rules"] = rule_precision()
+    precision = runs["rules"]["rule_precision"]
+    return {} if precision is None else {"rule_precision": precision}
+
+
+PARTS: Final[Mapping[str, Callable[[dict[str, Any]], Measures]]] = {
+    "quality": quality,
+    "pairs": pairs,
+    "speed": speed,
+    "memory": memory,
+    "stall": stall,
+    "redact": redact,
+    "candidates": candidates_found,
+    "rules": rules,
+}
 
 
 def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--budget", type=int, default=1000)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("FAULTSTREAM_DEV_LOGS", "ci-logs")))
-    parser.add_argument("--misses", action="store_true")
+    """Measures; what `--only` leaves out keeps the figures of the run before."""
+    parser = argparse.ArgumentParser(prog="python -m bench.reduce", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given more than once")
     options = parser.parse_args()
-    table: dict[str, dict[str, list[tuple[bool, float]]]] = defaultdict(lambda: defaultdict(list))
-    spent = size = 0.0
-    for label, data in labelled(options.data):
-        gold = {n for first, last in label["failing_lines"] for n in range(first, last + 1)}
-        started = time.process_time()
-        mine = kept(reduce(data, options.budget))
-        spent += time.process_time() - started
-        size += len(data)
-        for name, chosen in (
-            ("reduce", mine),
-            ("tail", tail(data, options.budget)),
-            ("error words", words(data, options.budget)),
-        ):
-            share = len(chosen & gold) / len(gold)
-            for source in (label["source"], "all"):
-                table[source][name].append((share > 0, share))
-        if options.misses and len(mine & gold) / len(gold) < 0.5:
-            print(label["id"], label["failing_lines"][:5], round(len(mine & gold) / len(gold), 2))
-    for source, rows in table.items():
-        for name, scores in rows.items():
-            hit = sum(hit for hit, _ in scores) / len(scores)
-            recall = sum(share for _, share in scores) / len(scores)
-            print(f"{source:16} {name:12} {len(scores):4} logs  hit {hit:6.1%}  recall {recall:6.1%}")
-    print(f"{size / spent / 1e6:.1f} MB/s")
+    result: dict[str, Any] = {"measures": {}, "runs": {}, "machine": machine()}
+    if options.only and RESULTS.exists():
+        result |= {name: json.loads(RESULTS.read_text())[name] for name in ("measures", "runs")}
+    for name in options.only or PARTS:
+        print(f"{name} …", flush=True)
+        result["measures"] |= PARTS[name](result["runs"])
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    for name, value in sorted(result["measures"].items()):
+        print(f"{name:24} {value:10.4f}")
 
 
 if __name__ == "__main__":
