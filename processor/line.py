@@ -33,6 +33,7 @@ from processor.errors import Rejected, Retryable
 from processor.logs.extract.beyond import beyond
 from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
+from processor.logs.text import sniff
 from processor.logs.tokens import TokenCounter, counter, estimate
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
@@ -145,9 +146,9 @@ class Lane:
     async def find(self, event: Event) -> Finding:
         """The event's finding: by a rule where one decides, else by the model."""
         started = time.perf_counter()
-        body = await self._body(event)
+        body, passing = await self._body(event), await self._passing(event)
         event, session = self.redact(event)
-        excerpt = await self.reduce(body, session)
+        excerpt = await self.reduce(body, session, passing)
         reading = self.recognise(excerpt)
         reduced_ms = (time.perf_counter() - started) * 1000
         if reading.rule is not None and reading.rule.decides:
@@ -181,6 +182,18 @@ class Lane:
         if event.reference:
             return await self.fetch(event.reference)
         return orjson.dumps(event.payload, option=orjson.OPT_INDENT_2)
+
+    async def _passing(self, event: Event) -> bytes | None:
+        """The log of a passing run, where the event refers to one: of help, and nothing to fail or to wait for."""
+        reference = event.attributes["baseline_url"]
+        if not reference:
+            return None
+        try:
+            passing = await self.fetch(reference)
+        except (Rejected, Retryable) as error:
+            log.warning("reads without the passing run", action="fetch", error=str(error))
+            return None
+        return None if sniff(passing) else passing
 
     async def _ask(self, event: Event, reading: Reading) -> tuple[Answer, Step]:
         """The model's answer, with one repair; what it cost in all."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from processor.contract import Excerpt
+from processor.logs.baseline import Baseline
 from processor.logs.decode import text_stream
 from processor.logs.extract.beyond import beyond
 from processor.logs.redact import Session
@@ -31,18 +32,22 @@ class Reduce:
     budget_tokens: int = 1000
     count: TokenCounter = estimate
 
-    async def __call__(self, log: bytes | BinaryIO, session: Session) -> Excerpt:
+    async def __call__(
+        self, log: bytes | BinaryIO, session: Session, passing: bytes | BinaryIO | None = None
+    ) -> Excerpt:
         """The excerpt of a log as it came, its secrets taken out in `session`.
 
-        A file is read to its end in chunks and closed. Raises Rejected ("empty", "binary").
+        What the log of a `passing` run of the same job says as well counts for less. Files are read to their ends in
+        chunks and closed. Raises Rejected ("empty", "binary").
         """
-        if isinstance(log, bytes) and len(log) <= INLINE_BYTES:
+        if isinstance(log, bytes) and len(log) <= INLINE_BYTES and passing is None:
             return reduce(session.redact(require_text(log)), self.budget_tokens, count=self.count, beyond=beyond)
-        return await asyncio.get_running_loop().run_in_executor(_reader(), self._stream, log, session)
+        return await asyncio.get_running_loop().run_in_executor(_reader(), self._stream, log, session, passing)
 
-    def _stream(self, log: bytes | BinaryIO, session: Session) -> Excerpt:
+    def _stream(self, log: bytes | BinaryIO, session: Session, passing: bytes | BinaryIO | None) -> Excerpt:
+        baseline = None if passing is None else Baseline.of_stream(session.stream(text_stream(_chunks(passing))))
         clean = session.stream(text_stream(_chunks(log)))
-        return reduce_stream(clean, self.budget_tokens, count=self.count, beyond=beyond)
+        return reduce_stream(clean, self.budget_tokens, count=self.count, baseline=baseline, beyond=beyond)
 
 
 @functools.cache

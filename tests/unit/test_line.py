@@ -33,9 +33,9 @@ CI_FAILURE = Pipeline.load(HOMES.pipelines()["ci_failure"], HOMES)
 SAMPLES = Path(__file__).parents[2] / "pipelines" / "ci_failure" / "samples"
 
 
-def line(model: Model, *pipelines: Pipeline) -> Line:
+def line(model: Model, *pipelines: Pipeline, fetch: FetchConfig | None = None) -> Line:
     """A line over the pipelines (ci_failure by default) that asks `model`."""
-    shared = Shared("t", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("t", Fetch(fetch or FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     return app.build_line(pipelines or (CI_FAILURE,), Settings(), HOMES, {"lite": model}, shared)
 
 
@@ -234,3 +234,22 @@ async def test_a_predicate_that_fails_is_a_dead_letter_never_false() -> None:
     failing = Predicate.compile("1 / (event.attempt - 1) == 1", contexts.match_roots())
     outputs = await line(StubModel(), replace(CI_FAILURE, match=failing)).handle(record(b"x"))
     assert letter(outputs)["fs-reason"] == "predicate_failed"
+
+
+NOISE = (
+    b"".join(b"error: plugin %c can't be found, trying the next one\n" % letter for letter in b"abcdefghijklmnop") * 40
+)
+FAULT = b"error: cannot find symbol Basket\n"
+
+
+@pytest.mark.parametrize("passing", [NOISE, None])
+async def test_what_a_passing_run_says_too_is_no_fault(passing: bytes | None, tmp_path: Path) -> None:
+    """The reference is followed where it is allowed; what is said in both runs does not stand in the fault's way."""
+    (tmp_path / "failed.log").write_bytes(NOISE + FAULT + NOISE)
+    if passing:
+        (tmp_path / "passed.log").write_bytes(passing)
+    given = line(any_answer(1), fetch=FetchConfig(schemes=("file",), roots=(tmp_path,)))
+    headers = {"log_url": (tmp_path / "failed.log").as_uri(), "baseline_url": (tmp_path / "passed.log").as_uri()}
+    finding = found(await given.handle(record(b"", **headers)))
+    shown = {each["text"].encode() + b"\n" for each in finding["data"]["evidence"]}
+    assert (FAULT in shown) == (passing is not None)
