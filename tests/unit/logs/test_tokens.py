@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.errors import ConfigError
+from processor.logs.reduce import reduce
 from processor.logs.tokens import estimate, load
 
 SAMPLES = Path(__file__).parents[3] / "pipelines" / "ci_failure" / "samples"
@@ -63,6 +64,18 @@ def test_estimate_is_close_on_logs(truth: Callable[[str], int]) -> None:
         pieces.append("\n".join(line[:500] for line in lines[start : start + 30]))
     assert all(estimate(piece) >= truth(piece) for piece in pieces)
     assert sum(map(estimate, pieces)) <= 1.02 * sum(map(truth, pieces))
+
+
+@pytest.mark.parametrize("budget", [100, 250, 1000])
+def test_no_excerpt_is_over_its_budget(truth: Callable[[str], int], budget: int) -> None:
+    """By Qwen's own count the excerpts of recorded logs fit, and those of longer logs fill most of the budget."""
+    logs = sorted(SAMPLES.glob("*.log"))[::9]
+    if not logs:
+        pytest.skip("no recorded samples in pipelines/ci_failure/samples")
+    texts = [reduce(path.read_bytes(), budget).text for path in logs if path.stat().st_size > 8 * budget]
+    counts = list(map(truth, texts))
+    assert max(counts) <= budget
+    assert sum(counts) >= 0.7 * budget * len(counts)
 
 
 @given(LOGGED, LOGGED)
