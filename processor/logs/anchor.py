@@ -31,7 +31,7 @@ BELOW: Final = 2
 LONGEST: Final = 200
 NAMED_AFTER: Final = frozenset({"tests", "packages", "files"})
 """The kinds of candidates that `anchor` looks at."""
-VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found"})
+VOLATILE: Final = frozenset({"version", "actual", "line", "have", "want", "found", "count", "code", "time"})
 """Captures that may change while the fault stays: they fill fields but don't name the fault."""
 
 _ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?:[^\s/@'\"]*@)?([^\s\"'<>()\[\]{}?#,;]+)")
