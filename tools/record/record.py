@@ -149,7 +149,7 @@ def _truth(
         "job": fault.job,
         "fault": f"{kind.name}:{fault.target or chr(ord('a') + variant)}",
         "category": fault.category,
-        "category_alt": list(fault.alt),
+        "category_alt": [one for one in fault.alt if one != fault.category],
         "faulty_dependency": fault.dependency.as_json() if fault.dependency else None,
         "failing_tests": list(fault.failing_tests),
         "failing_lines": [list(pair) for pair in lines],
