@@ -51,6 +51,8 @@ _HIDDEN: Final = re.compile(
 _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n"
 _PADDING: Final = tuple((char * 8, re.compile(rf"\{char}{{8,}}"), char * 4) for char in "=-_*#.~+ ")
 """By character of runs: what to look for first, the run, what is left of it."""
+_DRAWN: Final = re.compile("([─━═⎯┄┈╌╍▔▁▄▀█░▒▓■])\\1{7,}")
+"""Runs of drawn lines and bars, which take up to three tokens a character; four are left, as of other padding."""
 LONGEST_SHOWN: Final = 1200
 """Bytes of one line that are shown at most, unless the whole log is."""
 _CUT: Final = " … ".encode()
@@ -126,7 +128,7 @@ def show(lines: bytes) -> str:
     """
     text = lines.decode("utf-8", "replace")
     if lines.translate(None, _PLAIN):
-        text = _HIDDEN.sub("", text)
+        text = _DRAWN.sub(r"\1\1\1\1", _HIDDEN.sub("", text))
     for pad, run, left in _PADDING:
         if pad in text:
             text = run.sub(left, text)

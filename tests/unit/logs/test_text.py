@@ -95,6 +95,13 @@ def test_show_drops_what_hides() -> None:
     assert shown == "abc ==== d"
 
 
+def test_drawn_lines_are_shortened() -> None:
+    """Rules and bars that tools draw take a token or more a character and say nothing."""
+    assert text.show(("⎯" * 20 + " Failed Tests 1 " + "━" * 8 + "│" * 9 + "─" * 7).encode()) == (
+        "⎯⎯⎯⎯ Failed Tests 1 ━━━━" + "│" * 9 + "─" * 7
+    )
+
+
 @given(st.binary(min_size=1, max_size=5000), st.integers(0, 5000))
 def test_window_is_bounded(line: bytes, around: int) -> None:
     """A window never exceeds its size, and shows what it is around."""
