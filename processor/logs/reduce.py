@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from processor.contract import Excerpt, ExcerptLine
 from processor.errors import Rejected
-from processor.logs import blocks, text
+from processor.logs import blocks, streams, text
 from processor.logs.baseline import Baseline
 from processor.logs.likelihood import features, learned
 from processor.logs.memory import PerLine
@@ -212,7 +212,7 @@ def _read(block: bytes, store: Store, marks: Marks) -> None:
         store.extend(_window(rest.rstrip(b"\n")), rest.endswith(b"\n"))
         if store.open or (ends and not block):
             return
-    _mark(block, _signs(), store.total + 1, marks)
+    _mark(streams.bare(block), _signs(), store.total + 1, marks)
     if len(block) > text.LONGEST_LINE and not block.endswith(b"\n"):
         block = _window(block)
     store.add(block, ends)
@@ -283,6 +283,10 @@ def _with_runs(store: Store, lines: dict[int, bytes]) -> dict[int, bytes]:
     return dict(sorted({**more, **lines}.items())) if more else lines
 
 
+def _unled(lines: Mapping[int, bytes]) -> dict[int, bytes]:
+    return dict(zip(lines, streams.unled(b"\n".join(lines.values())).split(b"\n"), strict=True))
+
+
 def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candidates:
     total = store.total
     numbers: Iterable[int] = range(1, total + 1)
@@ -294,9 +298,10 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
         raw.update(zip(marked, text.undated(b"\n".join([raw[number] for number in marked])).split(b"\n"), strict=True))
     if baseline is not None:
         marks = {number: signs for number, signs in marks.items() if number not in raw or raw[number] not in baseline}
-    details = _detailed(raw)
+    speakers = streams.speakers(raw)
+    details = _detailed(raw) if speakers is None else _detailed(_unled(raw))
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
-    scores = spread(weights, details, (tuple(raw),), total)
+    scores = spread(weights, details, speakers or (tuple(raw),), total)
     rows = features(scores, weights, details, raw, total)
     return Candidates(shown, scores, rows, weights.ranked, total)
