@@ -40,14 +40,16 @@ def command(
 
 def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> list[Problem]:
     """The problems of the pipelines in these folders, in order of place."""
-    from processor.casefile import check_cases
+    from processor.casefile import check_cases, load_cases
     from processor.pipeline import check, clashes, conflicts, try_rules
 
     tiers = {name: one.base_model for name, one in settings.models.items()} if settings is not None else None
     checked = [check(folder, homes, tiers) for folder in folders]
     problems = [problem for one in checked for problem in one.problems]
-    problems += [problem for one in checked for problem in check_cases(one.folder, one.schema)]
-    problems += [problem for one in checked for problem in try_rules(one)]
+    for one in checked:
+        wrong = check_cases(one.folder, one.schema)
+        logs = [case.sample or case.text or "" for case in ([] if wrong else load_cases(one.folder))]
+        problems += [*wrong, *try_rules(one, logs)]
     problems += [*clashes(homes), *conflicts(checked)]
     return sorted(set(problems))
 

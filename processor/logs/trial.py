@@ -7,7 +7,7 @@ files of the pipeline's folder such as `samples/npm-eresolve-a1.log`. All rules 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,7 @@ Load = Callable[[str], bytes | None]
 
 
 class _Tried(NamedTuple):
-    """An example of a rule, and the rules that hold for it, the winner first."""
+    """An example of a rule (or a case, which is no rule's own), and the rules that hold for it, the winner first."""
 
     rule: int
     path: tuple[str, ...]
@@ -36,11 +36,12 @@ class _Tried(NamedTuple):
         return self.text if FILE.fullmatch(self.text) else repr(self.text.partition("\n")[0][:60])
 
 
-def trial(raw: Sequence[Mapping[str, Any]], load: Load) -> list[RuleProblem]:
+def trial(raw: Sequence[Mapping[str, Any]], load: Load, cases: Iterable[str] = ()) -> list[RuleProblem]:
     """What speaks against rules that `processor.logs.lint.problems` found correct.
 
-    Examples that a rule does not match, or loses; counterexamples that it matches; rules that contradict each other,
-    that never win, that repeat a pattern, or that no prefilter can leave out.
+    Examples that a rule does not match, or loses; counterexamples that it matches; rules that contradict each other
+    on an example or on one of `cases` (texts, or names of files); rules that never win, that repeat a pattern, or that
+    no prefilter can leave out.
     """
     found: list[RuleProblem] = [*slow(raw), *alike(raw)]
     rules = RuleSet.parse(raw)
@@ -61,7 +62,8 @@ def trial(raw: Sequence[Mapping[str, Any]], load: Load) -> list[RuleProblem]:
         elif any(hit.rule.id == raw[index]["id"] for hit in here):
             found.append(RuleProblem(index, path, "the rule matches this counterexample: make it tell the two apart"))
     found += _lost(raw, examples)
-    found += _conflicts(raw, examples)
+    more = [_Tried(-1, (), text, hits(text) or []) for text in cases]
+    found += _conflicts(raw, [*examples, *more])
     return sorted(set(found))
 
 

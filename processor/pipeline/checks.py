@@ -287,10 +287,13 @@ def _rules(checked: Checked) -> None:
         checked.problems += check_rules(file, checked.schema)
 
 
-def try_rules(checked: Checked) -> list[Problem]:
-    """What the examples of a pipeline's rules say against them; takes seconds, so that only lint asks."""
+def try_rules(checked: Checked, cases: Iterable[str] = ()) -> list[Problem]:
+    """What examples and cases (texts, or files of the folder) say against a pipeline's rules.
+
+    Takes seconds, so that only lint asks.
+    """
     file = checked.files.get(checked.text("rules") or "")
-    return prove(file) if file is not None else []
+    return prove(file, cases) if file is not None else []
 
 
 def _scope(checked: Checked) -> None:

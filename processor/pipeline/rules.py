@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from processor.lang import yaml
@@ -43,12 +43,12 @@ def _incomplete(document: yaml.Document, schema: ResultSchema) -> Iterator[Probl
             yield document.problem((index, "fields"), message, "fill it or set decides: false", key=True)
 
 
-def prove(file: Path) -> list[Problem]:
-    """What the examples of a file of rules say against them; nothing where `check_rules` finds mistakes."""
+def prove(file: Path, cases: Iterable[str] = ()) -> list[Problem]:
+    """What examples and cases say against a file of rules; nothing where `check_rules` finds mistakes."""
     document = yaml.load(file)
     if document.problems or RuleSet.problems(document.value):
         return []
-    found = trial(document.value, lambda name: _bytes(file.parent / name))
+    found = trial(document.value, lambda name: _bytes(file.parent / name), cases)
     return [document.problem((index, *_keys(path)), message) for index, path, message in found]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def load(name: str) -> bytes | None:
 
 def test_rules_prove_themselves() -> None:
     """Every rule matches its examples and none of its counterexamples, wins one, and contradicts no other."""
-    assert trial(RAW, load) == []
+    assert trial(RAW, load, [f"samples/{truth['id']}.log" for truth in TRUTHS]) == []
 
 
 def test_every_rule_has_examples_and_counterexamples() -> None:
@@ -97,6 +98,18 @@ def test_recorded_logs_meet_their_own_rules_alone() -> None:
             if own.rule.decides and hits[0].fields.get("category") != category:
                 wrong.append((rule["id"], hits[0].rule.id, name))
     assert wrong == []
+
+
+FINAL = [rule for rule in RAW if "final" in rule]
+
+
+@pytest.mark.parametrize("rule", FINAL, ids=[rule["id"] for rule in FINAL])
+def test_what_a_job_may_survive_decides_only_at_the_end(rule: dict[str, Any]) -> None:
+    """A pull or a fetch that fails, and is forgiven, does not decide what broke a job that went on for long."""
+    names = [one for one in rule["examples"] if FILE.fullmatch(one)]
+    excerpts = [read(name) for name in names] or [excerpt(*rule["examples"][0].splitlines())]
+    longer = [replace(one, total_lines=one.total_lines + rule["final"] + 1) for one in excerpts]
+    assert [match.rule for one in longer if (match := RULES.match(one)) is not None and match.decides] == []
 
 
 @pytest.mark.parametrize("lines", CLEAN, ids=[lines[0][:30] for lines in CLEAN])
