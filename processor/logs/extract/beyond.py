@@ -18,8 +18,8 @@ from processor.logs.scan import Scanner
 
 MOST: Final = 64
 """Lines that are read beyond an excerpt."""
-STRONG: Final = 0.8
-"""How strongly a pattern must blame what it names, to be looked for beyond the excerpt."""
+LEAST: Final = 0.45
+"""How strongly a pattern must blame what it names, to be looked for beyond the excerpt: more than in passing."""
 
 Find = Callable[[bytes], Iterable[tuple[int, bytes]]]
 """Lines of a log (number, clean bytes) that hold some bytes."""
@@ -54,7 +54,7 @@ def beyond(
 @functools.cache
 def _patterns() -> tuple[Scanner, list[tuple[Pattern, ...]]]:
     """A scanner for lines that blame packages or classes, and by cue the patterns for classes."""
-    strong = [one for one in PATTERNS if one.kind == "package" and one.weight >= STRONG]
+    strong = [one for one in PATTERNS if one.kind == "package" and one.weight >= LEAST]
     cues: dict[str, list[Pattern]] = {one.cue: [] for one in strong}
     for one in classes.PATTERNS:
         cues.setdefault(one.cue, []).append(one)

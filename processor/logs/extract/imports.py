@@ -9,31 +9,31 @@ DOTTED = r"(?P<name>[A-Za-z_]\w*(?:\.\w+)*)"
 
 MODULES = {
     "absl": "absl-py", "allauth": "django-allauth", "apiclient": "google-api-python-client", "attr": "attrs",
-    "bluetooth": "PyBluez", "bs4": "beautifulsoup4", "bson": "pymongo", "builtins": "future", "cairo": "pycairo",
+    "bluetooth": "pybluez", "bs4": "beautifulsoup4", "bson": "pymongo", "builtins": "future", "cairo": "pycairo",
     "caffe2": "torch", "community": "python-louvain", "consul": "python-consul", "corsheaders": "django-cors-headers",
     "crispy_forms": "django-crispy-forms", "Crypto": "pycryptodome", "Cryptodome": "pycryptodomex",
     "cv2": "opencv-python", "dateutil": "python-dateutil", "debug_toolbar": "django-debug-toolbar",
     "discord": "discord.py", "distutils": "setuptools", "django_filters": "django-filter", "docx": "python-docx",
-    "dotenv": "python-dotenv", "environ": "django-environ", "faiss": "faiss-cpu", "fitz": "PyMuPDF", "gi": "PyGObject",
-    "git": "GitPython", "github": "PyGithub", "gitlab": "python-gitlab",
+    "dotenv": "python-dotenv", "environ": "django-environ", "faiss": "faiss-cpu", "fitz": "pymupdf", "gi": "pygobject",
+    "git": "gitpython", "github": "pygithub", "gitlab": "python-gitlab",
     "google.cloud.bigquery": "google-cloud-bigquery", "google.cloud.storage": "google-cloud-storage",
     "google.protobuf": "protobuf", "googleapiclient":
     "google-api-python-client", "grpc": "grpcio", "grpc_status": "grpcio-status", "grpc_tools": "grpcio-tools",
-    "Image": "Pillow", "imblearn": "imbalanced-learn", "import_export": "django-import-export", "jenkins":
-    "python-jenkins", "jose": "python-jose", "jwt": "PyJWT", "ldap": "python-ldap", "magic": "python-magic",
+    "Image": "pillow", "imblearn": "imbalanced-learn", "import_export": "django-import-export", "jenkins":
+    "python-jenkins", "jose": "python-jose", "jwt": "pyjwt", "ldap": "python-ldap", "magic": "python-magic",
     "memcache": "python-memcached", "mpl_toolkits": "matplotlib", "mptt": "django-mptt", "multipart":
-    "python-multipart", "MySQLdb": "mysqlclient", "nacl": "PyNaCl", "nmap": "python-nmap", "OpenGL": "PyOpenGL",
-    "OpenSSL": "pyOpenSSL", "osgeo": "GDAL", "past": "future", "phonenumber_field": "django-phonenumber-field",
-    "PIL": "Pillow", "pkg_resources": "setuptools", "pptx": "python-pptx", "pylab": "matplotlib", "pymysql": "PyMySQL",
+    "python-multipart", "MySQLdb": "mysqlclient", "nacl": "pynacl", "nmap": "python-nmap", "OpenGL": "pyopengl",
+    "OpenSSL": "pyopenssl", "osgeo": "gdal", "past": "future", "phonenumber_field": "django-phonenumber-field",
+    "PIL": "pillow", "pkg_resources": "setuptools", "pptx": "python-pptx", "pylab": "matplotlib", "pymysql": "pymysql",
     "pytorch_lightning": "pytorch-lightning", "pythoncom": "pywin32", "pywintypes": "pywin32", "rest_framework":
-    "djangorestframework", "RPi": "RPi.GPIO", "ruamel": "ruamel.yaml", "serial": "pyserial", "shapefile": "pyshp",
+    "djangorestframework", "RPi": "rpi.gpio", "ruamel": "ruamel.yaml", "serial": "pyserial", "shapefile": "pyshp",
     "skimage": "scikit-image", "sklearn": "scikit-learn", "skopt": "scikit-optimize", "slugify": "python-slugify",
-    "snappy": "python-snappy", "socketio": "python-socketio", "socks": "PySocks", "storages": "django-storages",
+    "snappy": "python-snappy", "socketio": "python-socketio", "socks": "pysocks", "storages": "django-storages",
     "taggit": "django-taggit", "telegram": "python-telegram-bot", "umap": "umap-learn", "usb": "pyusb",
-    "win32api": "pywin32", "win32com": "pywin32", "win32con": "pywin32", "wx": "wxPython", "xdist": "pytest-xdist",
-    "yaml": "PyYAML", "zmq": "pyzmq",
+    "win32api": "pywin32", "win32com": "pywin32", "win32con": "pywin32", "wx": "wxpython", "xdist": "pytest-xdist",
+    "yaml": "pyyaml", "zmq": "pyzmq",
 }  # fmt: skip
-"""Import names that differ from the distribution's in a way that everybody meets."""
+"""Import names that differ from the distribution's, in its normal form (PEP 503), in a way that everybody meets."""
 
 DASHED = ("pytest_", "django_", "flask_", "google_", "azure_", "sphinx_", "mkdocs_", "types_")
 """Families of distributions with dashes whose modules have underscores."""

@@ -6,11 +6,17 @@ import re
 
 from processor.logs.extract.patterns import Pattern, place
 
-PATH = r"(?:(?<![A-Za-z])[A-Za-z]:(?=[\\/]))?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{0,11}"
-SPECIAL = r"(?:[\w.@+~/-]*/)?(?:Dockerfile|Makefile|Jenkinsfile|Rakefile|Gemfile|Podfile|Vagrantfile|BUILD|WORKSPACE)"
+BEGIN = r"(?<![\w.@+~\\-])"
+"""Before a path; without it every character of a long word would be tried as the first."""
+PATH = rf"{BEGIN}(?:[A-Za-z]:(?=[\\/]))?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{{0,11}}"
+SPECIAL = (
+    rf"{BEGIN}(?:[\w.@+~/-]*/)?"
+    r"(?:Dockerfile|Makefile|Jenkinsfile|Rakefile|Gemfile|Podfile|Vagrantfile|BUILD|WORKSPACE)"
+)
 FILE = rf"(?:{SPECIAL}|{PATH})"
-START = r"(?<![\w.@+~/\\-])"
-HOST = r"(?P<name>(?:[\w-]+\.)*[\w-]*[A-Za-z][\w-]*(?:\.[\w-]+)*)"
+ANY = rf"{BEGIN}(?P<name>[\w./~+-]*\w)"
+"""A file whose name may lack an extension; see `some_path`."""
+HOST = r"(?P<name>[\w-]+(?:\.[\w-]+)*)"
 CODE = (
     "asm|bats|bzl|c|cc|clj|cmake|coffee|conf|cpp|cr|cs|css|cu|cxx|d|dart|ejs|elm|erb|erl|ex|exs|f90|feature|fs|gradle|"
     "groovy|h|haml|hcl|hh|hpp|hrl|hs|html|ini|ipynb|java|jl|js|json|jsx|kt|kts|less|lua|m|md|mjs|ml|mli|mm|nim|nix|"
@@ -33,14 +39,29 @@ def location(name: str) -> str:
     return "" if VERSION_LIKE.match(path) else f"{drive}{path}:{number[0]}" if number else f"{drive}{path}"
 
 
+def some_path(name: str) -> str:
+    """As `location`, where the expression takes any word: "" for one that is no path."""
+    return location(name) if "." in name.strip(".") or "/" in name.strip("/") else ""
+
+
+def named_host(name: str) -> str:
+    """A host by its name: "" for mere figures."""
+    return name if re.search("[A-Za-z]", name) else ""
+
+
 def file(regex: str, weight: float, *, cue: str = "") -> Pattern:
     """A pattern for a file, with its line where the tool prints one."""
     return place("file", regex, weight, cue=cue, clean=location)
 
 
+def path(regex: str, weight: float, *, cue: str = "") -> Pattern:
+    """A pattern for a file that is missing or may not be read, in a place where something else may stand as well."""
+    return place("file", regex, weight, cue=cue, clean=some_path)
+
+
 def host(regex: str, weight: float = 0.9, *, cue: str = "") -> Pattern:
     """A pattern for a host that failed."""
-    return place("host", regex, weight, cue=cue)
+    return place("host", regex, weight, cue=cue, clean=named_host)
 
 
 WITH_LINE = (
@@ -108,7 +129,7 @@ WITH_LINE = (
     file(rf"(?P<name>{PATH}:\d+):\d+", 0.5, cue=r"\.[a-z]{1,6}:[0-9]+:[0-9]+"),
     file(r"\((?P<name>\w+\.(?:java|kt|scala|groovy):\d+)\)", 0.3, cue=r"\.(java|kt|scala|groovy):[0-9]+\)"),
     file(r"\((?P<name>\w+\.clj[cs]?:\d+)\)", 0.6),
-    file(rf"(?P<name>[\w.@+~/\\-]*[\w-]\.(?:{CODE}):\d+)", 0.45, cue=r"\.[A-Za-z][A-Za-z0-9]{0,7}:[0-9]+"),
+    file(rf"(?P<name>{BEGIN}[\w.@+~/\\-]*[\w-]\.(?:{CODE}):\d+)", 0.45, cue=r"\.[A-Za-z][A-Za-z0-9]{0,7}:[0-9]+"),
 )
 NAMED = (
     # kubectl, Helm and others that name the manifest they stumble over
@@ -133,22 +154,22 @@ NAMED = (
     file(rf"^FILE: (?P<name>{PATH})$", 0.85),
     file(rf"^== \[(?P<name>{PATH})\] FAIL", 0.9),
     # What is missing or may not be read
-    file(rf"No such file or directory: ['\"](?P<name>{PATH}|[\w.~/-]*/[\w./-]+)['\"]", 0.72),
+    path(rf"No such file or directory: ['\"]{ANY}['\"]", 0.72),
     file(r"no such file or directory, \w+ '(?P<name>[^'\s]+)'", 0.72),
     file(r"\bopen (?P<name>[\w./\\~-]+): (?:no such file|permission denied|[Tt]he system cannot)", 0.72),
-    file(
+    path(
         r"^(?:\w+: )?(?:cannot (?:stat|access|open)|can't open(?: file)?|could not open(?: file)?) "
-        r"['\"`‘]?(?P<name>[\w./~-]*[./][\w./~-]*\w)['\"`’]?",
+        rf"['\"`‘]?{ANY}['\"`’]?",
         0.7,
         cue="(cannot (stat|access|open)|can't open|could not open) ",
     ),
-    file(r"^(?:\S+: )?(?P<name>[\w~.-]*[./][\w./~-]*\w): No such file or directory", 0.7),
-    file(r"(?P<name>[\w~.-]*[./][\w./~-]*\w): Permission denied", 0.75),
+    path(rf"{ANY}: No such file or directory", 0.7),
+    path(rf"{ANY}: Permission denied", 0.75),
     file(r"FileNotFoundException: (?P<name>[^\s(]+)", 0.7),
     file(rf"[Ff]ile (?:not found|does not exist): ['\"]?(?P<name>{PATH})", 0.72),
-    file(r"No rule to make target ['`](?P<name>[\w./+-]*[./][\w./+-]*)'", 0.7),
-    file(
-        r"(?:COPY|ADD) failed: .*?(?P<name>[\w.-]*[/.][\w./-]*\w):? (?:not found|no such file|.* does not exist)",
+    path(rf"No rule to make target ['`]{ANY}'", 0.7),
+    path(
+        rf"(?:COPY|ADD) failed: .*?{ANY}:? (?:not found|no such file|does not exist)",
         0.85,
         cue="(COPY|ADD) failed: ",
     ),

@@ -26,6 +26,7 @@ PATTERNS: tuple[Pattern, ...] = (
     gem(rf"(?:^|[\s:]){DASHED} requires (?:[Rr]uby|rubygems) version", 1.0, cue="requires ([Rr]uby|rubygems) version"),
     gem(rf"(?:^|[\s:]){NAME} requires (?:[Rr]uby|rubygems) version", 0.95, cue="requires ([Rr]uby|rubygems) version"),
     gem(r"cannot load such file -- (?P<name>[a-zA-Z][\w-]*)(?:[/\s]|$)", 0.8),
+    gem(r"cannot load such file -- (?P<name>[a-zA-Z][\w-]*/[\w./-]*\w)", 0.65),
     gem(rf"valid gem '{NAME}'(?: {EXACT})?", 1.0),
     gem(rf"(?:LoadError: |^){NAME} is not part of the bundle", 0.95),
     gem(rf"can't activate {NAME}(?: {EXACT})?,? already activated", 0.95, cue="can't activate "),

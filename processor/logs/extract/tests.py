@@ -178,7 +178,7 @@ DOTNET = (
     test(
         rf"^\s*(?:Failed|X) +(?P<name>{CLASS}\.{IDENT}(?:<[^>]*>)?(?:\(.*?\))?)(?: \[.*\])?$", 0.9, cue="^ *(Failed|X) "
     ),
-    test(rf"(?P<name>{CLASS}\.{IDENT}(?:\(.*\))?) \[FAIL\]$", 0.95, cue="\\[FAIL\\]$"),
+    test(rf"(?<![\w$.])(?P<name>{CLASS}\.{IDENT}(?:\(.*\))?) \[FAIL\]$", 0.95, cue="\\[FAIL\\]$"),
     test(
         rf"^\d+\) (?:Failed|Error|Invalid) : (?P<name>{CLASS}\.{IDENT}(?:\(.*\))?)",
         0.97,

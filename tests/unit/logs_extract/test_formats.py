@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import string
+import time
+from collections import deque
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from processor.logs.extract import candidates
 from processor.logs.extract.ecosystems import PATTERNS
-from processor.logs.extract.patterns import BLAMED, PROPOSED, REGISTERED
+from processor.logs.extract.patterns import BLAMED, LONGEST, PROPOSED, REGISTERED
+from processor.logs.literals import required_literals
 from tests.unit.logs_extract.excerpts import excerpt
 
 
@@ -44,3 +50,31 @@ def test_every_pattern_has_a_cue_and_the_groups_that_are_read() -> None:
     for pattern in PATTERNS:
         assert pattern.cue
         assert "name" in pattern.regex.groupindex
+
+
+UNITS = ("a", "a.", "a/", "a-", "a@", "a ", "1", "(", "a, ", "a::", " ", "│ ", "a > ", "'a", "..", "a:1")
+EXAMPLES = [line for *_, line in [*rows("packages.txt", 4), *rows("tests_and_places.txt", 3)]]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_line_makes_a_pattern_slow(unit: str) -> None:
+    """However a line repeats itself around what a pattern looks for, time stays near what its length costs."""
+    for pattern in PATTERNS:
+        literal = min(required_literals(pattern.source) or {""}, key=len)
+        for line in (literal + unit * LONGEST, unit * (LONGEST // len(unit) - len(literal)) + literal):
+            began = time.process_time()
+            deque(pattern.regex.finditer(line[:LONGEST]), maxlen=0)
+            assert time.process_time() - began < 0.1, pattern.source
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(EXAMPLES),
+    st.data(),
+    st.text(alphabet=string.printable.replace("\n", "") + "ä›│✖\u200b", max_size=60),
+)
+def test_a_message_that_is_mangled_breaks_nothing(line: str, data: st.DataObject, text: str) -> None:
+    """Whatever stands in the middle of a message, names are clean, short and on its line."""
+    cut = data.draw(st.integers(0, len(line)))
+    for found in candidates(excerpt(line[:cut] + text + line[cut:])).values():
+        assert all(one.name == one.name.strip() and 0 < len(one.name) <= 300 and one.lines == (1,) for one in found)

@@ -40,7 +40,7 @@ NAMED = [
     ),
     ("    The user requested urllib3==2.2.1", "pypi", "urllib3", "2.2.1"),
     ("ModuleNotFoundError: No module named 'httpx'", "pypi", "httpx", None),
-    ("E   ModuleNotFoundError: No module named 'yaml'", "pypi", "PyYAML", None),
+    ("E   ModuleNotFoundError: No module named 'yaml'", "pypi", "pyyaml", None),
     ("ERROR: Failed building wheel for kenlm", "pypi", "kenlm", None),
     (
         "  × No solution found: Because there is no version of flask==99 and you require flask==99",
