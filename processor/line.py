@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import orjson
 import structlog
@@ -176,11 +177,11 @@ class Lane:
             return False
         return pipeline.escalate.evaluate({"confidence": value, "result": answer.result, "event": event.attributes})
 
-    async def _body(self, event: Event) -> bytes:
+    async def _body(self, event: Event) -> bytes | BinaryIO:
         if event.body:
             return event.body
         if event.reference:
-            return await self.fetch(event.reference)
+            return await self.fetch.open(event.reference)
         return orjson.dumps(event.payload, option=orjson.OPT_INDENT_2)
 
     async def _passing(self, event: Event) -> bytes | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -19,6 +21,8 @@ from processor.errors import Rejected, Retryable
 from processor.settings import FetchSettings
 
 _CHUNK = 1 << 16
+_IN_MEMORY = 8_000_000
+"""Bytes of a log that is held in memory; a larger one is a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,15 @@ class Fetch:
             await self._session.close()
 
     async def __call__(self, reference: str) -> bytes:
-        """The bytes behind `reference` (https, http or file, as allowed).
+        """The bytes behind `reference`; see `open`."""
+        found = await self.open(reference)
+        if isinstance(found, bytes):
+            return found
+        with found:
+            return await asyncio.to_thread(found.read)
+
+    async def open(self, reference: str) -> bytes | BinaryIO:
+        """What is behind `reference` (https, http or file, as allowed): its bytes, or a file of them if they are many.
 
         Raises Rejected (`reference_not_allowed`, `reference_failed`, `too_large`) or Retryable.
         """
@@ -106,18 +118,19 @@ class Fetch:
         if not self._config.private and _is_address(host) and not ipaddress.ip_address(host).is_global:
             raise Rejected("reference_not_allowed", f"{host} is a private address; see fetch.private")
 
-    def _read(self, path: Path) -> bytes:
+    def _read(self, path: Path) -> bytes | BinaryIO:
         real = path.resolve()
         if not any(real.is_relative_to(root.resolve()) for root in self._config.roots):
             raise _not_allowed(f"the folder of {path}", "fetch.roots", [str(root) for root in self._config.roots])
         try:
-            if real.stat().st_size > self._config.max_bytes:
+            size = real.stat().st_size
+            if size > self._config.max_bytes:
                 raise _too_large(self._config.max_bytes)
-            return real.read_bytes()
+            return real.read_bytes() if size <= _IN_MEMORY else real.open("rb")
         except OSError as error:
             raise Rejected("reference_failed", f"{path}: {error.strerror}") from error
 
-    async def _get(self, reference: str) -> bytes:
+    async def _get(self, reference: str) -> bytes | BinaryIO:
         if self._session is None:
             raise RuntimeError("Fetch is used outside of `async with`")
         try:
@@ -130,13 +143,20 @@ class Fetch:
                 f"{_shown(reference)} could not be fetched: {type(error).__name__}", shared=False
             ) from error
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += chunk
-            if len(body) > self._config.max_bytes:
-                raise _too_large(self._config.max_bytes)
-        return bytes(body)
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes | BinaryIO:
+        with contextlib.ExitStack() as undo:
+            body = undo.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115  `undo` does
+            size = 0
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                size += len(chunk)
+                if size > self._config.max_bytes:
+                    raise _too_large(self._config.max_bytes)
+                body.write(chunk)
+            body.seek(0)
+            if size <= _IN_MEMORY:
+                return body.read()
+            undo.pop_all()  # whoever reads the file closes it
+            return cast("BinaryIO", body)
 
 
 def _check_status(status: int, reference: str) -> None:

@@ -12,8 +12,9 @@ can hardly be anything else, and no number in hexadecimal digits."""
 
 TRIGGER: Final = (
     r"(?:passw|passphrase|passcode|kennwort|[._-]pass\b|pwd|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token|[^a-z]cred(?:s|ential)"
-    r"|auth[^oe]|authoriz|key[\W_\d]|cookie|session[^s]|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer|[._-]pat\b|_dsn"
-    r"|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
+    r"|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
+    r"|session(?:_?id|_?key)?[\"'\]]{0,2}[ \t]{0,2}[=:|]|session_?id\b|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer"
+    r"|[._-]pat\b|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
 )
 """Hyperscan, caseless: something in a line that may be part of such a name."""
 SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \t]{0,2}[=:]"

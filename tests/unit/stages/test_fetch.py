@@ -119,3 +119,21 @@ async def test_files_within_roots_alone(tmp_path: Path) -> None:
     assert await reason(config, f"file://{root}/../outside.log") == "reference_not_allowed"
     assert await reason(config, (root / "link.log").as_uri()) == "reference_not_allowed"
     assert await reason(config, (root / "none.log").as_uri()) == "reference_failed"
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+async def test_large_logs_come_as_files(
+    server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """What is too large to be held in memory is a file, read from its beginning; small logs are bytes."""
+    (tmp_path / "log").write_bytes(LOG)
+    config = local() if scheme == "http" else FetchConfig(schemes=("file",), roots=(tmp_path,))
+    reference = str(server.make_url("/log")) if scheme == "http" else (tmp_path / "log").as_uri()
+    async with Fetch(config) as fetch:
+        assert await fetch.open(reference) == LOG
+        monkeypatch.setattr("processor.stages.fetch._IN_MEMORY", 100)
+        found = await fetch.open(reference)
+        assert not isinstance(found, bytes)
+        with found:
+            assert found.read() == LOG
+        assert await fetch(reference) == LOG
