@@ -304,4 +304,5 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, speakers or (tuple(raw),), total)
     rows = features(scores, weights, details, raw, total)
+    shown.update((number, text.brief(shown[number])) for number in rows)
     return Candidates(shown, scores, rows, weights.ranked, total)

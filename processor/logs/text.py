@@ -49,10 +49,15 @@ _HIDDEN: Final = re.compile(
     "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"  # invisible and direction-changing ones
 )
 _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n"
-_PADDING: Final = tuple((char * 8, re.compile(rf"\{char}{{8,}}"), char * 4) for char in "=-_*#.~+ ")
-"""By character of runs: what to look for first, the run, what is left of it."""
+_PADDING: Final = tuple((char * 101, re.compile(rf"\{char}{{101,}}"), char * 100) for char in "=-_*#.~+ ")
+"""By character of runs: what to look for first, the run, what is left of it (a hundred take one to three tokens)."""
 _DRAWN: Final = re.compile("([─━═⎯┄┈╌╍▔▁▄▀█░▒▓■])\\1{7,}")
 """Runs of drawn lines and bars, which take up to three tokens a character; four are left, as of other padding."""
+_BLOB: Final = re.compile(
+    r"\b([0-9a-f]{12})[0-9a-f]{20,}\b|\b(sha(?:1|256|384|512)-[A-Za-z0-9+/]{12})[A-Za-z0-9+/]{12,}={0,2}"
+)
+_BRIEF: Final = 48
+"""Shorter lines are left as they are."""
 LONGEST_SHOWN: Final = 1200
 """Bytes of one line that are shown at most, unless the whole log is."""
 _CUT: Final = " … ".encode()
@@ -133,6 +138,15 @@ def show(lines: bytes) -> str:
         if pad in text:
             text = run.sub(left, text)
     return text
+
+
+def brief(line: str) -> str:
+    """A line with long hashes cut to their beginnings: nearly each of their characters takes a token."""
+    return _BLOB.sub(_beginning, line) if len(line) > _BRIEF else line
+
+
+def _beginning(blob: re.Match[str]) -> str:
+    return f"{blob[1] or blob[2]}…"
 
 
 def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> bytes:

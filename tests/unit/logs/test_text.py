@@ -91,8 +91,8 @@ def test_decode_utf16(encoding: str) -> None:
 
 def test_show_drops_what_hides() -> None:
     """Zero-width and direction-changing characters can't hide or reorder text; padding is shortened."""
-    shown = text.show("a\u200bb\u202ec\x07 ========== d".encode())
-    assert shown == "abc ==== d"
+    shown = text.show(f"a\u200bb\u202ec\x07 {'=' * 300} d".encode())
+    assert shown == f"abc {'=' * 100} d"
 
 
 def test_drawn_lines_are_shortened() -> None:
@@ -109,3 +109,27 @@ def test_window_is_bounded(line: bytes, around: int) -> None:
     assert len(shown) <= 400
     at = min(around, len(line) - 1)
     assert len(line) <= 400 or line[max(0, at - 4) : at] in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            f"digest: sha256:{'0123456789abcdef' * 4} status: Image is up to date",
+            "digest: sha256:0123456789ab… status: Image",
+        ),
+        (
+            f"fetching https://example.org/files/{'abcdefghij0123456789' * 6} now",
+            "https://example.org/files/abcdefghij01… now",
+        ),
+    ],
+)
+def test_blobs_are_cut_to_their_beginnings(line: str, shown: str) -> None:
+    """Of what takes a token per character enough stays to tell it from another."""
+    assert shown in text.brief(line)
+
+
+@pytest.mark.parametrize("line", ["commit 0123456789abcdef0123456789abcdef01234567", f"/srv/{'deep/' * 30}file.py:3"])
+def test_what_is_no_blob_stays(line: str) -> None:
+    """Short lines and paths are left as they are."""
+    assert text.brief(line) == line
