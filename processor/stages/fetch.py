@@ -145,7 +145,7 @@ class Fetch:
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes | BinaryIO:
         with contextlib.ExitStack() as undo:
-            body = undo.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115  `undo` does
+            body = undo.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
             size = 0
             async for chunk in response.content.iter_chunked(_CHUNK):
                 size += len(chunk)
