@@ -47,7 +47,7 @@ RESOLVE = (
 )
 BUILD = (
     crate(rf"custom build command for {LABEL}", 0.9),
-    crate(rf"could not compile `{NAME}`", 0.62),
+    crate(rf"could not compile `{NAME}`", 0.58),
     crate(rf"can't find crate for `{NAME}`", 0.8),
     crate(rf"unlinked crate `{NAME}`", 0.75),
     crate(rf"undeclared crate or module `{NAME}`", 0.65),

@@ -64,7 +64,7 @@ VERSIONS = (
     ),
     language(rf"(?P<name>pyenv|rbenv): version [`']{VERSION}' is not installed", 0.95),
     language(r"(?P<name>python)-build: definition not found: (?P<version>\S+)", 0.95),
-    language(r"Required (?P<name>ruby)-(?P<version>\d[\w.]*) is not installed", 0.95),
+    language(r"Required (?P<name>ruby)-(?P<version>\d[\w.]*) is not installed\.?$", 0.95),
     language(r"Stop! (?P<name>\w+) (?P<version>\S+) is not available", 0.95),
     language(r"InterpreterNotFound: (?P<name>[\w.]+)", 0.9),
     language(r"No interpreter found for (?P<name>Python) (?P<version>[<>=~!]*\s?\d\S*)", 0.95),

@@ -40,7 +40,7 @@ PATTERNS: tuple[Pattern, ...] = (
     image(rf"initializing source docker://{IMAGE}", 0.95),
     image(rf"pull access denied for {IMAGE}", 1.0),
     image(rf"repository {IMAGE} not found", 1.0, cue="repository .* not found: does not exist"),
-    image(rf"ailed to pull (?:and unpack )?image:? [\"']?{IMAGE}[\"']?", 0.95),
+    image(rf"ailed to pull (?:and unpack )?image:? [\"']?(?!with\b){IMAGE}[\"']?", 0.95),
     image(rf"Back-off pulling image \"{IMAGE}\"", 0.95),
     image(rf"rror pulling image (?:configuration )?\"?{IMAGE}", 0.9),
     image(rf"[Uu]nable to pull {IMAGE}: ", 0.95),

@@ -48,7 +48,7 @@ CMAKE = (
     native(rf"so package \"{NAME}\" is considered to be NOT FOUND", 1.0),
     native(rf"By not providing \"Find{NAME}\.cmake\"", 0.95),
     native(
-        rf"Could NOT find {NAME}(?:.*(?:at least|exact|required is) (?:version )?\"(?P<version>[\d.]+)\")?",
+        rf"Could NOT find (?!resource\b){NAME}(?:.*(?:at least|exact|required is) (?:version )?\"(?P<version>[\d.]+))?",
         0.9,
     ),
     native(rf"Could not find {NAME} using the following names", 0.9),
@@ -99,7 +99,7 @@ MANAGERS = (
     package("conan", rf"[Cc]onflict between {RECIPE} and", 0.95),
     package("conan", rf"requirement '?{RECIPE}\S* conflicts with", 0.95),
     package("vcpkg", rf"building {NAME}:\S+ failed with", 0.9),
-    package("vcpkg", rf"[Ww]hile (?:loading port|looking for|installing) {NAME}\b", 0.85),
+    package("vcpkg", rf"[Ww]hile (?:loading|building) port {NAME}\b", 0.85),
     package("bazel", r"no such package '@{1,2}(?P<name>[\w.~+-]+)//", 0.95),
     package("bazel", r"no such target '@{1,2}(?P<name>[\w.~+-]+)//", 0.85),
     package("bazel", r"during the fetch of repository '@?(?P<name>[\w.~+-]+)'", 0.92),

@@ -81,7 +81,7 @@ UV = (
     pypi(rf"[Bb]ecause (?:all versions of )?{SPEC} depends? on ", 0.85),
     pypi(rf"[Bb]ecause (?:all versions of )?{SPEC} ha(?:s|ve) no (?:wheels|usable|source)", 1.0),
     pypi(rf"and (?:all versions of )?{SPEC} depends? on Python", 0.95),
-    pypi(rf"you require {SPEC}", 0.8, many=True),
+    pypi(rf"(?:and|ecause) you require {SPEC}", 0.8, many=True),
     pypi(rf"conclude that (?:all versions of )?{SPEC} cannot be used", 0.65),
     pypi(rf"Failed to fetch: `https?://\S+/simple/{NAME}/?`", 1.0),
     pypi(rf"Distribution `{NAME}==(?P<version>\S+) @ .*can't be installed", 1.0),

@@ -14,6 +14,7 @@ CTEST = "Failed|Timeout|SEGFAULT|Not Run|Child aborted|Subprocess aborted|ILLEGA
 BRANCH = r"^\s*[|│ ]*(?:├─|└─|'--|\+--|`--) "
 TIMES = re.compile(r"\s*[\(\[]?\d[\d.,]*\s?m?s[\)\]]?$")
 UNITTEST = re.compile(r"^(\w+) \(([\w.]+)\)$")
+JUPITER = re.compile(r"^[\w$]+:\w+$")
 SUREFIRE = re.compile(rf"^({IDENT}(?:\[.*\]|\{{.*\}}|\(.*?\))?)\(({CLASS})\)$")
 
 
@@ -25,6 +26,8 @@ def tidy(name: str) -> str:
         return scope if scope.endswith(f".{method}") else f"{scope}.{method}"
     if match := SUREFIRE.match(name):
         return f"{match[2]}.{match[1]}"
+    if JUPITER.match(name):
+        return name.replace(":", ".")
     return name.replace(" › ", " > ").removesuffix("()").strip()
 
 
@@ -44,6 +47,10 @@ PYTHON = (
     test(r"^(?P<name>\S+\.py::\S+) \++ Timeout", 0.95, cue=r"::.* \+\+\++ Timeout"),
     test(r"^(?:FAIL|ERROR): (?P<name>\w+ \([\w.]+\))", 1.0, cue="^(FAIL|ERROR): "),
     test(r"^(?P<name>\w+ \([\w.]+\))(?: .*)? \.\.\. (?:FAIL|ERROR)$", 0.98, cue=r"\.\.\. (FAIL|ERROR)"),
+    test(r"^(?:FAIL|ERROR): (?P<name>[\w.]+\(.+\)(?: \([\w.]+\))?)$", 0.95, cue="^(FAIL|ERROR): .*\\(.*\\)"),
+    test(r"^(?:FAIL|ERROR): (?P<name>(?:\w+\.)+test\w*)$", 0.95, cue="^(FAIL|ERROR): .*\\.test"),
+    test(r"^_+ ERROR collecting (?P<name>\S+) _+$", 0.82),
+    test(r"^ERROR (?P<name>\S+\.py)(?: - .*)?$", 0.85),
     test(r"^_{4,} (?!ERROR collecting|ERROR at)(?P<name>[\w.\[\]-]+) _{4,}$", 0.5, cue="^_____* .* _____*$"),
     test(rf"(?<![\w.$])(?P<name>{CLASS})(?:\[[\w,-]+\])? \[[\d.]+s\] \.\.\. FAILED", 0.95),
     test(r"^(?P<name>\S.*?\S)\s+\| FAIL \|", 0.95),
@@ -82,7 +89,8 @@ JVM = (
     test(rf"^(?:\[\w+\] )?FAILED: (?P<name>{CLASS}{PARAMETERS})$", 0.88, cue="FAILED: [A-Za-z_]"),
     test(r"- (?P<name>.+?) \*\*\* FAILED \*\*\*", 0.9),
     test(rf"^\[error\] \t(?P<name>{CLASS})$", 0.82, cue=r"^\[error\] \t"),
-    test(rf"^\[error\] Test (?P<name>{CLASS}\.\S+) failed: ", 0.98),
+    test(rf"\[error\] Test (?P<name>{CLASS}\.\S+) failed: ", 0.98),
+    test(r"JUnit (?:Jupiter|Vintage):(?P<name>[\w$]+:\w+)\(", 0.9),
     test(rf"^==> X (?P<name>{CLASS}\..+?)  [\d.]+s ", 0.95),
     test(r"^(?:FAIL|ERROR) in \((?P<name>[^\s()]+)\) \(", 0.98, cue="^(FAIL|ERROR) in \\("),
 )
