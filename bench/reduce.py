@@ -46,7 +46,7 @@ Measures = dict[str, float]
 
 def quality(runs: dict[str, Any]) -> Measures:
     """Hit and recall of all methods, by source and budget; needs the dev corpus."""
-    logs = lessons()
+    logs = lessons(redactor().redact)
     models = out_of_fold(logs)
     dev = [log for log in logs if log.case.source != "samples"]
     if not dev:
@@ -91,7 +91,7 @@ def _summary(shares: Sequence[float]) -> dict[str, float]:
 def pairs(runs: dict[str, Any]) -> Measures:
     """What a passing run of the same job adds, over the logs that have one; needs the dev corpus."""
     folder = corpus()
-    logs = lessons()
+    logs = lessons(redactor().redact)
     models = out_of_fold(logs)
     rows: dict[str, list[float]] = {"without": [], "with": []}
     for log in logs:

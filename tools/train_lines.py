@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,6 @@ from bench.excerpts import Case, cases, kept
 from processor.contract import Excerpt
 from processor.logs import blocks
 from processor.logs.likelihood import FEATURES, VERSION, WEIGHTS, Model
-from processor.logs.redact import redactor
 from processor.logs.reduce import Candidates, candidates
 from processor.logs.tokens import estimate
 from tools.labelled import SAMPLES, corpus
@@ -55,15 +54,13 @@ class Lesson:
         return blocks.choose(self.found.texts, scores, self.found.ranked, self.found.total, budget, estimate)
 
 
-def lessons() -> list[Lesson]:
-    """The dev corpus, where it is at hand, and the recorded samples."""
+def lessons(prepare: Callable[[bytes], bytes] = bytes) -> list[Lesson]:
+    """The dev corpus, where it is at hand, and the recorded samples; `prepare` may take secrets out of a log first."""
     folder = corpus()
-    logs = [] if folder is None else [_lesson(case, 1.0) for case in cases(folder / "ci-logs")]
-    return [*logs, *(_lesson(case, SAMPLE) for case in sampled())]
-
-
-def _lesson(case: Case, weight: float) -> Lesson:
-    return Lesson(case, candidates(redactor().redact(case.data)), weight)
+    weighed = [(case, SAMPLE) for case in sampled()]
+    if folder is not None:
+        weighed = [*((case, 1.0) for case in cases(folder / "ci-logs")), *weighed]
+    return [Lesson(case, candidates(prepare(case.data)), weight) for case, weight in weighed]
 
 
 def sampled() -> Iterator[Case]:
