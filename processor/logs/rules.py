@@ -6,7 +6,7 @@ lines after the first; lines that only quote, see `processor.logs.quotes`, are l
 
 - `not` (none of these may match any line), `ecosystem`, `source` (where its wording is from),
 - `priority` (the higher wins), `decides` (else it only proposes), `final` (it decides only where at most so many lines
-  of the log follow: what came earlier was survived),
+  of the log follow, 150 by default: what came earlier was survived),
 - `fields` (what it fills in, `{name}` standing for a capture), `precision` (the measured share of right answers),
 - `examples` and `counterexamples` (logs that it must match, and must not; see `processor.logs.trial`).
 """
@@ -36,6 +36,10 @@ LONGEST_SEARCH_S: Final = 0.05
 WENT_ON: Final = 25
 """Log lines after a fault from which on another fault means that the first did not end the job."""
 
+DEFAULT_FINAL: Final = 150
+"""Lines of the log that may follow a fault that decides. What is said earlier was survived, or is only said to be read:
+one line put into the first half of a log that fails otherwise fooled half of the rules that looked no further."""
+
 DEFAULT_WITHIN: Final = 25
 DEFAULT_PRIORITY: Final = 50
 
@@ -54,7 +58,7 @@ class Rule:
     priority: int = DEFAULT_PRIORITY
     within: int = DEFAULT_WITHIN
     decides: bool = True
-    final: int | None = None
+    final: int = DEFAULT_FINAL
     precision: float | None = None
 
     @classmethod
@@ -74,7 +78,7 @@ class Rule:
             priority=raw.get("priority", DEFAULT_PRIORITY),
             within=raw.get("within", DEFAULT_WITHIN),
             decides=raw.get("decides", True),
-            final=raw.get("final"),
+            final=raw.get("final", DEFAULT_FINAL),
             precision=raw.get("precision"),
         )
 
@@ -161,7 +165,7 @@ class RuleSet:
 
         Of several the highest priority wins, then a deciding one, then the one whose line was ranked first. Where
         another of the same priority, or one well after it, says otherwise the match only proposes: the log tells
-        of two faults. So does a rule that must be `final` and is not.
+        of two faults. So does one that more than its `final` lines follow: the job went on.
         """
         hits = self.hits(excerpt, on_lines)
         if not hits:
@@ -293,8 +297,8 @@ def _fill(value: Any, captures: Mapping[str, str]) -> Any:
 
 
 def _ended(hit: Hit, total_lines: int) -> bool:
-    """Whether so little of the log follows that what the rule saw ended the job, where the rule asks for that."""
-    return hit.rule.final is None or total_lines - hit.lines[-1] <= hit.rule.final
+    """Whether so little of the log follows that what the rule saw ended the job."""
+    return total_lines - hit.lines[-1] <= hit.rule.final
 
 
 def _rivals(best: Hit, other: Hit) -> bool:

@@ -13,7 +13,7 @@ import yaml
 
 from processor.contract import Excerpt
 from processor.logs import reduce
-from processor.logs.rules import RuleSet
+from processor.logs.rules import DEFAULT_FINAL, RuleSet
 from processor.logs.trial import FILE, trial
 from tests.unit.logs_extract.excerpts import excerpt
 
@@ -100,7 +100,7 @@ def test_recorded_logs_meet_their_own_rules_alone() -> None:
     assert wrong == []
 
 
-FINAL = [rule for rule in RAW if "final" in rule]
+FINAL = [rule for rule in RAW if rule.get("decides", True)]
 
 
 @pytest.mark.parametrize("rule", FINAL, ids=[rule["id"] for rule in FINAL])
@@ -108,7 +108,7 @@ def test_what_a_job_may_survive_decides_only_at_the_end(rule: dict[str, Any]) ->
     """A pull or a fetch that fails, and is forgiven, does not decide what broke a job that went on for long."""
     names = [one for one in rule["examples"] if FILE.fullmatch(one)]
     excerpts = [read(name) for name in names] or [excerpt(*rule["examples"][0].splitlines())]
-    longer = [replace(one, total_lines=one.total_lines + rule["final"] + 1) for one in excerpts]
+    longer = [replace(one, total_lines=one.total_lines + rule.get("final", DEFAULT_FINAL) + 1) for one in excerpts]
     assert [match.rule for one in longer if (match := RULES.match(one)) is not None and match.decides] == []
 
 
