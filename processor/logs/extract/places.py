@@ -6,9 +6,10 @@ import re
 
 from processor.logs.extract.patterns import Pattern, place
 
-BEGIN = r"(?<![\w.@+~\\-])"
+BEGIN = r"(?<![\w.@+~/\\-])"
 """Before a path; without it every character of a long word would be tried as the first."""
-PATH = rf"{BEGIN}(?:[A-Za-z]:(?=[\\/]))?[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{{0,11}}"
+PATH = rf"(?:(?<![\w.@+~\\-])[A-Za-z]:(?=[\\/])|{BEGIN})[\w.@+~/\\-]*[\w-]\.[A-Za-z]\w{{0,11}}"
+"""The letter of a drive may follow a slash, as in file:///C:/a.c."""
 SPECIAL = (
     rf"{BEGIN}(?:[\w.@+~/-]*/)?"
     r"(?:Dockerfile|Makefile|Jenkinsfile|Rakefile|Gemfile|Podfile|Vagrantfile|BUILD|WORKSPACE)"
@@ -112,7 +113,7 @@ WITH_LINE = (
     file(rf"\bAt (?P<name>{PATH}:\d+) char:\d+", 0.8),
     file(rf"appears to be in '(?P<name>{PATH}': line \d+)", 0.95),
     file(
-        rf"(?P<name>\.github/workflows/{PATH}(?:#L| \(Line: )\d+)",
+        r"(?P<name>\.github/workflows/[\w./-]+(?:#L| \(Line: )\d+)",
         0.97,
         cue=r"\.github/workflows/.*(#L|\(Line: )[0-9]+",
     ),
