@@ -12,10 +12,10 @@ from processor.logs.secrets.ways import WAYS
 
 SECRETS: Final[tuple[Secret, ...]] = (
     *TOKENS,
+    Secret("base64-secret", WRAPPED, "", "wrapped"),
     *WAYS,
     Secret("token", TRIGGER, "", "named", caseless=True, lines=1),
     Secret("password", SHORT_TRIGGER, "", "named"),
-    Secret("base64-secret", WRAPPED, "", "wrapped"),
     Secret("prefixed-token", PREFIXED, "", "prefixed"),
     Secret("assigned-value", ASSIGNED, "", "assigned"),
 )
