@@ -119,9 +119,7 @@ ATTRIBUTES: Final[Mapping[str, Attribute]] = {
     "attempt": Attribute(int, 1, "How often this run has been tried, from 1."),
     "url": Attribute(str, "", "Page of the build, for people."),
     "log_url": Attribute(str, "", "Where the log can be fetched, if the body does not hold it."),
-    "baseline_url": Attribute(
-        str, "", "Where the log of a passing run of the same job can be fetched."
-    ),
+    "baseline_url": Attribute(str, "", "Where the log of a passing run of the same job can be fetched."),
     "provider": Attribute(str, "", "github, gitlab, circleci, jenkins, …"),
 }
 """The attributes of an event with type, default and meaning. Predicates and templates see them as `event.<name>`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -55,7 +56,7 @@ def choose(
 
 
 def _worth(score: float, text: str) -> float:
-    return score / (2 + len(text) / _BYTES_PER_TOKEN) ** _DENSITY
+    return score / math.pow(2 + len(text) / _BYTES_PER_TOKEN, _DENSITY)
 
 
 class _Choice:

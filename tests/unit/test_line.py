@@ -249,7 +249,7 @@ async def test_what_a_passing_run_says_too_is_no_fault(passing: bytes | None, tm
     if passing:
         (tmp_path / "passed.log").write_bytes(passing)
     given = line(any_answer(1), fetch=FetchConfig(schemes=("file",), roots=(tmp_path,)))
-    headers = {"log_url": (tmp_path / "failed.log").as_uri(), "baseline_url": (tmp_path / "passed.log").as_uri()}
-    finding = found(await given.handle(record(b"", **headers)))
+    failed, passed = ((tmp_path / name).as_uri() for name in ("failed.log", "passed.log"))
+    finding = found(await given.handle(record(b"", log_url=failed, baseline_url=passed)))
     shown = {each["text"].encode() + b"\n" for each in finding["data"]["evidence"]}
     assert (FAULT in shown) == (passing is not None)

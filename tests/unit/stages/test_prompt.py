@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -57,7 +58,7 @@ def reading(packages: int = 2, tests: int = 0, texts: Sequence[str] = ("npm ERR!
     )
 
 
-def build(**settings: int) -> BuildPrompt:
+def build(**settings: Any) -> BuildPrompt:
     """The stage under test."""
     return BuildPrompt("ci", "You judge build logs.", USER, ASKED, **settings)
 
