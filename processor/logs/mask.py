@@ -19,7 +19,7 @@ _WHEN: Final = (
 _UUID: Final = r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"
 _HASH: Final = r"\b(?:sha(?:1|256|384|512)[:-])[A-Za-z0-9+/=]{16,}|\b(?=[a-f]*[0-9])[0-9a-fA-F]{7,}\b|\b0x[0-9a-fA-F]+\b|@[0-9a-f]{5,}\b"
 _URL: Final = r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>()\[\]{}]+"
-_HOST: Final = r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|dev|local|internal|cloud|localdomain)\b(?::\d+)?"
+_HOST: Final = r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:com|org|net|io|dev|local|internal|cloud|localdomain)\b(?::\d+)?"
 _PATH: Final = r"(?:(?<![\w./@<>-])(?:[A-Za-z]:[\\/]|~?/|\.{1,2}/)|(?<![\w./@<>-])(?=[\w.@-]+/[\w.@-]+/))(?:[\w.@+~-]+[\\/])*(?P<leaf>[\w.@+~-]*)"
 _NUMBER: Final = (
     r"(?<![A-Za-z_\d])[-+]?\d+(?:[.,]\d+)*(?:%|(?:ms|s|m|h|kB|MB|GB|KB|MiB|KiB|GiB|B|us|ns|px)?\b)?|(?<=[a-z_])\d+"

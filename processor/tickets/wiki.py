@@ -22,13 +22,13 @@ _INVISIBLE: Final = re.compile(
 _BREAK: Final = "\u200b"
 """Zero-width space: stands between two characters that together would be a link or a mention."""
 
-_MARKED: Final = re.compile(r"[\\{}\[\]|*_+^~?!#:;()-]|^\s*(?:h[1-6]|bq|fn\d*)\.", re.MULTILINE)
+_MARKED: Final = re.compile(r"[\\{}\[\]|*_+^~?!#:;()-]|^[^\S\n]*(?:h[1-6]|bq|fn\d*)\.", re.MULTILINE)
 _SCHEME: Final = re.compile(
     r"\b(https?|ftps?|file|mailto|news|nntp|irc|svn|callto|skype|tel|javascript|data):(?=\S)", re.IGNORECASE
 )
 _ISSUE_KEY: Final = re.compile(r"\b([A-Z][A-Z0-9_]+)-(?=\d)")
 _EMOTICON: Final = re.compile(r"\((?=(?:[!?/xiyn+\-]|\*[rgby]?|on|off|flag|flagoff)\))|[:;](?=-?[()DP](?!\w))")
-_BLOCK: Final = re.compile(r"^(\s*)(?:(?=(?:h[1-6]|bq|fn\d*)\.)|(?=[*#-]+\s)|(?=-{4,}\s*$))", re.MULTILINE)
+_BLOCK: Final = re.compile(r"^([^\S\n]*)(?=(?:h[1-6]|bq|fn\d*)\.|[*#-]+\s|-{4,}[^\S\n]*$)", re.MULTILINE)
 _PHRASES: Final = ("*", "_", "+", "-", "^", "~", "??")
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+import pytest
+
+from processor.contract import Excerpt, ExcerptLine
 from processor.logs import mask, reduce, reduce_stream
+from processor.logs.extract import candidates
 from processor.logs.redact import redactor
+from processor.tickets import wiki
 
 
 def test_last_line_that_shows_nothing_counts() -> None:
@@ -31,3 +39,20 @@ def test_masked_package_with_a_figure_stays_masked() -> None:
     """A package such as jinja2 is masked once and for all."""
     masked = mask(".venv/lib/python3.11/site-packages/jinja2/__init__.py:12: in <module>")
     assert mask(masked) == masked == "jinja<n>: __init__.py:<n>: in <module>"
+
+
+@pytest.mark.parametrize(
+    ("read", "line"),
+    [
+        (mask, "a-" * 1_000 + "!"),
+        (wiki.escape, "\n" * 8_000 + "*"),
+        (lambda line: candidates(Excerpt((ExcerptLine(1, line),), 1)), "/" * 1_980 + ". : 12: error"),
+        (lambda line: candidates(Excerpt((ExcerptLine(1, line),), 1)), "0" * 1_980 + " PASSED"),
+    ],
+)
+def test_repetition_costs_little(read: Callable[[str], object], line: str) -> None:
+    """A line of one thing over and over is no way to keep a processor busy."""
+    read("warm up")
+    began = time.process_time()
+    read(line)
+    assert time.process_time() - began < 0.1
