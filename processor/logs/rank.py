@@ -169,4 +169,6 @@ def _lend(scores: dict[int, float], own: Mapping[int, float], frames: Collection
 def _place(number: int, failed: int) -> float:
     if number > failed + 1:
         return _AFTER
+    if failed - number > 8 * _FAR:
+        return _FLOOR
     return _FLOOR + (1 - _FLOOR) * math.exp((number - failed) / _FAR)

@@ -18,15 +18,13 @@ _NAME: Final = (
 )
 _LED: Final = re.compile(rb"\n" + _NAME)
 _LEAD: Final = re.compile(_NAME)
-_SAMPLED: Final = 16
-_ENOUGH: Final = 6
+_SAMPLED: Final = 8
+_ENOUGH: Final = 3
 """Of the sampled lines so many must be led by a name."""
 
 
 def bare(block: bytes) -> bytes:
     """A block of clean lines without the speakers' names, if a sample of its lines has them."""
-    if b"| " not in block and b"] " not in block and b": " not in block:
-        return block
     led = 0
     for start in range(0, len(block), len(block) // _SAMPLED + 1):
         line = block.find(b"\n", start)

@@ -38,7 +38,7 @@ _PREFIX: Final = re.compile(
 )
 _STEP: Final = re.compile(rb"\n[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-\d\d-\d\dT)")
 """`gh run view --log` writes job and step before each line."""
-_SAMPLED: Final = 16
+_SAMPLED: Final = 12
 _FEW: Final = 512
 """Bytes per sampled line below which all lines are looked at."""
 _BACKSPACES: Final = re.compile(rb"[^\x08\n]?\x08")
