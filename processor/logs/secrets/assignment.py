@@ -26,10 +26,11 @@ _GLUE: Final = re.compile(
 )
 _IN_BASE64: Final = re.compile(rb"[A-Za-z0-9/]\+[\w.$-]+|.{0,2}?[\w.$-]+[+/]$")
 """What looks like a name, but stands between signs of base64."""
+_WORD_BEFORE: Final = re.compile(rb"\b([A-Za-z]{2,12}) \Z")
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
 _TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
 _WITH: Final = re.compile(
-    rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by)|[ \t]+(?:for|of)[ \t]+[^\s:]{1,80}:)[ \t]+(?P<q>[\"'`])?(?=\S)"
+    rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by):?|[ \t]+(?:for|of)[ \t]+[^\s:]{1,80}:)[ \t]+(?P<q>[\"'`])?(?=\S)"
 )
 _NEXT_LINE: Final = re.compile(
     rb"[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)"
@@ -51,6 +52,9 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
     """The values of the name that a trigger ended in, within [first, last): the trigger's line and the next."""
     start, stop = _name(data, first, last, end)
     name = data[start:stop]
+    if name.lower() == b"key":  # `API key: …`
+        before = _WORD_BEFORE.search(data, max(first, start - 20), start)
+        name = before[1] + b"_key" if before else name
     kind = holds(name)
     if kind == "nothing" or _IN_BASE64.match(data, max(first, start - 2), stop + 1):
         return

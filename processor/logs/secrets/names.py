@@ -14,7 +14,7 @@ TRIGGER: Final = (
     r"(?:passw|passphrase|passcode|kennwort|[._-]pass\b|pwd|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token|[^a-z]cred(?:s|ential)"
     r"|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
     r"|session(?:_?id|_?key)?[\"'\]]{0,2}[ \t]{0,2}[=:|]|session_?id\b|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer"
-    r"|[._-]pat\b|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
+    r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
 )
 """Hyperscan, caseless: something in a line that may be part of such a name."""
 SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \t]{0,2}[=:]"
@@ -61,6 +61,7 @@ _DESCRIPTION: Final = frozenset(
     b"description desc title label encoding env var variable hash digest fingerprint map list array set "
     b"iterator stream bucket buffer".split()
 )
+_SECRET_IDS: Final = (b"session_id", b"secret_id")
 
 
 @functools.lru_cache(maxsize=4096)
@@ -71,8 +72,8 @@ def holds(name: bytes) -> Holds:
         words.pop()
     if not words or name == b"PASS" or _FILE.search(name) or not _NEUTRAL.isdisjoint(words):
         return "nothing"
-    if words[-1] in _DESCRIPTION and words[-2:] not in ([b"session", b"id"], [b"secret", b"id"]):
-        return "nothing"
+    if words[-1] in _DESCRIPTION and b"_".join(words[-2:]) not in _SECRET_IDS:
+        return "token" if words[-3:] == [b"private", b"key", b"id"] else "nothing"
     if any(_PASSWORD.search(word) for word in words):
         return "password" if words[-2:] != [b"secret", b"id"] else "token"
     if any(_TOKEN.search(word) for word in words):

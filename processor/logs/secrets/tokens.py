@@ -28,6 +28,9 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     # Clouds
     _token("aws-key", r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}", r"(?![A-Z0-9])"),
+    _token("gcp-hmac-key", r"GOOG(?:1E)?[0-9A-Z]{20}", r"[0-9A-Z]*"),
+    _token("hubspot-token", r"pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}-[0-9a-f-]{27}", ""),
+    Secret("newrelic-key", r"[0-9a-f]{32}NRAL", r"(?:[a-z]{2}\d\d[x]{2})?[0-9a-f]{32,40}NRAL"),
     _token("gcp-key", r"AIza[0-9A-Za-z_-]{35}", ""),
     _token("gcp-oauth", r"(?:ya29\.|GOCSPX-|1//0)[0-9A-Za-z_-]{20}", r"[\w.-]*"),
     Secret(
@@ -122,9 +125,9 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "webhook",
-        r"/(?:hooks|webhooks?|hooks/catch|incoming)/[0-9A-Za-z_-]{6}",
-        r"https?://[^\s/\"'<>]{3,200}/(?:[\w-]{1,40}/){0,3}(?:hooks/catch|hooks|webhooks?|incoming)/(?P<s>[0-9A-Za-z_-]{6,200}(?:/[0-9A-Za-z_-]{5,200}){0,4})",
-        "opaque",
+        r"/(?:hooks?|webhooks?|catch|incoming|with/key|integration)/[0-9A-Za-z_-]{6}",
+        r"https?://[^\s/\"'<>]{3,200}/(?:[\w-]{1,40}/){0,5}?(?:hooks/catch|hooks?|webhooks?|incoming|with/key|integration)/(?P<s>[0-9A-Za-z_-]{6,200}(?:/[0-9A-Za-z_-]{5,200}){0,4})",
+        "parameter",
     ),
     _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?"),
     _token("sendgrid-key", r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{16}", r"[\w-]*"),
@@ -176,7 +179,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("neon-key", r"napi_[0-9a-z]{60}", r"\w*"),
     _token("vercel-token", r"(?:vercel_blob_rw_[0-9A-Za-z]{16}_[0-9A-Za-z]{20}|vc[piark]_[0-9A-Za-z]{50})", r"\w*"),
     _token("dropbox-token", r"sl\.(?:u\.)?[0-9A-Za-z_-]{100}", r"[\w-]*"),
-    _token("mapbox-token", r"[st]k\.eyJ[0-9A-Za-z_-]{30,200}\.[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("mapbox-token", r"[pst]k\.eyJ[0-9A-Za-z_-]{30,200}\.[0-9A-Za-z_-]{20}", r"[\w-]*"),
     _token("adobe-secret", r"p8e[_-][0-9A-Za-z_-]{32}", ""),
     _token("asana-token", r"[0-9]/[0-9]{15,16}(?:/[0-9]{15,16})?:[0-9a-f]{32}", ""),
     _token("contentful-token", r"CFPAT-[0-9A-Za-z_-]{43}", ""),

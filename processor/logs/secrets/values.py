@@ -144,7 +144,7 @@ def wordlike(value: bytes) -> bool:
     if len(pairs) < 5:
         return False
     common = sum(pair in _PAIRS for pair in pairs)
-    return common * 100 >= len(pairs) * (80 if len(pairs) < 9 else 75 if len(pairs) < 16 else 66)
+    return common * 100 >= len(pairs) * (88 if len(pairs) < 9 else 75 if len(pairs) < 16 else 66)
 
 
 def mixed(value: bytes) -> bool:
