@@ -43,7 +43,10 @@ def mask(text: str) -> str:
     lies in. Runs of white space
     become one space. Error codes (`TS2304`, `E0382`: capitals and figures) stay.
     """
-    return _SPACE.sub(" ", _MASK.sub(_replace, text)).strip()
+    masked = _MASK.sub(_replace, text)
+    while masked != text:  # what was cut off by a mask may need one now
+        text, masked = masked, _MASK.sub(_replace, masked)
+    return _SPACE.sub(" ", masked).strip()
 
 
 def template(line: bytes) -> bytes:

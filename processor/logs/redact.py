@@ -36,7 +36,7 @@ _CONTEXT: Final = 256
 """Before a secret, how far what tells that it is one may begin."""
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
-_PASSES: Final = 5
+_PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
 POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
