@@ -66,8 +66,9 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
     if kind == "key":
         return
     line = data.find(b"\n", stop, last)
-    limit = min(line if line >= 0 else last, stop + _NEAR)
-    for candidate in _CANDIDATE.finditer(data, stop, limit):
+    for candidate in _CANDIDATE.finditer(data, stop, line if line >= 0 else last):
+        if candidate.start() > stop + _NEAR:
+            return
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
             yield candidate.start(), candidate.start() + len(value), label
