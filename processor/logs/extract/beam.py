@@ -16,7 +16,7 @@ PATTERNS: tuple[Pattern, ...] = (
     hex(rf"No package with name {NAME} ", 1.0),
     hex(rf"Failed to use \"{NAME}\"(?: \(versions? (?P<version>[^)]+)\))? because", 0.95),
     hex(rf"depends on \"?{NAME}\"? (?P<version>(?:~>|>=|==) \S+) which doesn't match any versions", 1.0),
-    hex(rf"^\* {NAME} \((?:Hex package|https?:|git)", 0.9),
+    hex(rf"^\* {NAME} \((?:Hex package|https?:|git)", 0.9, cue="^[*] [a-z][a-z0-9_]* \\((Hex package|https?:|git)"),
     hex(rf"could not compile dependency :{NAME}", 0.95),
     hex(rf"the dependency :?{NAME} (?:is not|does not|build is|in mix)", 0.8),
     hex(rf"trying to run :{NAME} on Elixir", 0.9),

@@ -57,7 +57,7 @@ BUILD = (
     crate(rf"newer version of crate `{NAME}`", 0.85),
     crate(rf"(?:different|multiple) versions of crate `{NAME}`", 0.88),
     crate(rf"registry/src/[^/]+/{NAME}-{FIGURES}/", 0.6),
-    crate(rf"^\s*(?:Compiling|Checking) {NAME} v(?P<version>\d\S*)", 0.1),
+    crate(rf"^\s*(?:Compiling|Checking) {NAME} v(?P<version>\d\S*)", 0.1, cue="^\\s*(Compiling|Checking) .* v[0-9]"),
     crate(rf"The system library `\S+` required by crate `{NAME}`", 0.8),
     tool(r"The system library `(?P<name>[^`]+)` required by crate", 1.0),
     tool(r"Could not find directory of (?P<name>OpenSSL) installation", 0.95),

@@ -51,7 +51,11 @@ MISSING = (
     command(r"can't find (?P<name>Rust) compiler", 0.9),
     command(r"(?P<name>Cargo), the Rust package manager, is not installed", 0.9),
     command(r"gyp ERR! find (?P<name>Python)\b", 0.85),
-    command(r"requires? (?P<name>Node|Python|Java|Go|Ruby)(?:\.js)? version", 0.3),
+    command(
+        r"requires? (?P<name>Node|Python|Java|Go|Ruby)(?:\.js)? version",
+        0.3,
+        cue="requires? (Node|Python|Java|Go|Ruby)",
+    ),
 )
 VERSIONS = (
     language(rf"Unable to find (?P<name>Node|Java|Go|Python|Ruby) version '{VERSION}", 0.95),

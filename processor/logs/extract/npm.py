@@ -64,7 +64,11 @@ NPM = (
     npm(rf" in {NAME} - https://github\.com/advisories/", 0.9),
     npm(rf"^\W*Package\s+│\s+{NAME}\s", 0.8, cue="[^a-z]Package +[^a-z .]+"),
     npm(rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
-    npm(rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:--?[\w-]+ )*['\"`]?{START}{NAME}", 0.5),
+    npm(
+        rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:--?[\w-]+ )*['\"`]?{START}{NAME}",
+        0.5,
+        cue="npm (install|i|add) ",
+    ),
     npm(rf"deprecated {SPEC}: ", 0.1, cue="(WARN|warn) +deprecated "),
     npm(rf"{START}{NAME}@(?P<version>[\^~<>=\d][^\s\"',()]*)", 0.25, cue="npm (ERR!|error) .*@", many=True),
     npm(rf"node_modules/{NAME}/", 0.12),

@@ -74,7 +74,7 @@ JVM = (
     test(
         rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>{IDENT}(?:\[.*?\])?\({CLASS}\))",
         0.9,
-        cue="^(Failed tests:|Tests in error:|  ).*\\(.*\\)",
+        cue=r"^(Failed tests: |Tests in error: |  )\s*[A-Za-z_$][A-Za-z0-9_$]*(\[.*\])?\([A-Za-z_$]",
     ),
     test(
         rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>[A-Z]\w*\.{IDENT}):\d+",
@@ -174,7 +174,7 @@ APPLE = (
 RUBY_AND_PHP = (
     test(r"^rspec \S+ # (?P<name>.+)$", 1.0),
     test(r"(?P<name>[A-Z][\w:]*#test_\w+)", 0.9),
-    test(r"^(?:Failure|Error): (?P<name>test[\w: ]*\([\w:]+\))", 0.95),
+    test(r"^(?:Failure|Error): (?P<name>test[\w: ]*\([\w:]+\))", 0.95, cue="^(Failure|Error): test"),
     test(r"^(?:bin/)?rails test (?P<name>\S+\.rb:\d+)", 0.8),
     test(r"^\d+\) (?P<name>[\w\\]+::\w+)", 0.95, cue="^[0-9]+\\) .*::"),
     test(r"^\s*FAILED\s+(?P<name>Tests\\\S+ > .+?)(?:  .*)?$", 0.97),
@@ -210,7 +210,7 @@ OTHERS = (
     test(r"^\d\d:\d\d \+\d+(?: ~\d+)? -\d+: (?P<name>.+) \[E\]$", 0.95),
     test(r"^\s{2,}(?P<name>\S.*?):\s+FAIL(?: \([\d.]+s\))?$", 0.82, cue=": +FAIL"),
     test(r"^### (?:Failure|Error) in: (?P<name>.+)$", 0.95, cue="^### (Failure|Error) in: "),
-    test(r"^(?:Failure|Error) → (?P<name>\S+ @ \d+)", 0.9),
+    test(r"^(?:Failure|Error) → (?P<name>\S+ @ \d+)", 0.9, cue="^(Failure|Error) → "),
 )
 
 PATTERNS: tuple[Pattern, ...] = (
