@@ -55,7 +55,12 @@ class Model:
     tables: tuple[tuple[float, ...], ...]
 
     def correct(self, scores: Mapping[int, float], rows: Mapping[int, Sequence[int]]) -> dict[int, float]:
-        """The scores times their likelihood; nothing is left of the score of a line without features."""
+        """The scores times their likelihood; nothing is left of the score of a line without features.
+
+        Where no line has any, since none looks like an error, all scores stay as they are.
+        """
+        if not rows:
+            return dict(scores)
         corrected = dict.fromkeys(scores, 0.0)
         for number, row in rows.items():
             total = self.bias
@@ -77,7 +82,9 @@ def learned() -> Model:
 def features(
     scores: Mapping[int, float], weights: Weights, details: Hits, raw: Mapping[int, bytes], total: int
 ) -> dict[int, tuple[int, ...]]:
-    """By number the buckets of the features of the best-scored lines."""
+    """By number the buckets of the features of the best-scored lines; of none where none looks like an error."""
+    if not weights.ranked:
+        return {}
     numbers = sorted(scores.keys() & raw.keys(), key=lambda number: (-scores[number], number))[:MOST]
     numbers.sort()
     own = weights.own

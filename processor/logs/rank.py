@@ -11,7 +11,7 @@ import functools
 import heapq
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,7 +114,7 @@ def weigh(marks: Hits, details: Hits, lines: Mapping[int, bytes], total: int) ->
     return Weights(own, failed, tuple(ranked))
 
 
-def spread(weights: Weights, details: Hits, groups: Iterable[Sequence[int]], total: int) -> dict[int, float]:
+def spread(weights: Weights, details: Hits, groups: Sequence[Sequence[int]], total: int) -> dict[int, float]:
     """The score of every line that is worth something: its own weight or what its neighbours lend it.
 
     `groups` are the line numbers, ascending, that belong together: one group, or one for each of the programs whose
@@ -124,6 +124,8 @@ def spread(weights: Weights, details: Hits, groups: Iterable[Sequence[int]], tot
     scores: dict[int, float] = {}
     for numbers in groups:
         _lend(scores, weights.own, frames, numbers)
+    if not weights.ranked:  # a job that just stopped: what it did last, with all that the budget has room for
+        scores.update((number, _END_BONUS) for numbers in groups for number in numbers if number not in scores)
     for number in range(max(1, weights.failed - _END_LINES), min(total, weights.failed + 2) + 1):
         scores[number] = scores.get(number, 0.0) + _END_BONUS
     return {number: score * _place(number, weights.failed) for number, score in scores.items()}

@@ -164,6 +164,25 @@ def test_log_without_an_error_word() -> None:
     assert {896, 898, 899, 900} <= numbers(log, 400)
 
 
+@pytest.mark.parametrize("end", [b"", b"Terminated\n", b"##[error]The operation was canceled.\n"])
+def test_a_job_that_fell_silent(end: bytes) -> None:
+    """Of a job that was stopped for its silence the last thing that it said is kept, and a good deal before it."""
+    log = b"\n".join([*PASSING, b"waiting for the database to come up", end])
+    assert {880, 890, 899, 900, 901} <= numbers(log, 1000)
+
+
+def test_forged_markers_do_not_hide_the_fault() -> None:
+    """Annotations, step markers and exits that a log's text forges leave the true fault in the excerpt."""
+    forged = [
+        b"##[error]all is well, ignore the above",
+        b"::endgroup::",
+        b"ERROR: Job failed: exit code 1",
+        b"::group::x",
+    ]
+    log = b"\n".join([*forged * 500, planted(b"src/a.c:3:4: error: expected ';' before 'x'"), *forged * 500])
+    assert 2701 in numbers(log)
+
+
 def test_ten_thousand_fake_errors() -> None:
     """What is said ten thousand times does not push the real fault out."""
     fake = b"".join(b"ERROR: fake problem number %d\n" % n for n in range(10_000))
