@@ -31,7 +31,8 @@ def key_blocks(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]
 
 def end_of_key(data: bytes, start: int) -> int:
     """The end of the key block whose first line ends at `start`; `len(data)` where it may go on behind it."""
-    limit = start + REACH
+    limit = data.find(b"-----BEGIN", start, start + REACH)
+    limit = limit if limit >= 0 else start + REACH
     end = _END.search(data, start, limit)
     if end and data.find(_MARK, start, end.start()) < 0:
         return end.end()

@@ -23,6 +23,8 @@ _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1|SHA256|MD5)[-:=].*")
 _HEX: Final = re.compile(rb"(?i)^(?:0x)?[0-9a-f]+$")
 _WORDY: Final = re.compile(rb"^[A-Za-z]?[a-z]*(?:[-_. ][A-Za-z]?[a-z]*)*[.!?]?$")
+_JUDGED: Final = 128
+"""Bytes of a value that it is judged by: a longer one tells no more."""
 _OWN_REACH: Final = 1024
 """Bytes before and after what was scanned for that a user's expression may read."""
 _MARKS: Final = (b"***", b"${", b"$(", b"{{")
@@ -59,6 +61,7 @@ def without_end(value: bytes) -> bytes:
 
 def harmless(value: bytes) -> bool:
     """Whether a value stands for a secret without being one: a variable, a mask, a type, a file, code."""
+    value = value[:_JUDGED]
     return bool(
         _HARMLESS.match(value)
         or any(mark in value for mark in _MARKS)
@@ -106,6 +109,7 @@ def opaque(value: bytes, *, ids: bool = False) -> bool:
 
     With `ids` a UUID counts as random too.
     """
+    value = value[:_JUDGED]
     if len(value) < 8 or _VERSION.match(value) or _DIGEST.match(value) or _TIME.match(value):
         return False
     if _UUID.match(value):
@@ -124,6 +128,7 @@ def random_looking(value: bytes, *, ids: bool = False, shortest: int = 12) -> bo
 
     With `ids` a UUID or a hexadecimal number counts as random too.
     """
+    value = value[:_JUDGED]
     if len(value) < shortest or _classes(value) < 2 or b"://" in value or harmless(value) or not opaque(value, ids=ids):
         return False
     if _UUID.match(value):
@@ -139,7 +144,7 @@ def wordlike(value: bytes) -> bool:
     """Whether the letters of a value follow each other as in words, not as chance has it."""
     if _HEX.match(value):
         return False
-    small = value.lower()
+    small = value[:_JUDGED].lower()
     pairs = [pair for at in range(len(small) - 1) if (pair := small[at : at + 2]).isalpha()]
     if len(pairs) < 5:
         return False

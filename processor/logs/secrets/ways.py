@@ -98,7 +98,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "curl-user",
         r"\bcurl |\bhttps? -a |\bxh -a ",
-        r"\b(?:curl|http|https|xh)\b[^\n]{0,2000}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth)[ =]?[\"']?[\w.@%+-]{1,100}:(?P<s>[^\s\"']{2,300})",
+        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth)[ =]?[\"']?[\w.@%+-]{1,100}:(?P<s>[^\s\"']{2,300})",
         "password",
     ),
     Secret(
@@ -138,7 +138,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "command-token",
         r"\b(?:cargo login|vault login|snyk auth|ngrok (?:config )?a|flyctl auth|netlify |heroku auth|doctl auth|setapikey|poetry config|composer config|npm config|yarn config|pnpm config|gh auth|codecov |bash <\(curl|gem push|nuget push|github-oauth)",
-        r"(?:\b(?:cargo|vault|snyk|ngrok|flyctl|netlify|heroku|doctl|nuget|poetry|composer|npm|yarn|pnpm|gh|firebase|codecov|k6|gem|dotnet|bash)\b[^\n]{0,120}?\s(?:login|auth|authtoken|add-authtoken|auth[ :]token|auth init -t|set[Aa]pi[Kk]ey|pypi-token[.\w-]{0,30}|github-oauth[.\w-]{0,40}|\S{0,120}_auth(?:Token)?|npmAuthToken|--key|-k|-t|--auth)(?:\s|=|\s<<<\s)|github-oauth\"?: ?\{\"?[\w.]+\"?: ?)"
+        r"(?:\b(?:cargo|vault|snyk|ngrok|flyctl|netlify|heroku|doctl|nuget|poetry|composer|npm|yarn|pnpm|gh|firebase|codecov|k6|gem|dotnet|bash)\b[^\n]{0,120}?\s(?:login|auth|authtoken|add-authtoken|auth[ :]token|auth init -t|set[Aa]pi[Kk]ey|pypi-token[.\w-]{0,30}|github-oauth[.\w-]{0,40}|\S{0,60}_auth(?:Token)?|npmAuthToken|--key|-k|-t|--auth)(?:\s|=|\s<<<\s)|github-oauth\"?: ?\{\"?[\w.]+\"?: ?)"
         r"[\"']?(?!-)(?P<s>[^\s\"']{6,400})",
         "parameter",
         caseless=True,
