@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Final
 
-_IN_MEMORY: Final = 1 << 26
+_IN_MEMORY: Final = 1 << 24
 _MOST_OF_A_LINE: Final = 1 << 14
 
 
