@@ -42,6 +42,7 @@ _BLOCK_SCALAR: Final = re.compile(
 )
 _SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
 """Of a value in an unknown syntax, by what its name holds."""
+_SHORTEST_CANDIDATE: Final = 8
 _CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
 _UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
 _CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)")
@@ -66,9 +67,10 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
     if kind == "key":
         return
     line = data.find(b"\n", stop, last)
-    for candidate in _CANDIDATE.finditer(data, stop, line if line >= 0 else last):
-        if candidate.start() > stop + _NEAR:
-            return
+    line = line if line >= 0 else last
+    # Where one begins is looked for nearby alone: a line may have thousands of names and no value.
+    for begun in _CANDIDATE.finditer(data, stop, min(line, stop + _NEAR + _SHORTEST_CANDIDATE)):
+        candidate = _CANDIDATE.match(data, begun.start(), line) or begun
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
             yield candidate.start(), candidate.start() + len(value), label
