@@ -9,14 +9,13 @@ from typing import Final
 
 from processor.contract import REASONS
 from processor.errors import Rejected
-from processor.logs.text import sniff
+from processor.logs.text import sniff, wide
 
-_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _PIECE: Final = 1 << 16
 
 
 def text_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same log in pieces of 64 KiB: UTF-16 with a byte-order mark as UTF-8, marks removed.
+    """The same log in pieces of 64 KiB: UTF-16 and UTF-32 as UTF-8, byte-order marks removed.
 
     Raises Rejected ("empty", "binary") by its first 8 KiB, before the first piece.
     """
@@ -25,9 +24,9 @@ def text_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
     reason = sniff(head)
     if reason:
         raise Rejected(reason, REASONS[reason])
-    for bom, name in _BOMS:
-        if head.startswith(bom):
-            return _transcoded(chain((head[len(bom) :],), source), name)
+    if known := wide(head):
+        name, mark = known
+        return _transcoded(chain((head[mark:],), source), name)
     return chain((head.removeprefix(codecs.BOM_UTF8),), source)
 
 

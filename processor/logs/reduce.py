@@ -10,7 +10,6 @@ under a millisecond), in a thread or process for large ones.
 
 from __future__ import annotations
 
-import codecs
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -87,7 +86,7 @@ def reduce_stream(
     else:  # a small log
         return reduce(b"".join(begun), budget_tokens, count=count, baseline=baseline, beyond=beyond)
     head = b"".join(begun)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if text.wide(head):
         return reduce(head + b"".join(source), budget_tokens, count=count, baseline=baseline, beyond=beyond)
     head = text.require_text(head)
 

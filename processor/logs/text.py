@@ -22,7 +22,12 @@ LONGEST_LINE: Final = 1 << 21
 SNIFFED: Final = 8192
 """Bytes by which a text is told from what is none."""
 _TEXT_BYTES: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r\x1b\x08\x0c" + bytes(range(0x80, 0x100))
-_BOMS: Final = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before that of UTF-16, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 _ANSI: Final = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)?|[()][0-9A-Za-z]|[0-Z\\^_=>a-z])?"
@@ -46,7 +51,8 @@ _BACKSPACES: Final = re.compile(rb"[^\x08\n]?\x08")
 _TRAVIS: Final = re.compile(rb"travis_(?:time|fold):(?:start|end):[^\r\n]{0,120}(?=\r|\n|$)")
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
-    "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]"  # invisible and direction-changing ones
+    "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    # invisible and direction-changing ones, other ends of lines, tags
 )
 _PLAIN: Final = bytes(range(0x20, 0x7F)) + b"\t\n"
 _PADDING: Final = tuple((char * 101, re.compile(rf"\{char}{{101,}}"), char * 100) for char in "=-_*#.~+ ")
@@ -66,22 +72,39 @@ _CUT: Final = " … ".encode()
 def sniff(data: bytes) -> str | None:
     """Why these bytes can't be read as a log ("empty", "binary"), or None if they can.
 
-    Looks at the first 8 KiB: text of any 8-bit encoding passes, as does UTF-16 with a byte-order mark.
+    Looks at the first 8 KiB: text of any 8-bit encoding passes, as do UTF-16 and UTF-32.
     """
     if not data:
         return "empty"
     head = data[:SNIFFED]
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return None
-    strange = len(head.translate(None, _TEXT_BYTES))
-    return "binary" if strange * 20 > len(head) else None
+    return None if wide(head) or _is_text(head) else "binary"
+
+
+def wide(head: bytes) -> tuple[str, int] | None:
+    """The codec of UTF-16 or UTF-32 and the length of its byte-order mark, told by the first bytes; else None.
+
+    Without a mark, UTF-16 of mostly Latin letters is told by every other byte being zero.
+    """
+    head = head[:SNIFFED]
+    for bom, name in _BOMS:
+        if head.startswith(bom):
+            return name, len(bom)
+    if b"\0" in head and len(head) > 8:
+        for name, low, high in (("utf-16-le", head[::2], head[1::2]), ("utf-16-be", head[1::2], head[::2])):
+            if high.count(0) * 10 > len(high) * 9 and _is_text(low):
+                return name, 0
+    return None
+
+
+def _is_text(head: bytes) -> bool:
+    return len(head.translate(None, _TEXT_BYTES)) * 20 <= len(head)
 
 
 def decode(data: bytes) -> bytes:
-    """UTF-16 with a byte-order mark becomes UTF-8; a UTF-8 byte-order mark goes; all else stays as it is."""
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            return data[len(bom) :].decode(name, "replace").encode("utf-8", "replace")
+    """UTF-16 and UTF-32 become UTF-8; a byte-order mark goes; all else stays as it is."""
+    if known := wide(data):
+        name, mark = known
+        return data[mark:].decode(name, "replace").encode("utf-8", "replace")
     return data.removeprefix(codecs.BOM_UTF8)
 
 

@@ -15,7 +15,8 @@ TEXT_LIMIT: Final = 32_767
 LABEL_LIMIT: Final = 255
 
 _INVISIBLE: Final = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\U000e0000-\U000e007f]"
 )
 """Terminal colours, control characters, and what hides text or turns it around (bidirectional overrides)."""
 

@@ -41,7 +41,8 @@ Property = Callable[[bytes], None]
 CHECKOUT: Final = Path(__file__).parents[2]
 BUDGETS: Final = (0, 1, 16, 40, 120, 250, 1000, 2000)
 FILLER: Final = b"[ 12%] Building CXX object src/CMakeFiles/core.dir/io.cpp.o\n"
-_HIDDEN: Final = frozenset(map(chr, (*range(32), *range(0x7F, 0xA0), 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F))))
+_TURNING: Final = (0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+_HIDDEN: Final = frozenset(map(chr, (*range(32), *range(0x7F, 0xA0), *_TURNING, *range(0xE0000, 0xE0080))))
 
 
 def chance(data: bytes) -> random.Random:
