@@ -25,8 +25,9 @@ _SAMPLES: Final = [chr(code) for code in range(128)] + ["é", "中", "\x85"]
 """Characters that stand for all: two sets that share one but none of these are not met in practice."""
 _MANY: Final = 10
 """Rounds from which on a bounded repetition counts as an unbounded one: ten in ten are as bad."""
-_MOST_STATES: Final = 400
-"""States beyond which a loop is refused unread: nobody writes one by hand."""
+_MOST_STATES: Final = 150
+_MOST_STEPS: Final = 100_000
+"""States, and steps between them, beyond which a loop is refused unread: nobody writes one by hand."""
 
 
 _Pair = tuple[int, int]
@@ -74,6 +75,7 @@ class _Automaton:
     node_of: list[int] = field(default_factory=list)
     edges: list[list[int]] = field(default_factory=list)
     state_at: dict[int, int] = field(default_factory=dict)
+    steps: int = 0
 
     def node(self) -> int:
         self.edges.append([])
@@ -100,6 +102,9 @@ class _Automaton:
         return found
 
     def _walk(self, node: int, seen: set[int], ways: dict[int, int]) -> None:
+        self.steps += 1
+        if self.steps > _MOST_STEPS:
+            return
         if node in self.state_at:
             state = self.state_at[node]
             ways[state] = min(2, ways.get(state, 0) + 1)
@@ -115,6 +120,8 @@ def _ambiguous(loop: Any) -> bool:
     if len(automaton.reads) > _MOST_STATES:
         return True
     graph, twice = _pairs(automaton)
+    if automaton.steps > _MOST_STEPS:
+        return True
     back: dict[_Pair, set[_Pair]] = {}
     for pair, after in graph.items():
         for one in after:
@@ -138,6 +145,9 @@ def _pairs(automaton: _Automaton) -> tuple[dict[_Pair, set[_Pair]], set[tuple[_P
         if pair in graph:
             continue
         graph[pair] = set()
+        automaton.steps += len(follow[pair[0]]) * len(follow[pair[1]])
+        if automaton.steps > _MOST_STEPS:
+            break
         for first, ways in follow[pair[0]].items():
             for second in follow[pair[1]]:
                 if automaton.reads[first] & automaton.reads[second]:

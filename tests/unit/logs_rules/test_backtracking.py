@@ -64,3 +64,13 @@ def test_the_harmless_ones_are_quick_on_hostile_text(pattern: str) -> None:
     found = [re.search(pattern, text + "\n!") for text in hostile]
     assert len(found) == len(hostile)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?:" + "a?" * 140 + ")*b", "(?:" + "(?:" * 24 + "a?" + ")?" * 24 + "b)*c", "(?:" + "ab" * 99 + ")*"]
+)
+def test_an_expression_that_is_hostile_itself_is_looked_at_in_bounded_time(pattern: str) -> None:
+    """An expression with very many ways through it is refused, and soon."""
+    began = time.process_time()
+    assert explodes(pattern)
+    assert time.process_time() - began < 3
