@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,13 +161,23 @@ def _peak(log: str, standard_input: Path | None) -> float:
     command = [sys.executable, "-m", "processor", "reduce", "--lines", log]
     source = subprocess.Popen(["cat", str(standard_input)], stdout=subprocess.PIPE) if standard_input else None
     child = subprocess.Popen(command, stdin=source.stdout if source else None, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0.0
+    while child.poll() is None:  # not wait4: its figure begins with what this process had when it forked
+        peak = max(peak, _high_water(child.pid))
+        time.sleep(0.05)
     if source:
         source.wait()
     if child.returncode:
         raise SystemExit(f"{' '.join(command)} failed with {child.returncode}")
-    return usage.ru_maxrss / 1024
+    return peak
+
+
+def _high_water(pid: int) -> float:
+    """The most memory that a process had at once so far, in megabytes."""
+    with suppress(OSError):
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
+    return 0.0
 
 
 def stall(runs: dict[str, Any]) -> Measures:
