@@ -60,29 +60,23 @@ def fuzz(python: Path, name: str, seconds: int) -> bool:
     """Tries one property; whether nothing was found."""
     corpus = CACHE / name
     corpus.mkdir(exist_ok=True)
-    words: list[str | Path] = [
-        python,
-        "-m",
-        "tests.fuzz.one",
-        name,
-        f"-dict={CACHE / 'words'}",
-        f"-max_total_time={seconds}",
-    ]
-    words += [
-        f"-artifact_prefix={FINDINGS / name}-",
-        f"-timeout={SLOW_S}",
-        f"-max_len={LONGEST}",
-        "-print_final_stats=1",
-    ]
+    limits = [f"-max_total_time={seconds}", f"-timeout={SLOW_S}", f"-max_len={LONGEST}", "-print_final_stats=1"]
+    places = [f"-dict={CACHE / 'words'}", f"-artifact_prefix={FINDINGS / name}-", str(corpus), str(CACHE / "seeds")]
     done = subprocess.run(
-        [*words, corpus, CACHE / "seeds"], capture_output=True, text=True, errors="replace", check=False
+        [python, "-m", "tests.fuzz.one", name, *limits, *places],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     told = done.stdout + done.stderr
     runs = re.search(r"number_of_executed_units: (\d+)", told)
     covered = re.findall(r"cov: (\d+)", told)
     print(f"{name:20} {runs[1] if runs else '?':>9} runs, {covered[-1] if covered else '?'} places reached", flush=True)
     if done.returncode:
-        print(told[-4_000:], flush=True)
+        noise = ("INFO", "WARNING", "#")
+        print("\n".join(line for line in told.splitlines() if not line.startswith(noise)), flush=True)
     return done.returncode == 0
 
 
