@@ -53,7 +53,7 @@ bench: python ## throughput beside a bare client loop, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)
 
 bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
-	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m bench.reduce $(A)
+	@$(PYTHON) -m tools.bootstrap reading && $(RUN) -m bench.reduce $(A)
 
 model-server: python ## a model server on this machine, in its own environment; stays until Ctrl-C
 	@$(PYTHON) -m tools.bootstrap model && $(PYTHON) -m tools.servers.model $(if $(PORT),--port $(PORT))

@@ -2,11 +2,9 @@
 
     python3 -m tools.bootstrap TARGET … [--engine llamacpp|vllm] [--run COMMAND …]
 
-Environments are pinned by `requirements/*.txt` (hashes checked, wheels only). The checkout's own is `.venv`; the
-servers' ones and the model's weights live in a cache outside the checkout (`$FAULTSTREAM_CACHE`, else
+Environments are pinned by `requirements/*.txt` (hashes checked, wheels only but for SOURCES). The checkout's own is
+`.venv`; the servers' ones and the model's weights live in a cache outside the checkout (`$FAULTSTREAM_CACHE`, else
 `$XDG_CACHE_HOME/faultstream`, else `~/.cache/faultstream`), named by digest, so that every checkout shares them.
-Each part is made under a file lock and marked when it is complete: two runs at once don't collide, one that was
-broken off is taken up again, one that is complete costs milliseconds.
 """
 
 from __future__ import annotations
@@ -32,12 +30,14 @@ import subprocess
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = CHECKOUT / "requirements"
+SOURCES: Mapping[str, tuple[str, ...]] = {"miner": ("drain3",)}
+"""By set what is published as source alone: pure Python, which a wheel is made of on the spot."""
 MARKER = ".faultstream.json"
 NETWORK = (
     "Check the network, the proxy (HTTPS_PROXY) and pip's own settings (`pip config list`), then run the same command "
@@ -283,6 +283,7 @@ class Environment:
         scratch = cache() / "tmp" / f"{self.name}-{os.getpid()}"
         # The pinned list is complete, so nothing is resolved; wheels only, so nothing is built.
         words = ["install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+        words += [word for package in SOURCES.get(name, ()) for word in ("--no-binary", package)]
         words += [] if self.keep_wheels else ["--no-cache-dir"]
         with heartbeat(self.name, lambda: f"{megabytes(self.path, scratch):.0f} MB so far"):
             pip(self.name, *words, "-r", file, into=self.python, scratch=scratch)
@@ -314,6 +315,7 @@ class Environment:
 
 DAEMON = Environment("daemon", ("daemon",), editable=True)
 DEV = Environment("daemon", ("daemon", "dev"), editable=True)
+READING = Environment("daemon", ("daemon", "dev", "miner"), editable=True)
 SERVERS = Environment("servers", ("demo",))
 BENCH = Environment("bench", ("bench",))
 FUZZ = Environment("fuzz", ("daemon", "fuzz"), platforms=("linux",))
@@ -354,6 +356,7 @@ TARGETS = {
     "test": "what the tests need, and what $REQUIRE names",
     "dev": "lint, types and unit tests",
     "bench": "dev, and the demo's servers",
+    "reading": "dev, and what the reading of logs is compared with",
     "servers": "the demo's servers",
     "model": "a model server",
     "vllm": "vLLM and the weights in its form",
@@ -367,7 +370,9 @@ def plan(targets: Collection[str], engine: str, required: str = "") -> dict[str,
 
     wanted = set(targets)
     parts: dict[str, Callable[[], object]] = {}
-    if wanted & {"test", "dev", "bench"}:
+    if "reading" in wanted:
+        parts["checkout"] = READING.ensure
+    elif wanted & {"test", "dev", "bench"}:
         parts["checkout"] = DEV.ensure
     elif "demo" in wanted:
         parts["checkout"] = DAEMON.ensure

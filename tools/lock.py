@@ -1,6 +1,6 @@
 """Writes `requirements/*.txt` anew from `*.in`, pinned and with hashes. Needs `uv`; nothing else here does.
 
-python3 -m tools.lock [daemon dev build demo bench fuzz vllm vllm-gpu model]
+python3 -m tools.lock [daemon dev miner build demo bench fuzz vllm vllm-gpu model]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ ANY = ["--universal", "--python-version", "3.11"]
 SETS = {
     "daemon": ANY,
     "dev": [*ANY, "-c", "daemon.txt"],
+    "miner": [*ANY, "-c", "dev.txt"],
     "build": [*ANY, "-c", "dev.txt"],
     "demo": ANY,
     "bench": ANY,
