@@ -41,6 +41,8 @@ def command(
 def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> list[Problem]:
     """The problems of the pipelines in these folders, in order of place."""
     from processor.casefile import check_cases, load_cases
+    from processor.logs.redact import REDACTION
+    from processor.logs.secrets import own
     from processor.pipeline import check, clashes, conflicts, try_rules
 
     tiers = {name: one.base_model for name, one in settings.models.items()} if settings is not None else None
@@ -51,6 +53,8 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> li
         logs = [case.sample or case.text or "" for case in ([] if wrong else load_cases(one.folder))]
         problems += [*wrong, *try_rules(one, logs)]
     problems += [*clashes(homes), *conflicts(checked)]
+    redaction = homes.find(REDACTION)
+    problems += own.check(redaction) if redaction is not None else []
     return sorted(set(problems))
 
 

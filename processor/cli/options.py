@@ -67,6 +67,10 @@ class Lazy:
 
         return FetchConfig.of(self.settings.fetch)
 
+    def redaction(self) -> Path | None:
+        """The homes' own patterns of secrets."""
+        return Homes.of(self.home or ()).find("config/redaction.yaml")
+
     def tokenizer(self) -> Path | None:
         """The tokenizer of the tier `lite`. The settings are read only if some tier has one."""
         file = settings_file(Homes.of(self.home or ()), self.config)

@@ -47,7 +47,7 @@ def command(
     passing = gather([baseline], settings.fetch) if baseline else [None]
     if len(passing) > 1:
         raise ConfigError(f"--baseline {baseline}: one log is expected, and this folder has {len(passing)}")
-    job = work.Job(budget, tokenizer or settings.tokenizer(), passing[0], why)
+    job = work.Job(budget, tokenizer or settings.tokenizer(), passing[0], why, settings.redaction())
     machine = lines or (options.machine_readable(json) and not text)
     out = console()
     many = len(inputs) > 1 or inputs[0].name != logs[0]

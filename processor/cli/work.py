@@ -42,6 +42,7 @@ class Job:
     tokenizer: Path | None = None
     baseline: Input | None = None
     why: bool = False
+    redaction: Path | None = None
 
 
 class Read(NamedTuple):
@@ -74,13 +75,14 @@ def each(inputs: Sequence[Input], job: Job, jobs: int | None, out: Console | Non
 
 @contextmanager
 def _alone(inputs: Sequence[Input], job: Job) -> Iterator[Iterator[Read]]:
+    redactor(job.redaction)  # says what is wrong with the file before anything is read
     yield (_read(job, log) for log in inputs)
 
 
 @contextmanager
 def _parallel(inputs: Sequence[Input], job: Job, workers: int) -> Iterator[Iterator[Read]]:
     warm()
-    redactor()
+    redactor(job.redaction)
     # Forked workers share what is compiled already; where that is not safe, each compiles or loads it.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
@@ -112,12 +114,12 @@ def _told(error: Exception) -> tuple[str, str]:
 
 def _excerpt(job: Job, log: Input) -> Excerpt:
     count, baseline = _tools(job)
-    return reduce_stream(_clean(log), job.budget, count=count, baseline=baseline)
+    return reduce_stream(_clean(job, log), job.budget, count=count, baseline=baseline)
 
 
-def _clean(log: Input) -> Iterator[bytes]:
+def _clean(job: Job, log: Input) -> Iterator[bytes]:
     """A log's text without secrets."""
-    return redactor().session().stream(text_stream(log.read()))
+    return redactor(job.redaction).session().stream(text_stream(log.read()))
 
 
 @functools.cache
@@ -127,7 +129,7 @@ def _tools(job: Job) -> tuple[tokens.TokenCounter, Baseline | None]:
     if job.baseline is None:
         return count, None
     try:
-        return count, Baseline.of_stream(_clean(job.baseline))
+        return count, Baseline.of_stream(_clean(job, job.baseline))
     except (Rejected, Retryable, OSError) as error:
         raise FaultstreamError(f"--baseline {job.baseline.label}: {_told(error)[1]}") from error
 

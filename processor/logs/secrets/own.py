@@ -77,7 +77,7 @@ class Own:
 def read(file: Path) -> Own:
     """What `file` says. Raises ConfigError with all that is wrong with it: file, line, column, and the remedy."""
     document = load(file)
-    problems = document.problems or list(_problems(document))
+    problems = _all(document)
     if problems:
         raise ConfigError("\n".join(map(str, sorted(problems))))
     value = document.value or {}
@@ -88,6 +88,15 @@ def read(file: Path) -> Own:
         ),
         tuple(re.compile(each.encode()) for each in value.get("allow") or ()),
     )
+
+
+def check(file: Path) -> list[Problem]:
+    """All that is wrong with `file`."""
+    return _all(load(file))
+
+
+def _all(document: Document) -> list[Problem]:
+    return document.problems or list(_problems(document))
 
 
 def _secret(given: Mapping[str, Any]) -> Secret:

@@ -84,6 +84,20 @@ def test_secrets_do_not_reach_the_output(program: Program, tmp_path: Path) -> No
     assert "fatal: could not read" in told.out
 
 
+def test_a_homes_own_secrets_do_not_reach_the_output(program: Program, tmp_path: Path) -> None:
+    """What `config/redaction.yaml` of a home adds is taken out too, and what is wrong with it is told."""
+    (tmp_path / "a.log").write_text("fatal: badge 7731-blue was refused\n", encoding="utf-8")
+    for home, pattern in (("home", "[0-9]{4}-blue"), ("broken", "(")):
+        file = tmp_path / home / "config" / "redaction.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"patterns: [{{name: badge, pattern: '{pattern}'}}]\n", encoding="utf-8")
+    assert "[badge:1] was refused" in program("reduce", "--home", tmp_path / "home", tmp_path / "a.log").out
+    broken = program("reduce", "--home", tmp_path / "broken", tmp_path / "a.log")
+    assert (broken.code, "redaction.yaml:1:" in broken.err) == (2, True)
+    linted = program("lint", "--home", tmp_path / "broken")
+    assert (linted.code, "redaction.yaml:1:" in linted.out) == (1, True)
+
+
 def test_a_baseline_takes_out_what_it_says_too(program: Program, tmp_path: Path) -> None:
     """An error that a passing run shows as well is no fault."""
     noise = [f"ERROR: flaky probe {number} failed, ignored" for number in range(300)]
