@@ -290,7 +290,8 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     total = store.total
     numbers: Iterable[int] = range(1, total + 1)
     if total > _SMALL:
-        numbers = neighbourhood(marks, total, _TAIL)
+        said = store.run(total, _LONGEST_RUN).start  # what was said last may have been said for long
+        numbers = sorted({*neighbourhood(marks, total, _TAIL), *range(max(1, said - _TAIL), said)})
     raw = {number: _window(line) for number, line in _with_runs(store, store.texts(numbers)).items()}
     marked = [number for number in marks if number in raw]
     if marked:
