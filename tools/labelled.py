@@ -99,7 +99,7 @@ def corpus() -> Path | None:
     """The unpacked dev corpus (``$FAULTSTREAM_CORPUS``, or unpacked here once from ``$FAULTSTREAM_DATA``)."""
     if given := os.environ.get("FAULTSTREAM_CORPUS"):
         return Path(given)
-    packed = Path(os.environ.get("FAULTSTREAM_DATA", ROOT.parent / "shared" / "data")) / "dev-corpus.tar.xz"
+    packed = Path(os.environ.get("FAULTSTREAM_DATA") or ROOT.parent / "shared" / "data") / "dev-corpus.tar.xz"
     if not packed.exists():
         return None
     if not (UNPACKED / "ci-logs" / "labels.jsonl").exists():
