@@ -6,12 +6,12 @@ The loop serves Kafka, the model servers and `/healthz`: what it waits for, all 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from processor.contract import Event, Origin, Record
+from processor.lifecycle import settle
 from processor.logs.redact import redactor
 from processor.logs.reduce import warm
 from processor.stages.redact import Redact
@@ -54,7 +54,7 @@ def measure(samples: Sequence[bytes], count: int = 10, size: int = 20_000_000, r
     logs = [bytes(whole[at * 4099 : at * 4099 + size]) for at in range(count)]
     warm()
     redactor().redact(b"x")
-    gc.collect()
+    settle()  # as the daemon does when it has started
     late = min((sorted(asyncio.run(_pass(logs))) for _ in range(rounds)), key=lambda one: one[-1])
     return {
         "loop_stall_ms": late[-1],
