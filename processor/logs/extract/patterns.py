@@ -62,7 +62,7 @@ class Pattern:
     """One way in which tools name something.
 
     `source` is a regular expression with the group `name` and, for packages, perhaps `version`. `hint` is a
-    Hyperscan expression that is true of every line it can match, where the literals in it don't make a good one.
+    Hyperscan expression for the lines that are worth trying it on, where the literals in it don't make a good one.
     `weight` (0..1) is how strongly such a line blames what it names; with `all` every match of the line counts, not
     only the first. `clean` puts the name into its usual form, or gives "" to drop it.
     """
@@ -82,7 +82,7 @@ class Pattern:
 
     @property
     def cue(self) -> str:
-        """A Hyperscan expression that is true of every line `regex` can match."""
+        """A Hyperscan expression without which `regex` is not tried on a line."""
         return self.hint or cue_of(self.source)
 
 
