@@ -73,6 +73,9 @@ async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_doubled(deployme
     deployment.kill()
     assert deployment.process is not None
     await deployment.process.wait()
+    deployment.process = None
+    # Not sooner: now and then Faust stops reading when a killed member is dropped just after its successor has joined.
+    await deployment.forgotten()
     await deployment.start()
     await deployment.until(lambda: set(places) <= deployment.findings.keys(), "each event has a finding")
     await deployment.until(
