@@ -16,8 +16,6 @@ from typing import Any
 import aiohttp
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsRequest_v1
 
 from processor.testing.model import FakeModelServer
 from tools.demo.check import jira_tickets
@@ -26,15 +24,6 @@ from tools.servers.process import free_port
 TOPIC = "ci.builds.failed"
 SAMPLES = Path(__file__).resolve().parents[2] / "pipelines" / "ci_failure" / "samples"
 PATIENCE_S = 200
-
-
-class _Describe(DescribeGroupsRequest):  # type: ignore[misc]  # the library has no types
-    """In version 1: of version 3 the client can't read the answer."""
-
-    def build(self, request_struct_class: Any) -> Any:
-        """The request as it is sent."""
-        del request_struct_class
-        return DescribeGroupsRequest_v1(self._groups)
 
 
 @dataclass
@@ -86,22 +75,6 @@ class Deployment:
         await self.until(self._connected, "the daemon is connected")
         if self._reader is None:
             self._reader = asyncio.create_task(self._read(), name="reader")
-
-    async def forgotten(self) -> None:
-        """Waits until the broker has let go of the members that were killed: no group has any."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-
-        async def empty() -> bool:
-            names = [name for name, *_ in await admin.list_consumer_groups()]
-            asked = [admin._send_request(_Describe([name]), await admin.find_coordinator(name)) for name in names]
-            described = await asyncio.gather(*asked)
-            return not any(members for answer in described for *_, members in answer.groups)
-
-        try:
-            await self.until(empty, "the broker has let go of who was killed")
-        finally:
-            await admin.close()
 
     async def _connected(self) -> bool:
         problems = await self.problems()
