@@ -91,8 +91,8 @@ async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_doubled(deployme
 
 @pytest.mark.xfail(
     strict=False,
-    reason="known defect: about one time in three Faust, started again after a kill, reads no more signals, and the "
-    "role does not notice; another restart is needed",
+    reason="known defect: now and then Faust, started again after a kill, reads no more signals, and the role does "
+    "not notice",
 )
 async def test_killed_in_mid_flight_each_fault_gets_its_ticket(deployment: Deployment) -> None:
     """Kill -9 while answers are awaited, then a restart: each finding is dealt with, each fault has one ticket."""
