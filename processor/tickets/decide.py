@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 
 from processor.contract import Outbound, Record
 from processor.errors import Fatal, Rejected, Retryable
-from processor.tickets.committed import CommittedTransport
+from processor.tickets.faust_consumer import CarefulTransport, Ledger
 from processor.tickets.messages import Topics, letter
 from processor.tickets.policy import Decision, Fault, Policy, decide
 
@@ -35,6 +35,12 @@ LOOK_S: Final = 2.0
 ASK_S: Final = 5.0
 """Bound on asking the broker how much is waiting."""
 
+RESTARTS: Final = 3
+"""Restarts of Faust in a row, without a signal handled in between, after which the role is given up."""
+
+STOP_S: Final = 30.0
+"""Bound on stopping Faust."""
+
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
 
@@ -44,7 +50,8 @@ class FaustConfig:
     """Where and how *decide* runs.
 
     `partitions` is that of the signals topic and of the table's changelog alike. `stall_s` is how long signals may
-    wait, or a recovery last, before the role is given up. `store` is Faust's: memory:// or rocksdb://.
+    wait, or a recovery last, before the role is given up; `dropped_s` how long a signal that was read may lie
+    unhandled while nothing else is done, before Faust is started anew. `store` is Faust's: memory:// or rocksdb://.
     """
 
     bootstrap: str
@@ -52,6 +59,7 @@ class FaustConfig:
     store: str = "memory://"
     data: Path | None = None
     stall_s: float = 120.0
+    dropped_s: float = 10.0
     session_timeout_s: float = 30.0
     request_timeout_s: float = 40.0
 
@@ -77,7 +85,10 @@ class Decide:
         self._clock = clock
         self._app: Any = None
         self._table: Any = None
-        self._moved_at = 0.0
+        self._ledger = Ledger(topics.signals)
+        self._handling = False
+        self._moved_at = 0.0  # when there was no work, or some was done
+        self._handled_at = 0.0
         self._failure: BaseException | None = None
         self._started = False
         self._scratch: TemporaryDirectory[str] | None = None
@@ -85,25 +96,41 @@ class Decide:
         """Signals dealt with since the start."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Decides until `stop` is set. Raises Fatal when Faust crashes or stalls."""
-        starting = asyncio.create_task(self.start(), name="decide-start")
+        """Decides until `stop` is set. Raises Fatal when Faust crashes, stalls, or keeps dropping signals."""
         stopping = asyncio.create_task(stop.wait(), name="decide-stop")
+        restarts, decided = 0, self.decided
+        try:
+            while not await self._until_dropped(stopping):
+                restarts = restarts + 1 if self.decided == decided else 1
+                decided = self.decided
+                if restarts > RESTARTS:
+                    raise Fatal(f"decide: Faust drops signals, also after {RESTARTS} restarts")
+                log.warning("Faust has dropped signals and is started anew", action="decide_restart", restart=restarts)
+        finally:
+            stopping.cancel()
+
+    async def _until_dropped(self, stopping: asyncio.Task[Any]) -> bool:
+        """Runs Faust until the end, which is True, or until it has dropped signals."""
+        starting = asyncio.create_task(self.start(), name="decide-start")
         try:
             while not stopping.done():
                 if starting.done():
                     starting.result()
                 if reason := await self.failed():
                     raise Fatal(f"decide: {reason}")
+                if self._dropped():
+                    return False
                 await asyncio.wait([stopping], timeout=LOOK_S)
+            return True
         finally:
-            for task in (starting, stopping):
-                task.cancel()
-            await asyncio.gather(starting, stopping, return_exceptions=True)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
             await self.stop()
 
     async def start(self) -> None:
         """Starts the Faust app; returns when its table is recovered."""
         self._moved_at = asyncio.get_running_loop().time()
+        self._ledger.forget()
         data = self._config.data
         if data is None:
             self._scratch = TemporaryDirectory(prefix="faultstream-decide-", ignore_cleanup_errors=True)
@@ -117,8 +144,12 @@ class Decide:
         """Stops the Faust app; the loop goes on."""
         self._started = False
         if self._app is not None:
-            await self._app.stop()
-            self._app = None
+            app, self._app = self._app, None
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await app.stop()
+            except TimeoutError:
+                raise Fatal(f"decide: Faust does not stop within {STOP_S:.0f} s") from None
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
@@ -147,6 +178,17 @@ class Decide:
         if not self._started:
             return "decide: starting"
         return "decide: partitions change hands" if self._app.rebalancing else None
+
+    def _dropped(self) -> bool:
+        """Whether signals were read, and nothing handles them.
+
+        Positions do not show it: the client's is behind them.
+        """
+        if not self._started or self._app.rebalancing:
+            return False
+        patience_s = self._config.dropped_s
+        idle_s = asyncio.get_running_loop().time() - self._handled_at
+        return self._ledger.dropped(patience_s, idle=not self._handling and idle_s > patience_s)
 
     async def _behind(self) -> bool:
         """Whether there is work that should be getting done: starting, recovering, or signals waiting."""
@@ -182,7 +224,7 @@ class Decide:
             broker_commit_interval=1.0,
             stream_wait_empty=False,
         )
-        app.transport = CommittedTransport(app.conf.broker, app, loop=app.loop)
+        app.transport = CarefulTransport(app.conf.broker, app, loop=app.loop, ledger=self._ledger)
         signals = app.topic(self._topics.signals, key_type=bytes, value_type=bytes)
         self._table = app.Table(self._topics.table, key_type=bytes, value_type=bytes, partitions=config.partitions)
         app.agent(signals, name="decide")(self._agent)
@@ -191,16 +233,19 @@ class Decide:
     async def _agent(self, stream: Any) -> None:
         stream.enable_acks = False
         async for event in stream.events():
-            done = False
+            done, self._handling = False, True
             try:
                 await self._signal(event)
                 done = True
             finally:
+                self._handling = False
                 if not done:
                     self._lost(sys.exception())
+            message = event.message
+            self._ledger.handled(message.topic, message.partition, message.offset)
             await stream.ack(event)
             self.decided += 1
-            self._moved_at = asyncio.get_running_loop().time()
+            self._moved_at = self._handled_at = asyncio.get_running_loop().time()
 
     def _lost(self, error: BaseException | None) -> None:
         """A defect in the handling of a signal: Faust would restart the agent and go on behind it."""

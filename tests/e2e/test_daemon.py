@@ -84,23 +84,11 @@ async def _killed(deployment: Deployment) -> None:
 
 
 async def test_killed_in_mid_flight_nothing_is_lost_and_nothing_doubled(deployment: Deployment) -> None:
-    """Kill -9 while answers are awaited, then a restart: each event has a finding, no fault a second ticket."""
-    await _killed(deployment)
-    assert all(len(key.split()) == 1 for key in deployment.tickets().values())
-
-
-@pytest.mark.xfail(
-    strict=False,
-    reason="known defect: now and then Faust, started again after a kill, reads no more signals, and the role does "
-    "not notice",
-)
-async def test_killed_in_mid_flight_each_fault_gets_its_ticket(deployment: Deployment) -> None:
-    """Kill -9 while answers are awaited, then a restart: each finding is dealt with, each fault has one ticket."""
+    """Kill -9 while answers are awaited, then a restart: each event has its finding, each fault one ticket."""
     await _killed(deployment)
     await deployment.until(
         lambda: {f["id"] for f in deployment.findings.values()} <= deployment.settled.keys(),
         "each finding is dealt with",
-        60,
     )
     assert all(len(key.split()) == 1 for key in deployment.tickets().values())
 

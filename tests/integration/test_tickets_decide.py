@@ -19,6 +19,7 @@ from processor.contract import Outbound
 from processor.errors import Fatal
 from processor.sources.kafka import KafkaClient
 from processor.tickets.decide import Decide, FaustConfig
+from processor.tickets.faust_consumer import CarefulConsumer
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import TicketState, Topics
 from processor.tickets.policy import Policy
@@ -262,6 +263,36 @@ async def test_stall_ends_the_role(kafka: Cluster) -> None:
         async with asyncio.timeout(PATIENCE_S):
             await decide.run(asyncio.Event())
     assert decide.decided == 0
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+async def test_what_faust_drops_is_decided_all_the_same(kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that Faust fetches and drops, as when a rebalance ends meanwhile, is not committed past but read again.
+
+    One signal is dropped with others handled behind it, the last with none.
+    """
+    dropped: list[str] = []
+    stock = CarefulConsumer.getmany
+
+    async def forgetful(self: CarefulConsumer, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        async for tp, message in stock(self, *args, **options):
+            if tp.topic == kafka.topics.signals:
+                fingerprint = orjson.loads(message.value or b"")["finding"]["fingerprint"]
+                if fingerprint in {"f2", "f4"} - set(dropped):
+                    dropped.append(fingerprint)
+                    continue
+            yield tp, message
+
+    monkeypatch.setattr(CarefulConsumer, "getmany", forgetful)
+    async with kafka.deciding(dropped_s=2.0) as decide:
+        for name in ("f1", "f2", "f3"):
+            await kafka.send(name)
+        await eventually(lambda: decide.decided >= 2)
+        assert {command[1] for command in await kafka.commands(3)} == {"f1", "f2", "f3"}
+        await kafka.send("f4")
+        assert {command[1] for command in await kafka.commands(4)} == {"f1", "f2", "f3", "f4"}
+    assert dropped == ["f2", "f4"]
 
 
 @pytest.mark.kafka
