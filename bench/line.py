@@ -23,8 +23,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench.machine import machine
 from bench.peers.whole_line import PREFIX
 from bench.records import records
+from processor.cluster.client import KafkaClient
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient
 from tools import bootstrap
 from tools.servers import broker, kafka
 

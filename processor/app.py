@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
+from processor.cluster.client import KafkaClient
 from processor.engine.engine import Engine
 from processor.engine.engine import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
@@ -32,7 +33,7 @@ from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.topics import Wanted, ensure
 from processor.sources.decode import DecodeConfig, Decoder
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig, Start, parse_start
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch, FetchConfig
 from processor.stages.redact import Redact
@@ -61,18 +62,18 @@ class Parts:
     pipelines: Sequence[Pipeline]
     registry: CollectorRegistry
     health: Health
+    client: KafkaClient
     partitions: Mapping[str, int]
-
-    @property
-    def client(self) -> KafkaClient:
-        """How to reach the cluster."""
-        kafka = self.settings.kafka
-        return KafkaClient(kafka.bootstrap, request_timeout_s=kafka.request_timeout_s)
 
     def sink(self) -> KafkaSink:
         """A sink of its own for each user of one."""
         largest = self.settings.limits.record_bytes
-        return KafkaSink(KafkaSinkConfig(arguments=self.client.arguments(), max_bytes=largest))
+        codec = self.settings.kafka.compression
+        return KafkaSink(
+            KafkaSinkConfig(
+                arguments=self.client.arguments(), max_bytes=largest, compression=None if codec == "none" else codec
+            )
+        )
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""
@@ -115,8 +116,9 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         where = f"http://{server.host}:{server.port}"
         log.info("listening", action="start", address=where, roles=list(roles), homes=list(map(str, homes.paths)))
         health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
-        partitions = await _ensure_topics(settings, pipelines, stop)
-        parts = Parts(settings, homes, pipelines, registry, health, partitions)
+        client = KafkaClient.of(settings.kafka)
+        partitions = await _ensure_topics(settings, client, pipelines, stop)
+        parts = Parts(settings, homes, pipelines, registry, health, client, partitions)
         if stop.is_set():
             return
         if "line" in roles:
@@ -168,6 +170,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         settings.kafka.bootstrap,
         parts.partitions[topics.signals],
         session_timeout_s=settings.kafka.session_timeout_s,
+        security=parts.client.security.arguments(),
     )
     decide = Decide(faust, topics, policies(parts.pipelines), deciding.publish, redact=redact)
     writer = Writer(
@@ -200,14 +203,15 @@ def wanted_topics(settings: Settings, pipelines: Sequence[Pipeline]) -> list[Wan
     return [*wanted, Wanted(tickets.state, compact=True), Wanted(tickets.changelog, compact=True)]
 
 
-async def _ensure_topics(settings: Settings, pipelines: Sequence[Pipeline], stop: asyncio.Event) -> dict[str, int]:
+async def _ensure_topics(
+    settings: Settings, client: KafkaClient, pipelines: Sequence[Pipeline], stop: asyncio.Event
+) -> dict[str, int]:
     """Number of partitions by topic; waits while the brokers are away."""
     kafka = settings.kafka
-    arguments = KafkaClient(kafka.bootstrap, request_timeout_s=kafka.request_timeout_s).arguments()
     while not stop.is_set():
         try:
             return await ensure(
-                arguments,
+                client.arguments(),
                 wanted_topics(settings, pipelines),
                 create=kafka.create_topics,
                 partitions_each=kafka.partitions,

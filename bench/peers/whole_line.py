@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from bench.peers.bare import report
 from bench.stub import InstantModel
 from processor.app import build_line, load
+from processor.cluster.client import KafkaClient
 from processor.contract import Record, TopicPartition
 from processor.engine import Engine, MetricFamilies
 from processor.home import Homes
@@ -24,7 +25,7 @@ from processor.line import Line, Shared
 from processor.logs.redact import redactor
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.stages.fetch import Fetch, FetchConfig
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics, configure_logs

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from processor import app
 from processor.cli import options
+from processor.cluster.client import KafkaClient
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
 from processor.models.chat import Capabilities
@@ -22,7 +23,6 @@ from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings, Settings
 from processor.sinks.topics import partitions
-from processor.sources.kafka import KafkaClient
 from processor.tickets.jira import JiraClient
 
 PATIENCE_S = 20
@@ -86,7 +86,7 @@ async def _kafka(settings: Settings, pipelines: list[Pipeline]) -> list[Finding]
     there: dict[str, int] = {}
 
     async def look() -> str:
-        there.update(await partitions(KafkaClient(settings.kafka.bootstrap, request_timeout_s=10).arguments()))
+        there.update(await partitions({**KafkaClient.of(settings.kafka).arguments(), "request_timeout_ms": 10_000}))
         return f"{settings.kafka.bootstrap}, {len(there)} topics"
 
     found = [await _timed("kafka", look)]

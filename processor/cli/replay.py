@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 
 from processor.cli import options
+from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record
 from processor.errors import ConfigError, FaultstreamError
 from processor.settings import Settings
 from processor.sinks.dead_letters import PIPELINE, REASON, TIME, replayable
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sources.history import history
-from processor.sources.kafka import KafkaClient
 
 BATCH = 200
 
@@ -76,7 +76,7 @@ def _moment(text: str) -> datetime:
 
 
 async def _replay(settings: Settings, wanted: Wanted, dry_run: bool, as_json: bool) -> None:
-    client = KafkaClient(settings.kafka.bootstrap, request_timeout_s=settings.kafka.request_timeout_s)
+    client = KafkaClient.of(settings.kafka)
     prefix = settings.topics.prefix
     counts: Counter[tuple[str, str]] = Counter()
     letters: list[Outbound] = []

@@ -19,12 +19,14 @@ from aiokafka.errors import (
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
     for_code,
 )
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound
 from processor.errors import Retryable, Unwritable
 
@@ -35,6 +37,9 @@ PROBES, PROBE_S = 20, 0.25
 
 FOR_GOOD = (MessageSizeTooLargeError, InvalidTopicError, CorruptRecordException)
 """Errors that the same record would meet again."""
+
+AFTER_A_GAP = OutOfOrderSequenceNumber
+"""The error of a batch whose predecessor was refused."""
 
 
 @dataclass(slots=True)
@@ -97,8 +102,7 @@ class KafkaSink:
             await producer.start()
         except KafkaError as error:
             await producer.stop()
-            where = self._config.arguments.get("bootstrap_servers")
-            raise Retryable(f"can't reach Kafka at {where} (kafka.bootstrap): {error}") from error
+            raise await waiting(self._config.arguments, error) from error
         return producer
 
     async def _probe(self, producer: AIOKafkaProducer) -> bool:
@@ -108,7 +112,7 @@ class KafkaSink:
             try:
                 answer = await producer.client.send(producer.client.get_random_node(), request)
             except KafkaError as error:
-                log.warning("the probe for idempotent producers failed", action="start", error=_text(error))
+                log.warning("the probe for idempotent producers failed", action="start", error=self._text(error))
                 return False
             if not for_code(answer.error_code).retriable:
                 break
@@ -132,12 +136,14 @@ class KafkaSink:
                 if not isinstance(error, FOR_GOOD):
                     waiting += positions
                 elif len(positions) == 1:
-                    refused[positions[0]] = _text(error)
+                    refused[positions[0]] = explain(error)
                 else:
                     one_by_one = True  # one of them is to blame for all
                     waiting += positions
             if waiting and not one_by_one:
-                log.warning("records were not taken", action="publish", error=_text(failed[0][1]), count=len(waiting))
+                log.warning(
+                    "records were not taken", action="publish", error=self._text(failed[0][1]), count=len(waiting)
+                )
                 await asyncio.sleep(self._config.retry_s)
         if refused:
             at, why = min(refused.items())
@@ -157,10 +163,13 @@ class KafkaSink:
                 failed.append((at, error))
             elif error is not None:
                 raise error
+        if any(not error.retriable for _, error in failed):
+            await self._renew()
+        # What follows a refused batch of an idempotent producer is refused as well, for the gap; the next one takes it.
+        gap = any(isinstance(error, FOR_GOOD) for _, error in failed)
         for at, error in failed:
-            if not error.retriable and not isinstance(error, FOR_GOOD):
-                await self._renew()
-                raise Retryable(f"{records[at[0]].topic}: {_text(error)}") from error
+            if not (error.retriable or isinstance(error, FOR_GOOD) or (gap and isinstance(error, AFTER_A_GAP))):
+                raise Retryable(f"{records[at[0]].topic}: {self._text(error)}") from error
         return failed
 
     async def _batches(self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool) -> list[_Batch]:
@@ -193,7 +202,7 @@ class KafkaSink:
         try:
             return sorted(await self._live.partitions_for(topic))
         except KafkaError as error:
-            raise Retryable(f"topic {topic} can't be written: {_text(error)}; does it exist, and may we?") from error
+            raise Retryable(f"topic {topic} can't be written: {self._text(error)}") from error
 
     async def _submit(self, batch: _Batch) -> asyncio.Future[Any]:
         # Closed, for the client to send it as it is; the client allows one batch per partition to wait.
@@ -206,8 +215,8 @@ class KafkaSink:
                 return future
             except KafkaError as error:
                 if not error.retriable:
-                    raise Retryable(f"{batch.topic}: {_text(error)}") from error
-                log.warning("brokers are slow to take records", action="publish", error=_text(error))
+                    raise Retryable(f"{batch.topic}: {self._text(error)}") from error
+                log.warning("brokers are slow to take records", action="publish", error=self._text(error))
 
     async def _acknowledged(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Idempotent batches have no time-out in the client, by right: sent again, they might double."""
@@ -228,6 +237,9 @@ class KafkaSink:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await _stopped(producer)
+
+    def _text(self, error: BaseException) -> str:
+        return explain(error, self._config.arguments)
 
     @property
     def _live(self) -> AIOKafkaProducer:
@@ -256,7 +268,3 @@ def _size(record: Outbound) -> int:
     for name, value in record.headers:
         size += len(name) + len(value) + 8
     return size
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__

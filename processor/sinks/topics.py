@@ -10,6 +10,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from processor.cluster.diagnose import explain, unreachable
 from processor.errors import ConfigError, Retryable
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ async def partitions(arguments: Mapping[str, Any]) -> dict[str, int]:
     try:
         described = await admin.describe_topics()
     except KafkaError as error:
-        raise Retryable(f"the cluster's topics can't be read: {error}") from error
+        raise await unreachable(arguments, error) from error
     finally:
         await admin.close()
     return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
@@ -62,7 +63,7 @@ async def _create(arguments: Mapping[str, Any], missing: Sequence[Wanted], count
             if code and kind is not TopicAlreadyExistsError:
                 raise ConfigError(f"topic {name} can't be created: {kind.__name__}: {kind.description}")
     except KafkaError as error:
-        raise Retryable(f"topics can't be created: {error}") from error
+        raise Retryable(f"topics can't be created: {explain(error, arguments)}") from error
     finally:
         await admin.close()
     log.info("topics created", action="create_topics", topics=[topic.name for topic in missing], partitions=count)
@@ -82,6 +83,5 @@ async def _connected(arguments: Mapping[str, Any]) -> AIOKafkaAdminClient:
         await admin.start()
     except KafkaError as error:
         await admin.close()
-        where = arguments.get("bootstrap_servers")
-        raise Retryable(f"can't reach Kafka at {where} (kafka.bootstrap): {error}") from error
+        raise await unreachable(arguments, error) from error
     return admin

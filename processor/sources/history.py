@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
+from processor.cluster.client import KafkaClient
+from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record
 from processor.errors import Retryable
-from processor.sources.kafka import KafkaClient
 
 
 async def history(client: KafkaClient, topic: str, partitions: Sequence[int] | None = None) -> AsyncIterator[Record]:
@@ -27,7 +28,7 @@ async def history(client: KafkaClient, topic: str, partitions: Sequence[int] | N
         **client.arguments(),
     )
     try:
-        await consumer.start()
+        await _connect(consumer, client)
         ends = await _ends(consumer, client, topic, partitions)
         if ends:
             await consumer.seek_to_beginning(*ends)
@@ -37,9 +38,16 @@ async def history(client: KafkaClient, topic: str, partitions: Sequence[int] | N
                     if m.offset < ends[tp]:
                         yield Record(topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
     except (KafkaError, TimeoutError) as error:
-        raise Retryable(f"{topic} can't be read from {client.bootstrap} (kafka.bootstrap): {error}") from error
+        raise Retryable(f"{topic} can't be read: {explain(error, client.arguments())}") from error
     finally:
         await consumer.stop()
+
+
+async def _connect(consumer: AIOKafkaConsumer, client: KafkaClient) -> None:
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        raise await waiting(client.arguments(), error) from error
 
 
 async def _ends(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -20,6 +20,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from processor.cluster.client import KafkaClient
+from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
 
@@ -48,25 +50,6 @@ def parse_start(text: str) -> Start:
             f"source.kafka.start: {text!r} is none of latest, earliest, or a time as in RFC 3339"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaClient:
-    """How to reach the cluster. `options` go to every client as they are (TLS, SASL)."""
-
-    bootstrap: str
-    client_id: str = "faultstream"
-    request_timeout_s: float = 30.0
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def arguments(self) -> dict[str, Any]:
-        """Arguments of every aiokafka client."""
-        return {
-            "bootstrap_servers": self.bootstrap,
-            "client_id": self.client_id,
-            "request_timeout_ms": int(self.request_timeout_s * 1000),
-            **self.options,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +105,7 @@ class KafkaSource:
             await consumer.start()
         except KafkaError as error:
             await consumer.stop()
-            raise Retryable(f"can't reach Kafka at {self._client.bootstrap} (kafka.bootstrap): {error}") from error
+            raise await waiting(self._client.arguments(), error) from error
 
     async def _resolve_start(self) -> None:
         """Commits where to begin on topics that the group has never committed anything on.
@@ -137,7 +120,7 @@ class KafkaSource:
             for topic, start in self._config.topics.items():
                 await self._resolve_topic(consumer, topic, start)
         except (KafkaError, TimeoutError) as error:
-            raise Retryable(f"can't resolve where to start: {_text(error)}") from error
+            raise Retryable(f"can't resolve where to start: {self._text(error)}") from error
         finally:
             await consumer.stop()
 
@@ -166,8 +149,8 @@ class KafkaSource:
             found = await self._joined.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
         except KafkaError as error:
             if error.retriable:
-                raise Retryable(f"poll: {_text(error)}") from error
-            raise Fatal(f"poll: {_text(error)}") from error
+                raise Retryable(f"poll: {self._text(error)}") from error
+            raise Fatal(f"poll: {self._text(error)}") from error
         if not self._settled.is_set():
             epoch = self._epoch
             await self._settled.wait()
@@ -205,9 +188,9 @@ class KafkaSource:
             async with asyncio.timeout(self._client.request_timeout_s):
                 await self._joined.commit({ClientPartition(*tp): offset for tp, offset in offsets.items()})
         except (CommitFailedError, IllegalStateError) as error:
-            log.warning("commit came too late: the group has rebalanced", action="commit", error=_text(error))
+            log.warning("commit came too late: the group has rebalanced", action="commit", error=self._text(error))
         except (KafkaError, TimeoutError) as error:
-            raise Retryable(f"commit: {_text(error)}") from error
+            raise Retryable(f"commit: {self._text(error)}") from error
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset. Raises Retryable."""
@@ -216,13 +199,16 @@ class KafkaSource:
                 offset: int | None = await self._joined.committed(ClientPartition(*partition))
                 return offset
         except (KafkaError, TimeoutError) as error:
-            raise Retryable(f"committed: {_text(error)}") from error
+            raise Retryable(f"committed: {self._text(error)}") from error
 
     async def stop(self) -> None:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=10)
+
+    def _text(self, error: BaseException) -> str:
+        return explain(error, self._client.arguments())
 
     @property
     def _joined(self) -> AIOKafkaConsumer:
@@ -234,7 +220,7 @@ class KafkaSource:
         if isinstance(self._failure, Fatal):
             raise self._failure
         if self._failure is not None:
-            raise Fatal(f"a change of partitions failed: {_text(self._failure)}") from self._failure
+            raise Fatal(f"a change of partitions failed: {explain(self._failure)}") from self._failure
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -276,7 +262,3 @@ async def _offsets(
 
 def _by_number(offsets: Mapping[ClientPartition, int]) -> dict[str, int]:
     return {str(tp.partition): offset for tp, offset in offsets.items()}
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__

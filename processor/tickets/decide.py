@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 
 from processor.contract import Outbound, Record
 from processor.errors import Fatal, Rejected, Retryable
-from processor.tickets.faust_consumer import CarefulTransport, Ledger
+from processor.tickets.faust_consumer import CarefulTransport, Ledger, credentials
 from processor.tickets.messages import Topics, letter
 from processor.tickets.policy import Decision, Fault, Policy, decide
 
@@ -52,6 +52,7 @@ class FaustConfig:
     `partitions` is that of the signals topic and of the table's changelog alike. `stall_s` is how long signals may
     wait, or a recovery last, before the role is given up; `dropped_s` how long a signal that was read may lie
     unhandled while nothing else is done, before Faust is started anew. `store` is Faust's: memory:// or rocksdb://.
+    `security` are the arguments of an aiokafka client that say who we are.
     """
 
     bootstrap: str
@@ -62,6 +63,7 @@ class FaustConfig:
     dropped_s: float = 10.0
     session_timeout_s: float = 30.0
     request_timeout_s: float = 40.0
+    security: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Decide:
@@ -209,7 +211,8 @@ class Decide:
         config = self._config
         app = faust.App(
             self._topics.decide,
-            broker=[f"kafka://{host}" for host in config.bootstrap.split(",")],
+            broker=[f"kafka://{host.strip()}" for host in config.bootstrap.split(",")],
+            broker_credentials=credentials(config.security),
             store=config.store,
             datadir=str(data),
             key_serializer="raw",

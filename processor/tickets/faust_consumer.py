@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiokafka
+from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.transport.drivers import aiokafka as driver
 
 from processor.contract import TopicPartition
@@ -115,3 +116,18 @@ class CarefulTransport(driver.Transport):
     def __init__(self, *args: Any, ledger: Ledger, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ledger = ledger
+
+
+def credentials(arguments: Mapping[str, Any]) -> Credentials | None:
+    """The security arguments of an aiokafka client as Faust takes them; it chooses the protocol by what it is given."""
+    context = arguments.get("ssl_context")
+    if (provider := arguments.get("sasl_oauth_token_provider")) is not None:
+        return OAuthCredentials(oauth_cb=provider, ssl_context=context)
+    if (user := arguments.get("sasl_plain_username")) is not None:
+        return SASLCredentials(
+            username=user,
+            password=arguments["sasl_plain_password"],
+            mechanism=arguments["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from processor.sources.kafka import KafkaClient
+from processor.cluster.client import KafkaClient
 from processor.tickets.messages import TicketState, Topics, read_state
 
 log = structlog.get_logger(__name__)

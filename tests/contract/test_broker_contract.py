@@ -12,11 +12,12 @@ from typing import Protocol
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
+from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, Limits, Sink, Source
 from processor.errors import Fatal, Rejected, Unwritable
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig, parse_start
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig, parse_start
 from processor.testing.broker import MemoryBroker
 
 LIMITS = Limits(poll_s=0.2, linger_s=0.001, drain_s=10, revoke_s=5)

@@ -7,12 +7,13 @@ import random
 import sys
 from collections.abc import Sequence
 
+from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, Limits
 from processor.errors import Rejected
 from processor.lifecycle import Lifecycle
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 
 

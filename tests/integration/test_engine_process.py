@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, TopicPartition
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
 PROGRAM = Path(__file__).with_name("engine_process.py")
 PARTITIONS = 3

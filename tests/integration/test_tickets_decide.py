@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 
+from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
 from processor.errors import Fatal
-from processor.sources.kafka import KafkaClient
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.faust_consumer import CarefulConsumer
 from processor.tickets.load import StateLoader

@@ -6,13 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
+from processor.cluster.client import KafkaClient
 from processor.engine import Engine, Limits
 from processor.home import Homes
 from processor.lifecycle import Lifecycle
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.kafka import KafkaClient, KafkaSource, KafkaSourceConfig
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 from processor.tickets.jira import JiraClient
 from processor.tickets.load import StateLoader

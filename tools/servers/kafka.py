@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools import bootstrap
@@ -80,8 +80,11 @@ def java_version() -> int:
 
 def obstacle() -> str | None:
     """Why Apache Kafka can't be run here, or None if it can."""
-    if broker.given():
-        return None
+    return None if broker.given() else own_obstacle()
+
+
+def own_obstacle() -> str | None:
+    """Why a broker of our own can't be run here, or None if it can."""
     version = java_version()
     if version < 17:
         found = f"Java {version}" if version else "no Java"
@@ -121,9 +124,20 @@ class Kafka(process.Server):
     """One broker on its own data folder; `stop` or `kill` and then `start` brings it back on the same data."""
 
     def __init__(
-        self, folder: Path, port: int | None = None, settings: Mapping[str, str] | None = None, heap: str = "256m"
+        self,
+        folder: Path,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        heap: str = "256m",
+        *,
+        java: Sequence[str] = (),
+        users: Sequence[str] = (),
     ) -> None:
-        """`settings`: more lines of server.properties. The data lies in `folder`."""
+        """The data lies in `folder`.
+
+        `settings`: more lines of server.properties; in a value, {controller} is the controller's port. `java`: more
+        options of the virtual machine. `users`: SCRAM users to format the data with, as StorageTool takes them.
+        """
         self.folder = folder
         port = port or process.free_port()
         self._settings = {
@@ -134,17 +148,18 @@ class Kafka(process.Server):
             **(settings or {}),
         }
         self._properties = folder / "server.properties"
-        java = ["java", f"-Xms{heap}", f"-Xmx{heap}", *JAVA_OPTIONS, "-cp", f"{jars()}/*"]
+        self._users = [word for user in users for word in ("--add-scram", user)]
+        command = ["java", f"-Xms{heap}", f"-Xmx{heap}", *JAVA_OPTIONS, *java, "-cp", f"{jars()}/*"]
         address = f"{process.LOOPBACK}:{port}"
         super().__init__(
             "kafka",
-            [*java, "kafka.Kafka", self._properties],
+            [*command, "kafka.Kafka", self._properties],
             address=address,
             ready=lambda: self._started() and broker.speaks_kafka(address),
             logs=folder,
             stop_s=20,
         )
-        self._format_command = [*java, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "kafka.tools.StorageTool"]
+        self._format_command = [*command, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "kafka.tools.StorageTool"]
 
     def _started(self) -> bool:
         # Said when the broker is registered, caught up and unfenced; before that its listener may already answer.
@@ -165,7 +180,7 @@ class Kafka(process.Server):
         lines = [f"{key}={value.replace('{controller}', controller)}\n" for key, value in self._settings.items()]
         self._properties.write_text(PROPERTIES + "".join(lines), encoding="utf-8")
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
-        words = [*self._format_command, "format", "-t", cluster, "-c", self._properties]
+        words = [*self._format_command, "format", "-t", cluster, "-c", self._properties, *self._users]
         bootstrap.command("kafka", words, remedy="The folder is new; is the disk full?")
 
 

@@ -9,53 +9,16 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from processor.errors import ConfigError
-
-
-class Section(BaseModel):
-    """A part of the settings; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _address(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} is no address; it begins with http:// or https://")
-    return text.rstrip("/")
-
-
-def _from_file(values: Any, name: str) -> Any:
-    """Fills `name` from the file that `<name>_file` names."""
-    path = values.get(f"{name}_file") if isinstance(values, dict) else None
-    if not path:
-        return values
-    try:
-        return {**values, name: Path(path).read_text(encoding="utf-8").strip()}
-    except OSError as error:
-        raise ValueError(f"{name}_file: can't read {path}: {error.strerror}") from error
-
-
-Address = Annotated[str, AfterValidator(_address)]
-"""An http(s) address, without a slash at its end."""
-
-
-class KafkaSettings(Section):
-    """The Kafka cluster."""
-
-    bootstrap: str = Field("127.0.0.1:9092", description="Brokers to start from, host:port, comma-separated.")
-    group: str | None = Field(None, description="Consumer group of the line; by default <prefix>.line.")
-    create_topics: bool = Field(False, description="Create missing topics at start; leave it off in production.")
-    partitions: int = Field(4, ge=1, description="Partitions of topics that are created.")
-    replication: int = Field(-1, description="Replication factor of topics that are created; -1: the broker's.")
-    session_timeout_s: float = Field(30, gt=0, description="Silence after which the group drops a member.")
-    request_timeout_s: float = Field(30, gt=0, description="Bound on each wait for a broker.")
+from processor.settings.kafka import KafkaSettings
+from processor.settings.section import Address, Section, from_file
 
 
 class TopicSettings(Section):
@@ -104,7 +67,7 @@ class ModelSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _secret(cls, values: Any) -> Any:
-        return _from_file(values, "api_key")
+        return from_file(values, "api_key")
 
 
 class JiraSettings(Section):
@@ -121,7 +84,7 @@ class JiraSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _secret(cls, values: Any) -> Any:
-        return _from_file(values, "token")
+        return from_file(values, "token")
 
 
 class FetchSettings(Section):

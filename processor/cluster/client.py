@@ -1,0 +1,37 @@
+"""What every Kafka client of the daemon is made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from processor.cluster.security import Security
+from processor.settings.kafka import KafkaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaClient:
+    """How to reach the cluster, and who we are there."""
+
+    bootstrap: str
+    client_id: str = "faultstream"
+    request_timeout_s: float = 30.0
+    security: Security = field(default_factory=Security)
+
+    @classmethod
+    def of(cls, settings: KafkaSettings) -> Self:
+        """The client that the settings describe. Raises ConfigError where a certificate or a key is of no use."""
+        return cls(
+            settings.bootstrap,
+            request_timeout_s=settings.request_timeout_s,
+            security=Security.of(settings),
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of every aiokafka client; secrets are read from their files now."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "request_timeout_ms": int(self.request_timeout_s * 1000),
+            **self.security.arguments(),
+        }
