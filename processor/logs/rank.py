@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from processor.logs.mask import template
-from processor.logs.patterns import DETAILS, SIGNS
+from processor.logs.patterns import CONTINUING, DETAILS, SIGNS
 
 Hits = Mapping[int, Sequence[int]]
 """By line number the indexes of the patterns that hit."""
@@ -39,7 +39,7 @@ _WEAK: Final = 0.7
 # How scores fall off from an error line: downwards, along frames, upwards. Found by trying; all are flat optima.
 _LENT_BELOW: Final = 0.8
 _BELOW_DECAY: Final = 0.87
-_FRAME_DECAY: Final = 0.97
+_FRAME_DECAY: Final = 0.94
 _LENT_ABOVE: Final = 0.55
 _ABOVE_DECAY: Final = 0.8
 _NOTHING: Final = 0.05
@@ -75,7 +75,7 @@ def sign(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
 def detail(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
     """What the details on one line take off its weight (negative); whether it continues a line, or opens a step."""
     kinds = {DETAILS[index].kind for index in indexes}
-    return min(DETAILS[index].weight for index in indexes), "frame" in kinds, "step" in kinds
+    return min(DETAILS[index].weight for index in indexes), not kinds.isdisjoint(CONTINUING), "step" in kinds
 
 
 def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from processor.contract import Excerpt, ExcerptLine
 from processor.errors import Rejected
-from processor.logs import blocks, streams, text
+from processor.logs import blocks, streams, text, traces
 from processor.logs.baseline import Baseline
 from processor.logs.likelihood import features, learned
 from processor.logs.memory import PerLine
@@ -292,7 +292,8 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     if total > _SMALL:
         said = store.run(total, _LONGEST_RUN).start  # what was said last may have been said for long
         numbers = sorted({*neighbourhood(marks, total, _TAIL), *range(max(1, said - _TAIL), said)})
-    raw = {number: _window(line) for number, line in _with_runs(store, store.texts(numbers)).items()}
+    read = traces.read_on(store, _with_runs(store, store.texts(numbers)), _detailed)
+    raw = {number: _window(line) for number, line in read.items()}
     marked = [number for number in marks if number in raw]
     if marked:
         raw.update(zip(marked, text.undated(b"\n".join([raw[number] for number in marked])).split(b"\n"), strict=True))
@@ -303,6 +304,7 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, speakers or (tuple(raw),), total)
+    traces.shorten(scores, weights.own, details, raw)
     rows = features(scores, weights, details, raw, total)
     shown.update((number, text.brief(shown[number])) for number in rows)
     return Candidates(shown, scores, rows, weights.ranked, total)

@@ -62,7 +62,7 @@ NPM = (
     npm(rf"^{NAME}  +(?P<version>(?:[<>=]+|\*|\d)\S.*)$", 0.65, cue="^[@a-z0-9][^ ]*  +[<>=*]"),
     npm(rf"^node_modules/(?:.*node_modules/)?{NAME}$", 0.7, cue="^node_modules/"),
     npm(rf" in {NAME} - https://github\.com/advisories/", 0.9),
-    npm(rf"^\W*Package\s+│\s+{NAME}\s", 0.8, cue="[^a-z]Package +[^a-z .]+"),
+    npm(rf"^\W*Package\s+│\s+{NAME}\s", 0.8, cue="Package +│"),
     npm(rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
     npm(
         rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:--?[\w-]+ )*['\"`]?{START}{NAME}",

@@ -70,7 +70,7 @@ WITH_LINE = (
     file(
         rf"(?P<name>{FILE}:\d+)(?::\d+)?: (?:fatal |internal compiler |syntax )?error",
         1.0,
-        cue=r"[A-Za-z0-9_]:[0-9]+(:[0-9]+)?: (fatal |internal compiler |syntax )?error",
+        cue=r":[0-9]+: (fatal |internal compiler |syntax )?error",
     ),
     file(rf"(?P<name>{PATH}\(\d+),\d+\) ?: (?:fatal )?error", 1.0, cue=r"\([0-9]+,[0-9]+\) ?: (fatal )?error"),
     file(rf"(?P<name>{PATH}\(\d+)\) ?: (?:fatal )?error", 1.0, cue=r"\([0-9]+\) ?: (fatal )?error"),

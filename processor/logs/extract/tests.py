@@ -79,7 +79,7 @@ JVM = (
     test(
         rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>[A-Z]\w*\.{IDENT}):\d+",
         0.85,
-        cue="^(Failed tests:|Tests in error:|  ) *[A-Z].*:[0-9]",
+        cue="^(Failed tests:|Tests in error:|  ).*[A-Z].*:[0-9]",
     ),
     test(rf"^\d+\) (?P<name>{IDENT}{PARAMETERS}\({CLASS}\))$", 0.95, cue="^[0-9]+\\) .*\\(.*\\)$"),
     test(r"^(?P<name>[\w$.]+(?:\[[^\]]*\])?(?: > .+)+) FAILED$", 1.0),

@@ -22,9 +22,15 @@ _ALL: Final[tuple[Pattern, ...]] = (
     *infrastructure.PATTERNS,
 )
 
-SIGNS: Final = tuple(pattern for pattern in _ALL if pattern.weight > 0 and pattern.kind != "frame")
+CONTINUING: Final = frozenset({"frame", "call"})
+"""Kinds of patterns on lines that continue others."""
+
+SIGNS: Final = tuple(pattern for pattern in _ALL if pattern.weight > 0 and pattern.kind not in CONTINUING)
 """What speaks for a line: looked for in the whole log."""
-DETAILS: Final = tuple(pattern for pattern in _ALL if pattern.weight <= 0 or pattern.kind == "frame")
+DETAILS: Final = tuple(pattern for pattern in _ALL if pattern.weight <= 0 or pattern.kind in CONTINUING)
 """What speaks against a line, continues one or opens a section: looked for near signs only."""
 
-__all__ = ["DETAILS", "SIGNS", "Kind", "Pattern"]
+CALLS: Final = frozenset(index for index, pattern in enumerate(DETAILS) if pattern.kind == "call")
+"""The places in DETAILS of the calls of stack traces."""
+
+__all__ = ["CALLS", "CONTINUING", "DETAILS", "SIGNS", "Kind", "Pattern"]

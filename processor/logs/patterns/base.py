@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["error", "exit", "summary", "step", "frame", "noise"]
+Kind = Literal["error", "exit", "summary", "step", "frame", "call", "noise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Pattern:
     `weight` says how likely a line that matches tells the fault: 10 names it outright, 5 is a message of
     error severity, 2 a mere word; negative for what looks like an error and is none. Kinds: `error` lines,
     `exit` lines that say that a step or job failed, `summary` lines that say no more than that something did,
-    `step` markers that open a section, `frame` lines that
-    continue the one before (stack traces, code frames), `noise`.
+    `step` markers that open a section, `frame` lines that continue the one before (code frames), `call` lines that
+    do so in stack traces, `noise`.
     """
 
     name: str

@@ -12,7 +12,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "place",
         4.5,
-        r"^\s{0,8}(?:[A-Za-z]:)?[\w./\\@+-]{1,200}\.\w{1,12}(?::\d+(?::\d+)?(?:-\d+)?|\(\d+(?:, ?\d+)?\)|:\d+,\d+-\d+):?(?:\s|$)",
+        r"^\s{0,8}(?:[A-Za-z]:)?[\w./\\@+-]{1,200}\.\w{1,12}(?::\d+(?::\d+)?(?:-\d+)?|\(\d+(?:, ?\d+)?\)|:\d+,\d+-\d+):?(?:[ \t]|$)",
         r" at \S+ line \d+\.?$|\bat line \d+, column \d+|, line \d+, characters? \d+",
     ),
     *errors(
@@ -21,9 +21,9 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^In \S+ line \d+:$|\b(?:SC|DL)\d{4}\b",
         r"\(Severity: \d\)|\(exceeds? (?:the )?(?:maximum|limit)|┃ \[[A-Z]\]|^\S+:\d+:\d+ lint/",
         r"\b(?:un|in|mis)?formatted\b.*\b(?:files?|code)\b|\bfiles? .*\b(?:not|need|needs|had|have|require)\b.*\bformat|\bnot (?:gofmt|formatted)|\bformat violations",
-        r"^\S+:\d+: \S+ ==> \S|^\s*\d+:\d+\s+(?:error|✖|✘|×)\s",
+        r"^\S+:\d+: \S+ ==> \S|^[ \t]*\d+:\d+\s+(?:error|✖|✘|×)\s",
         r"\bno local return\b|:no_return$|can never match|\b\w+ is declared but (?:its value is )?never (?:used|read)",
-        r"\bleaks? (?:found|detected)\b|\b(?:HIGH|CRITICAL): [1-9]|^\s*❯❯❱",
+        r"\bleaks? (?:found|detected)\b|\b(?:HIGH|CRITICAL): [1-9]|^[ \t]*❯❯❱",
         r"[Mm]issing (?:licen[cs]e|copyright)|without (?:copyright|licen[cs]e|licensing)|[Nn]ot compliant|[Ll]icen[cs]e header",
         r"\.{3,} ?(?:ERROR|WARNING|FAILED|FAIL|NOT OK)$",
         r"\b(?:is|are|was|were) (?:out of (?:date|sync)|outdated|not up[ -]to[ -]date|stale)\b|\bchanged significantly\b|\bup to date with\b.*\bnot\b",
@@ -32,9 +32,9 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "difference",
         5,
-        r"^\s*@@ -\d+(?:,\d+)? \+\d+",
+        r"^[ \t]*@@ -\d+(?:,\d+)? \+\d+",
         r"^diff --git |^Files .+ differ$|^[Uu]ncommitted changes|\bgit diff --exit-code\b.*fail",
     ),
-    *kinds("difference-part", "frame", 0.5, r"^\s*[-+](?:\s{2,}|\d)\S|^(?:---|\+\+\+) (?:a/|b/|\S+\.\w+$)"),
+    *kinds("difference-part", "frame", 0.5, r"^[ \t]*[-+](?:[ \t]{2,}|\d)\S|^(?:---|\+\+\+) (?:a/|b/|\S+\.\w+$)"),
 )
 """Places weigh little by themselves: what is said about them decides."""

@@ -52,8 +52,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "links",
         8,
-        r"^\s*\[?(?:✖|✗|×|\[✖\]|ERROR)\]?\s+https?://|→ Status: [45]\d\d|\[✖\]|dead links? found|broken links?|Status: [45]\d\d",
-        r"^\s*\d+\.\s+(?:\[L\d+\] )?(?:[345]\d\d|Timeout|Error|The|Failed|SSL|Connection|Redirect)\b.*https?://|^> (?:Links|Dupes|Issues|Summary)|^Issues :-?\(",
+        r"^[ \t]*\[?(?:✖|✗|×|\[✖\]|ERROR)\]?\s+https?://|→ Status: [45]\d\d|\[✖\]|dead links? found|broken links?|Status: [45]\d\d",
+        r"^[ \t]*\d+\.\s+(?:\[L\d+\] )?(?:[345]\d\d|Timeout|Error|The|Failed|SSL|Connection|Redirect)\b.*https?://|^> (?:Links|Dupes|Issues|Summary)|^Issues :-?\(",
         r"(?:is not a valid link|linking to internal hash|External link .+ failed|HTML-Proofer found \d+|htmlproofer|internally linking to|broken\(|404 No error)",
         r"^(?:\S+:\d+:\d*:? ?)MD\d{3}/|^\S+\.md:\d+(?::\d+)? |alphabetical|not sorted|sort order|should be (?:sorted|before|after)",
     ),

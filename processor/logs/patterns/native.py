@@ -26,7 +26,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         10,
         r"^CMake Error",
         r"^-- Configuring incomplete|Could NOT find \S+|By not providing \"Find|Could not find a (?:package )?configuration",
-        r"^\s*configure: error:|^No package '.+' found|Package requirements .+ were not met|was not found in the pkg-config search path",
+        r"^[ \t]*configure: error:|^No package '.+' found|Package requirements .+ were not met|was not found in the pkg-config search path",
         r"^make(?:\[\d+\])?: \*\*\* |No rule to make target|missing separator|ninja: error|^FAILED: \S",
         r"(?:meson\.build|CMakeLists\.txt|Makefile|\.cmake):\d+(?::\d+)?:? ?(?:ERROR|error|\(|\*\*\*)?",
         r"recipe for target .+ failed",
@@ -34,13 +34,13 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "ctest",
         9,
-        r"^\[\s{1,3}FAILED\s{1,3}\]|: Failure$|^\s+(?:Expected|Actual|Which is|Value of|expected|actual):",
+        r"^\[\s{1,3}FAILED\s{1,3}\]|: Failure$|^[ \t]+(?:Expected|Actual|Which is|Value of|expected|actual):",
         r"\d+% tests passed, [1-9]\d* tests failed|\*{3}(?:Failed|Exception|Timeout|Not Run)|The following tests FAILED",
-        r"^\s+\d+ - \S+ \((?:Failed|SEGFAULT|Timeout|Not Run|Subprocess|Child|ILLEGAL|OTHER_FAULT|NUMERICAL)",
+        r"^[ \t]+\d+ - \S+ \((?:Failed|SEGFAULT|Timeout|Not Run|Subprocess|Child|ILLEGAL|OTHER_FAULT|NUMERICAL)",
         r"\bAssertion .+ failed|assert(?:ion)? failed|ASSERTION FAILED|REQUIRE\(|CHECK\(|SIGSEGV|SIGABRT|SIGKILL|SIGTERM",
         r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|Invalid (?:read|write) of size",
         r"^Found errors in |^FAILED (?:\(|:|\S)|^\d+ FAILED|^From test_\S+|^TEST FAILURE|tests? FAILED|Test .+ FAILED",
-        r"^\s*\S+:\d+: (?:FAILED|Failure|error)",
+        r"^[ \t]*\S+:\d+: (?:FAILED|Failure|error)",
         r"^(?:FAIL|XPASS|ERROR): \S+|^# (?:FAIL|ERROR): +[1-9]",
         r"^\*{3} (?:FAIL|ERROR)|^!{3,}",
     ),
@@ -53,5 +53,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"❌|\*\* (?:BUILD|TEST|ARCHIVE) FAILED \*\*|The following build commands failed|xcodebuild: error",
         r"error: (?:no such module|unable to find|cannot find|use of|value of|module)",
     ),
-    *kinds("ccframe", "frame", 1, r"^\S+:\d+(?::\d+)?: note:", r"^\s+from \S+:\d+[:,]", r"^Call Stack \(most recent"),
+    *kinds(
+        "ccframe", "frame", 1, r"^\S+:\d+(?::\d+)?: note:", r"^[ \t]+from \S+:\d+[:,]", r"^Call Stack \(most recent"
+    ),
 )

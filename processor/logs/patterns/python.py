@@ -55,11 +55,11 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^would reformat |^\d+ files? would be reformatted",
         r"^ERROR: .+(?:Imports are incorrectly sorted)",
         r"^Found \d+ errors?(?: in \d+ files?)?",
-        r"^ERROR:\s+\S+: commands? failed|^\s+\S+: FAIL|ERROR: InvocationError|evaluation failed :\(",
+        r"^ERROR:\s+\S+: commands? failed|^[ \t]+\S+: FAIL|ERROR: InvocationError|evaluation failed :\(",
         r"\(exited with code [1-9]|- exit code: [1-9]|^- files were modified by this hook|\.{3,}Failed$",
         r"(?:DocTestFailure|Warning, treated as error|WARNING: .+(?:undefined label|not found|duplicate))",
     ),
     *kinds(
-        "pyframe", "frame", 1, r"^\S+\.py:\d+: (?:in |$)", r"^\s\s\s\s+(?:raise|assert|return|self\.)", r"^>\s\s+\S"
+        "pyframe", "frame", 1, r"^\S+\.py:\d+: (?:in |$)", r"^[ \t]{4,}(?:raise|assert|return|self\.)", r"^>[ \t]{2,}\S"
     ),
 )

@@ -1,0 +1,79 @@
+"""The scanner finds what each expression finds: no match is lost among many expressions, none is made up."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from processor.logs.classify import MarkerReader
+from processor.logs.extract import EVERYTHING, MentionReader
+from processor.logs.patterns import DETAILS, SIGNS
+from processor.logs.rules import RuleSet
+from processor.logs.scan import Scanner
+from processor.logs.secrets import SECRETS
+from processor.logs.text import clean
+
+PIPELINE = Path(__file__).parents[3] / "pipelines" / "ci_failure"
+
+Expressions = list[tuple[str, bool]]
+
+
+def cues() -> Expressions:
+    """What rules, extractors and the ranking look for in one scan."""
+    rules = RuleSet.parse(yaml.safe_load((PIPELINE / "rules.yaml").read_text(encoding="utf-8")))
+    readers = (rules, MentionReader(EVERYTHING), MarkerReader())
+    return [(cue, False) for reader in readers for cue in reader.cues]
+
+
+SETS = {
+    "signs": [(pattern.regex, pattern.caseless) for pattern in SIGNS],
+    "details": [(pattern.regex, pattern.caseless) for pattern in DETAILS],
+    "secrets": [(secret.trigger, secret.caseless) for secret in SECRETS],
+    "cues": cues(),
+}
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    """Different lines of recorded logs, as they are read."""
+    logs = sorted((PIPELINE / "samples").glob("*.log"))[::5]
+    found = dict.fromkeys(line for log in logs for line in clean(log.read_bytes()).split(b"\n") if len(line) < 1_000)
+    return list(found)[::3]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_finds_what_each_expression_finds(name: str, lines: list[bytes]) -> None:
+    """Together and over many lines, expressions hit where Python's own matcher finds each on a line by itself."""
+    block = b"\n".join(lines)
+    found: dict[int, set[int]] = defaultdict(set)
+    at = position = 0
+    for index, end in Scanner(SETS[name]).hits(block):
+        at += block.count(b"\n", position, end)
+        position = end
+        found[index].add(at)
+    for index, (regex, caseless) in enumerate(SETS[name]):
+        expression = re.compile(regex.encode(), re.IGNORECASE * caseless)
+        there = {number for number, line in enumerate(lines) if expression.search(line)}
+        assert found[index] == there, regex
+
+
+LATE = b'billing/charge.py:8: error: Incompatible return value type (got "float", expected "str")'
+TRACE = [b"x", *[b"\tat com.acme.shop.Cart.total(Cart.java:41)"] * 4, b"\tat java.base/total(Money.java:41)"]
+
+
+@pytest.mark.parametrize(
+    ("expressions", "block", "ends"),
+    [
+        ((":[0-9]+: (fatal |internal compiler |syntax )?error",), LATE, [26]),
+        ((r"^\s+at [\w$.]+\([\w$]+\.java:\d+\)", r"^\s+at (?:java\.base/|sun\.|jdk\.|org\.junit)"), b"\n".join(TRACE),
+         [44, 87, 130, 173, 188]),
+    ],
+    ids=["digits before alternatives", "white space before alternatives"],
+)  # fmt: skip
+def test_keeps_what_vectorscan_5_4_12_loses(expressions: tuple[str, ...], block: bytes, ends: list[int]) -> None:
+    """The library that hyperscan 0.7.23 to 0.9.1 carries misses these on x86 (VectorCamp/vectorscan 304, 382)."""
+    assert [end for _, end in Scanner([(one, False) for one in expressions]).hits(block)] == ends
