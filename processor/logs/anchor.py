@@ -16,6 +16,7 @@ from typing import Any, Final
 from processor.contract import Candidate, Excerpt, RuleMatch
 from processor.logs.extract.collect import canonical
 from processor.logs.mask import mask
+from processor.logs.structured import unfold
 
 VERSION: Final = 1
 """Version of anchors and fingerprints, part of the fingerprint: tickets of an older one are not found again."""
@@ -113,7 +114,7 @@ def _of_line(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) 
     Where lines point at places in the code it is the first of them, since compilers' later errors follow from it;
     else the first-ranked line that says something; else what was printed before the first-ranked one.
     """
-    texts = {line.number: line.text for line in excerpt.lines}
+    texts = {line.number: unfold(line.text)[0] for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in texts]
     placed = {number for file in candidates.get("files", ()) if file.score >= SURE_PLACE for number in file.lines}
     first = min(placed.intersection(ranked), default=None) or next((at for at in ranked if _tells(texts[at])), None)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from processor.logs.scan import Scanner
+from processor.logs.structured import unfold
 
 Line = TypeVar("Line", str, bytes)
 Found = TypeVar("Found")
@@ -55,7 +56,10 @@ class PerLine(Generic[Line, Found]):
 
 
 class LineReader(Protocol[Read_co]):
-    """Finds something on a line, given which of its cues (Hyperscan expressions) are there."""
+    """Finds something on a line, given which of its cues (Hyperscan expressions) are there.
+
+    What it finds is a tuple or a frozenset. A line of JSON comes as the lines of its message and its stack, one by one.
+    """
 
     @property
     def cues(self) -> Sequence[str]:
@@ -83,6 +87,11 @@ class Lines:
         return self._remembered(lines)
 
     def _read(self, lines: Sequence[str]) -> list[tuple[Any, ...]]:
+        folded = [unfold(line) for line in lines]
+        found = iter(self._read_plain([part for parts in folded for part in parts]))
+        return [_joined([next(found) for _ in parts]) for parts in folded]
+
+    def _read_plain(self, lines: Sequence[str]) -> list[tuple[Any, ...]]:
         hits: dict[int, set[int]] = {}
         at = position = 0
         data = "\n".join(lines).encode("utf-8", "replace")
@@ -98,3 +107,13 @@ class Lines:
             reader, own = self._owners[hit]
             cued[reader].append(own)
         return tuple(reader.read(line, own) for reader, own in zip(self._readers, cued, strict=True))
+
+
+def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What readers found on the parts of one line: tuples one after the other, sets as one."""
+    if len(found) == 1:
+        return found[0]
+    return tuple(
+        frozenset().union(*parts) if isinstance(parts[0], frozenset) else tuple(one for part in parts for one in part)
+        for parts in zip(*found, strict=True)
+    )

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from processor.contract import Excerpt, ExcerptLine
 from processor.errors import Rejected
-from processor.logs import blocks, streams, text, traces
+from processor.logs import blocks, streams, structured, text, traces
 from processor.logs.baseline import Baseline
 from processor.logs.likelihood import features, learned
 from processor.logs.memory import PerLine
@@ -173,11 +173,11 @@ class _Line(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def _remembered(count: TokenCounter) -> PerLine[bytes, _Line]:
     def read(lines: Sequence[bytes]) -> list[_Line]:
-        block = b"\n".join(lines)
+        said = [structured.ranked_as(line) for line in lines]
         marks: Marks = {}
-        _mark(block, _signs(), 0, marks)
-        details = _detailed({number: lines[number] for number in marks})
-        texts = map(str.rstrip, text.show(block).split("\n"))
+        _mark(b"\n".join(said), _signs(), 0, marks)
+        details = _detailed({number: said[number] for number in marks})
+        texts = map(str.rstrip, text.show(b"\n".join(lines)).split("\n"))
         return [_Line(marks.get(at, ()), details.get(at, ()), one, count(one)) for at, one in enumerate(texts)]
 
     return PerLine(read)
@@ -211,7 +211,10 @@ def _read(block: bytes, store: Store, marks: Marks) -> None:
         store.extend(_window(rest.rstrip(b"\n")), rest.endswith(b"\n"))
         if store.open or (ends and not block):
             return
-    _mark(streams.bare(block), _signs(), store.total + 1, marks)
+    bare = streams.bare(block)
+    _mark(bare, _signs(), store.total + 1, marks)
+    if structured.prevails(bare):
+        _mark(structured.messages(bare), _signs(), store.total + 1, marks)
     if len(block) > text.LONGEST_LINE and not block.endswith(b"\n"):
         block = _window(block)
     store.add(block, ends)
@@ -221,6 +224,7 @@ def _read(block: bytes, store: Store, marks: Marks) -> None:
 
 def _window(line: bytes) -> bytes:
     """What to show of a line that is too long: its strongest sign, with what stands around it."""
+    line = structured.shorten(line, text.LONGEST_SHOWN)
     if len(line) <= text.LONGEST_SHOWN:
         return line
     best = max(_signs().hits(line), key=lambda hit: (SIGNS[hit[0]].weight, -hit[1]), default=None)
@@ -286,6 +290,18 @@ def _unled(lines: Mapping[int, bytes]) -> dict[int, bytes]:
     return dict(zip(lines, streams.unled(b"\n".join(lines.values())).split(b"\n"), strict=True))
 
 
+def _restated(marks: Marks, lines: Mapping[int, bytes]) -> tuple[Marks, Mapping[int, bytes]]:
+    """Marks and lines as if what is said in JSON had been printed."""
+    changed = {number: said for number, line in lines.items() if (said := structured.ranked_as(line)) is not line}
+    if not changed:
+        return marks, lines
+    found: Marks = {}
+    _mark(b"\n".join(changed.values()), _signs(), 0, found)
+    order = list(changed)
+    kept = {number: signs for number, signs in marks.items() if number not in changed}
+    return kept | {order[place]: signs for place, signs in found.items()}, {**lines, **changed}
+
+
 def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candidates:
     total = store.total
     numbers: Iterable[int] = range(1, total + 1)
@@ -300,7 +316,8 @@ def _candidates(store: Store, marks: Marks, baseline: Baseline | None) -> Candid
     if baseline is not None:
         marks = {number: signs for number, signs in marks.items() if number not in raw or raw[number] not in baseline}
     speakers = streams.speakers(raw)
-    details = _detailed(raw) if speakers is None else _detailed(_unled(raw))
+    marks, plain = _restated(marks, raw if speakers is None else _unled(raw))
+    details = _detailed(plain)
     shown = dict(zip(raw, map(str.rstrip, text.show(b"\n".join(raw.values())).split("\n")), strict=True))
     weights = weigh(marks, details, raw, total)
     scores = spread(weights, details, speakers or (tuple(raw),), total)

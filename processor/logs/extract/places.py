@@ -86,6 +86,7 @@ WITH_LINE = (
     file(rf"^(?P<name>{PATH}:\d+): (?:\w+Error|\w*Exception|in |[A-Z]\w+$)", 0.9, cue=r"\.py:[0-9]+: "),
     file(rf"(?P<name>{PATH}:\d+)(?::\d+)?: ", 0.8, cue=r"\.go:[0-9]+(:[0-9]+)?: "),
     file(r"^\s+(?P<name>\w+_test\.go:\d+): ", 0.85),
+    file(r"^\t(?P<name>(?!/usr/)\S+\.go:\d+)(?: \+0x[0-9a-f]+)?$", 0.6, cue=r"\.go:[0-9]+"),
     file(rf"panicked at (?:'.*', )?(?P<name>{PATH}:\d+)", 0.9),
     file(rf"(?P<name>{PATH}:\d+): (?:Failure|FAILED|ERROR:)", 0.97, cue=r":[0-9]+: (Failure|FAILED|ERROR:)"),
     file(rf"Loc: \[(?P<name>{PATH}\(\d+)\)\]", 0.97),
