@@ -27,7 +27,7 @@ from processor.errors import ConfigError, Fatal, Retryable
 
 log = structlog.get_logger(__name__)
 
-Start = Literal["earliest", "latest"] | datetime
+Start = Literal["latest", "earliest"] | datetime
 """Where a group begins that has never committed anything on a topic."""
 
 
