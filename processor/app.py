@@ -16,7 +16,9 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
+from processor import topology
 from processor.cluster.client import KafkaClient
+from processor.cluster.topics import ensure
 from processor.engine.engine import Engine
 from processor.engine.engine import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
@@ -31,7 +33,6 @@ from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, load_all
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sinks.topics import Wanted, ensure
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
@@ -191,32 +192,16 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     life.task("write", engine.run(life.stop))
 
 
-def wanted_topics(settings: Settings, pipelines: Sequence[Pipeline]) -> list[Wanted]:
-    """All topics that these pipelines read and write."""
-    prefix, tickets = settings.topics.prefix, Topics(settings.topics.prefix)
-    names = [topic for pipeline in pipelines for topic in pipeline.topics]
-    for pipeline in pipelines:
-        names += [f"{prefix}.{kind}.{pipeline.name}" for kind in ("findings", "review", "retry")]
-    names += [f"{prefix}.dead-letters", f"{prefix}.unrouted"]
-    names += [tickets.signals, tickets.commands, tickets.events]
-    wanted = [Wanted(name) for name in dict.fromkeys(names)]
-    return [*wanted, Wanted(tickets.state, compact=True), Wanted(tickets.changelog, compact=True)]
-
-
 async def _ensure_topics(
     settings: Settings, client: KafkaClient, pipelines: Sequence[Pipeline], stop: asyncio.Event
 ) -> dict[str, int]:
     """Number of partitions by topic; waits while the brokers are away."""
-    kafka = settings.kafka
+    wanted = [topic.wanted for topic in topology.topics(settings.topics.prefix, pipelines)]
+    rules, create = topology.rules(settings), settings.kafka.create_topics
     while not stop.is_set():
         try:
-            return await ensure(
-                client.arguments(),
-                wanted_topics(settings, pipelines),
-                create=kafka.create_topics,
-                partitions_each=kafka.partitions,
-                replication=kafka.replication,
-            )
+            found = await ensure(client.arguments(), wanted, rules, create=create)
+            return {name: each.partitions for name, each in found.items()}
         except Retryable as error:
             log.warning("start waits", action="start", error=str(error))
             with contextlib.suppress(TimeoutError):

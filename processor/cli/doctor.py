@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 import typer
@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from processor import app
+from processor import app, topology
 from processor.cli import options
 from processor.cluster.client import KafkaClient
+from processor.cluster.security import principal
+from processor.cluster.topics import Found, describe, differences
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
 from processor.models.chat import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings, Settings
-from processor.sinks.topics import partitions
 from processor.tickets.jira import JiraClient
 
 PATIENCE_S = 20
@@ -83,22 +84,25 @@ async def _timed(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _kafka(settings: Settings, pipelines: list[Pipeline]) -> list[Finding]:
-    there: dict[str, int] = {}
+    wanted = [topic.wanted for topic in topology.topics(settings.topics.prefix, pipelines)]
+    there: dict[str, Found] = {}
 
     async def look() -> str:
-        there.update(await partitions({**KafkaClient.of(settings.kafka).arguments(), "request_timeout_ms": 10_000}))
-        return f"{settings.kafka.bootstrap}, {len(there)} topics"
+        client = replace(KafkaClient.of(settings.kafka), request_timeout_s=10)
+        there.update(await describe(client.arguments(), wanted))
+        return f"{settings.kafka.bootstrap} as {principal(client.arguments())}"
 
     found = [await _timed("kafka", look)]
     if not found[0].fine:
         return found
-    missing = [one.name for one in app.wanted_topics(settings, pipelines) if one.name not in there]
-    if not missing:
-        return [*found, Finding("topics", True, "all there")]
+    differ = differences(wanted, there, topology.rules(settings))
     if settings.kafka.create_topics:
-        return [*found, Finding("topics", True, f"the daemon will create {len(missing)}: {', '.join(missing)}")]
-    hint = "create them, or set kafka.create_topics"
-    return [*found, Finding("topics", False, f"missing: {', '.join(missing)}; {hint}")]
+        missing = [topic.name for topic in wanted if topic.name not in there]
+        differ = [each for each in differ if each.topic not in missing]
+        if missing:
+            found.append(Finding("topics", True, f"the daemon will create {len(missing)}: {', '.join(missing)}"))
+    found += [Finding("topics", False, f"{each.topic}: {each.text}") for each in differ]
+    return found if len(found) > 1 else [*found, Finding("topics", True, f"all {len(wanted)} there, as they should be")]
 
 
 async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> list[Finding]:

@@ -5,8 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from aiokafka import client as library
+from aiokafka.protocol.metadata import MetadataRequest
+
 from processor.cluster.security import Security
 from processor.settings.kafka import KafkaSettings
+
+
+class _AskOnly(MetadataRequest):  # type: ignore[misc]
+    """Asks for topics without leave to create them.
+
+    The library gives that leave with every look at a topic, and has no option against it (Kafka's own consumer has
+    `allow.auto.create.topics`): a topic that somebody deletes would come back with the broker's defaults.
+    """
+
+    def __init__(self, topics: list[str] | None = None) -> None:
+        super().__init__(topics, allow_auto_topic_creation=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +34,11 @@ class KafkaClient:
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> Self:
-        """The client that the settings describe. Raises ConfigError where a certificate or a key is of no use."""
+        """The client that the settings describe. Raises ConfigError where a certificate or a key is of no use.
+
+        From then on no client of this process creates topics in passing; see `_AskOnly`.
+        """
+        library.MetadataRequest = _AskOnly
         return cls(
             settings.bootstrap,
             request_timeout_s=settings.request_timeout_s,

@@ -70,7 +70,7 @@ def explain(error: BaseException, arguments: Mapping[str, Any] | None = None) ->
     told = error.args[0] if error.args else ""
     names = ", ".join(sorted(told)) if isinstance(told, set | frozenset | list | tuple) else str(told)
     what = f"{kind} {names}" if names else f"the {kind}"
-    return f"{what} ({setting}): {principal(dict(arguments))} may not use it; grant it {right}"
+    return f"{what} ({setting}): {principal(arguments)} may not use it; grant it {right}"
 
 
 _DENIED: Final[Mapping[type[BaseException], tuple[str, str, str]]] = {
@@ -123,7 +123,7 @@ async def _try(host: str, port: int, arguments: dict[str, Any]) -> tuple[Trouble
 
 
 async def _told(error: BaseException, host: str, port: int, given: Mapping[str, Any], *, connected: bool) -> Trouble:
-    who, at = principal(dict(given)), f"{host}:{port}"
+    who, at = principal(given), f"{host}:{port}"
     cause = error.__cause__ if isinstance(error, errors.KafkaConnectionError) and error.__cause__ else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Trouble(_certificate(cause, host), lasting=True)
@@ -183,7 +183,7 @@ def _alert(error: ssl.SSLError, at: str, given: Mapping[str, Any]) -> Trouble | 
     if not getattr(given.get("ssl_context"), "certfile", None) and any(each in reason for each in wanting):
         return Trouble(f"{at} asks for a client's certificate; set kafka.ssl_certfile", lasting=True)
     told = reason.lower().replace("_", " ")
-    return Trouble(f"{at} refuses {principal(dict(given))}: {told}", lasting=True)
+    return Trouble(f"{at} refuses {principal(given)}: {told}", lasting=True)
 
 
 def _secret_of(given: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -68,7 +69,7 @@ class Security:
         return settings.sasl_password.get_secret_value() if settings.sasl_password else ""
 
 
-def principal(arguments: dict[str, Any]) -> str:
+def principal(arguments: Mapping[str, Any]) -> str:
     """Who a client with these arguments is for the brokers, and which setting says so; never a secret."""
     provider, context = arguments.get("sasl_oauth_token_provider"), arguments.get("ssl_context")
     if isinstance(provider, TokenProvider):

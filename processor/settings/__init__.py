@@ -27,6 +27,12 @@ class TopicSettings(Section):
     prefix: str = Field(
         "faultstream", pattern=r"^[a-zA-Z0-9._-]+$", description="Begins every topic, group and id of a deployment."
     )
+    retention_h: float = Field(
+        168,
+        gt=0,
+        description="Hours that topics of ours keep their records, at least, but for those that follow the source "
+        "topics (dead letters, retries) and those that are compacted.",
+    )
 
 
 class Limits(Section):

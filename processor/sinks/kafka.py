@@ -202,7 +202,8 @@ class KafkaSink:
         try:
             return sorted(await self._live.partitions_for(topic))
         except KafkaError as error:
-            raise Retryable(f"topic {topic} can't be written: {self._text(error)}") from error
+            why = f"{self._text(error)}; `faultstream topics` says what is missing"
+            raise Retryable(f"topic {topic} can't be written: {why}") from error
 
     async def _submit(self, batch: _Batch) -> asyncio.Future[Any]:
         # Closed, for the client to send it as it is; the client allows one batch per partition to wait.

@@ -17,11 +17,11 @@ import trustme
 from aiohttp import web
 
 from processor.cluster.client import KafkaClient
+from processor.cluster.topics import Wanted, describe
 from processor.contract import Outbound, TopicPartition
 from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sinks.topics import partitions
 from processor.sources.history import history
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.servers.plugin import running
@@ -177,7 +177,7 @@ async def test_a_token_is_used_until_it_ages(way: Ways, cluster: SecureKafka) ->
 async def failure(client: KafkaClient) -> FaultstreamError:
     """What a start with these settings says."""
     with pytest.raises(FaultstreamError) as caught:
-        await partitions(client.arguments())
+        await describe(client.arguments(), [Wanted("any")])
     return caught.value
 
 
