@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from aiokafka import client as library
 
 pytest_plugins = ["tests.servers.plugin"]
 
@@ -28,6 +29,12 @@ def shared_data() -> Path:
             "left out: the corpora of others aren't beside the checkout; FAULTSTREAM_DATA may name their folder"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def client_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the daemon changes in the Kafka library ends with the test: tests' own clients may create topics."""
+    monkeypatch.setattr(library, "MetadataRequest", library.MetadataRequest)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
