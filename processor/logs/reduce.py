@@ -192,7 +192,10 @@ def _whole(data: bytes, budget: int, count: TokenCounter) -> Excerpt | None:
     tokens = sum([line.tokens for line in read]) + len(lines)  # with a token for each newline never too few
     if tokens > budget:
         return None
-    marked = [(number, line) for number, line in enumerate(read, 1) if line.signs]
+    plain = read
+    if streams.speakers(dict(enumerate(lines))):
+        plain = _remembered(count)(streams.unled(b"\n".join(lines)).split(b"\n"))
+    marked = [(number, line) for number, line in enumerate(plain, 1) if line.signs]
     marks = {number: line.signs for number, line in marked}
     details = {number: line.details for number, line in marked if line.details}
     weights = weigh(marks, details, {number: lines[number - 1] for number in marks}, len(lines))

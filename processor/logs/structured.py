@@ -12,6 +12,8 @@ import json
 import re
 from typing import Final
 
+from processor.logs.streams import behind
+
 _BEGINS: Final = re.compile(r'\s*\{\s*"[\w@.$-]{1,60}"\s*:')
 _TEXT: Final = re.compile(
     r'"(?:msg|message|@mt?|(?:short|full)_message|event|log|text(?:Payload)?|err|error|(?:error|exception)\.?\w{0,20}|exc_info'
@@ -46,13 +48,16 @@ def messages(block: bytes) -> bytes:
 
 
 def unfold(line: str) -> list[str]:
-    r"""What a line of JSON says: the lines of its message and of its stack. Any other line is what it is.
+    r"""What a line of JSON says: the lines of its message and of its stack.
+
+    A line that a speaker's name leads (`streams`) is itself and what stands behind; any other line is what it is.
 
     >>> unfold('{"level":50,"msg":"no","err":{"stack":"Error: no\\n    at f (a.js:1:2)"}}')
     ['no', 'Error: no', '    at f (a.js:1:2)']
     """
     if not is_json(line):
-        return [line]
+        rest = behind(line)
+        return [line] if rest is line else [line, *unfold(rest)]
     texts = dict.fromkeys(_plain(found[1]) for found in _TEXT.finditer(line[:_LONGEST]))
     said = [part for text in texts for part in text.splitlines() if part.strip()]
     return said[:_MOST] or [line]
@@ -68,10 +73,7 @@ def ranked_as(line: bytes) -> bytes:
     if b"{" not in line[:80]:
         return line
     text = line[:_LONGEST].decode("utf-8", "replace")
-    if not is_json(text):
-        return line
-    said = unfold(text)
-    if said == [text]:
+    if not is_json(text) or (said := unfold(text)) == [text]:
         return line
     level = _LEVEL.search(text)
     return f"{_LABELS.get(_severity(level[1]), '') if level else ''}{' '.join(said[:_READ])}".encode()

@@ -41,8 +41,8 @@ _PREFIX: Final = re.compile(
     rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
     rb")+"
 )
-_STEP: Final = re.compile(rb"\n[^\t\n]{1,80}\t[^\t\n]{1,80}\t(?=\d{4}-\d\d-\d\dT)")
-"""`gh run view --log` writes job and step before each line."""
+_STEP: Final = re.compile(rb"\n[^\t\n]{1,160}\t[^\t\n]{1,160}\t(?:\xef\xbb\xbf)?(?=\d{4}-\d\d-\d\dT)")
+"""`gh run view --log` writes job and step before each line, and a byte-order mark where a step begins."""
 _SAMPLED: Final = 12
 _FEW: Final = 512
 """Bytes per sampled line below which all lines are looked at."""

@@ -72,9 +72,9 @@ JVM = (
     test(rf"\[ERROR\] +(?P<name>{CLASS}\.{IDENT}) ?(?:»|->)", 0.9, cue="\\[ERROR\\] +[A-Za-z_].*(»|->)"),
     test(rf"\[ERROR\] +(?P<name>{CLASS}>{CLASS}\.{IDENT}):\d+", 0.9, cue="\\[ERROR\\] +[A-Za-z_].*>.*:[0-9]"),
     test(
-        rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>{IDENT}(?:\[.*?\])?\({CLASS}\))",
+        rf"^(?:Failed tests: +|Tests in error: +|  )(?P<name>{IDENT}(?:\[.*?\])?\((?:{IDENT}\.)*[A-Z][\w$]*\))",
         0.9,
-        cue=r"^(Failed tests: |Tests in error: |  )\s*[A-Za-z_$][A-Za-z0-9_$]*(\[.*\])?\([A-Za-z_$]",
+        cue=r"^(Failed tests: +|Tests in error: +|  )[A-Za-z_$][A-Za-z0-9_$]*(\[.*\])?\([A-Za-z_$]",
     ),
     test(
         rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>[A-Z]\w*\.{IDENT}):\d+",

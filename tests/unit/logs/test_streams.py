@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from processor.logs import reduce, streams
+from processor.logs.extract import candidates
 
 LEADS = [
     ("api-1  | ", "web-1  | ", "db-1   | "),
     ("@acme/api:test: ", "@acme/web:build: ", "@acme/db:lint: "),
     ("[api] ", "[web] ", "[db] "),
+    ("[0] ", "[1] ", "[2] "),
+    ("@acme/api: ", "@acme/web: ", "@acme/db: "),
+    ("packages/api test: ", "packages/web build$ ", "packages/db test: "),
 ]
 FAULT = [
     "Traceback (most recent call last):",
@@ -52,3 +56,24 @@ def test_lines_are_neither_added_nor_removed() -> None:
     """Names go, newlines stay, also at both ends of a block."""
     block = b"\nweb-1 | a\n\ndb-1 | b\nweb-1 | \n"
     assert streams.unled(block) == b"\na\n\nb\n\n"
+
+
+@pytest.mark.parametrize("leads", LEADS)
+def test_small_logs_are_read_behind_the_names_too(leads: tuple[str, str, str]) -> None:
+    """In a log that is kept whole signs at the start of what is said count, and extractors read what is said."""
+    api, web, db = leads
+    lines = [part for line in FAULT for part in (f"{api}{line}", f"{web}GET 200", f"{db}checkpoint")]
+    excerpt = reduce("\n".join(lines).encode())
+    assert excerpt.ranked == (16, 1)
+    assert [file.name for file in candidates(excerpt)["files"]] == ["/srv/api/main.py:7", "/srv/api/serve.py:31"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_job_and_step_before_each_line_go(mark: str) -> None:
+    """What `gh run view --log` writes before each line is not shown, also where a step begins, and shifts no number."""
+    lead = f"build (3.11, ubuntu-latest, postgres)\tUNKNOWN STEP\t{mark}2026-11-22T10:27:04.1234567Z "
+    for healthy in (3, 900):
+        log = [*[f"{lead}step {n}" for n in range(healthy)], *[lead + line for line in FAULT]]
+        excerpt = reduce("\n".join(log).encode())
+        shown = {line.number: line.text for line in excerpt.lines}
+        assert [shown[healthy + place] for place in range(1, len(FAULT) + 1)] == FAULT
