@@ -255,16 +255,21 @@ async def _partitions(
     """Number of partitions of those that are there."""
     request = MetadataRequest([topic.name for topic in wanted], allow_auto_topic_creation=False)
     answer = await admin._send_request(request)  # noqa: SLF001 (the public call may create topics)
-    by_name = {topic.name: topic for topic in wanted}
-    counts: dict[str, int] = {}
-    for topic in answer.to_object()["topics"]:
-        name, kind = topic["topic"], for_code(topic["error_code"])
-        if kind is TopicAuthorizationFailedError:
-            setting = by_name[name].setting
-            raise ConfigError(f"topic {name} ({setting}): {principal(arguments)} may not see it; grant it Describe")
-        if kind is not UnknownTopicOrPartitionError:
-            counts[name] = len(topic["partitions"])
-    return counts
+    answers = {topic["topic"]: topic for topic in answer.to_object()["topics"]}
+    kinds = {name: for_code(topic["error_code"]) for name, topic in answers.items()}
+    who = principal(arguments)
+    hidden = [
+        f"topic {topic.name} ({topic.setting}): {who} may not see it; grant it the rights that docs/kafka.md lists"
+        for topic in wanted
+        if kinds.get(topic.name) is TopicAuthorizationFailedError
+    ]
+    if hidden:
+        raise ConfigError("\n".join(hidden))
+    return {
+        name: len(topic["partitions"])
+        for name, topic in answers.items()
+        if kinds[name] is not UnknownTopicOrPartitionError
+    }
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:

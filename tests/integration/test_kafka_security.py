@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,9 +24,7 @@ from processor.settings.kafka import KafkaSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sources.history import history
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
-from tests.servers.plugin import running
 from tests.servers.secure_kafka import CERTIFIED, USERS, Operation, Resource, SecureKafka
-from tools.servers import kafka as apache
 
 pytestmark = pytest.mark.kafka
 
@@ -34,17 +32,10 @@ OPERATIONS = (Operation.READ, Operation.WRITE, Operation.DESCRIBE)
 WRONG = secrets.token_urlsafe()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    """One broker for the module."""
-    made: list[SecureKafka] = []
-
-    def make() -> SecureKafka:
-        made.append(SecureKafka(tmp_path_factory.mktemp("secure")))
-        return made[0]
-
-    for _ in running("kafka", apache.own_obstacle(), make):
-        yield made[0]
+@pytest.fixture
+def cluster(secure_kafka: SecureKafka) -> SecureKafka:
+    """The broker, under a shorter name."""
+    return secure_kafka
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.secure_kafka import SecureKafka
 from tools import bootstrap, weights
 from tools.bootstrap import SetupError
 from tools.servers import broker, jira, kafka, model
@@ -84,6 +85,19 @@ def embedded_broker(server_logs: Path) -> Iterator[str]:
 def apache_kafka(server_logs: Path) -> Iterator[str]:
     """Bootstrap address of Apache Kafka: our own from Maven artifacts, or the one in `$KAFKA_BOOTSTRAP`."""
     yield from running("kafka", kafka.obstacle(), lambda: kafka.kafka(server_logs / "kafka"))
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(server_logs: Path) -> Iterator[SecureKafka]:
+    """Apache Kafka with TLS, SASL and ACLs, our own; shared: a test takes a user and topics of its own."""
+    made: list[SecureKafka] = []
+
+    def make() -> SecureKafka:
+        made.append(SecureKafka(server_logs / "secure"))
+        return made[0]
+
+    for _ in running("kafka", kafka.own_obstacle(), make):
+        yield made[0]
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from tools.servers import kafka
 from tools.servers.process import LOOPBACK, free_port
 
 USERS = tuple(f"user{number}" for number in range(12))
-"""Known to PLAIN; the first also to SCRAM. None may do anything at first."""
+"""Known to PLAIN; the first and the last also to SCRAM. None may do anything at first."""
 
 CERTIFIED = "app-of-the-tests"
 """Whom the client's certificate names."""
@@ -119,8 +119,11 @@ class SecureKafka(kafka.Kafka):
         self.mtls = f"localhost:{ports['mtls']}"
         self.clear = f"localhost:{ports['clear']}"
         jwks = (folder / "jwks.json").as_uri()
-        first, password = USERS[0], self.passwords[USERS[0]]
-        users = [f"SCRAM-SHA-{bits}=[name={first},password={password}]" for bits in (256, 512)]
+        users = [
+            f"SCRAM-SHA-{bits}=[name={user},password={self.passwords[user]}]"
+            for bits in (256, 512)
+            for user in (USERS[0], USERS[-1])
+        ]
         settings = self._listeners(plain, ports) | self._tls(folder) | self._sasl(jwks) | AUTHORIZER
         java = [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks}"]
         super().__init__(folder, plain, settings, heap="192m", java=java, users=users)
