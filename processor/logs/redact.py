@@ -40,6 +40,8 @@ _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
 POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
+_NAMELESS: Final = frozenset({"assigned", "prefixed"})
+"""Checks whose triggers have no literal text."""
 
 
 class Span(NamedTuple):
@@ -69,7 +71,10 @@ class Redactor:
         self._secrets: Final = secrets
         self._allow: Final = allow
         self._finders: Final = [self._finder(secret) for secret in secrets]
-        self._scanner: Final = Scanner([(secret.trigger, secret.caseless) for secret in secrets])
+        self._scanner: Final = Scanner(
+            [(secret.trigger, secret.caseless) for secret in secrets],
+            alone=[index for index, secret in enumerate(secrets) if secret.check in _NAMELESS],
+        )
         names = sorted({secret.name for secret in secrets} | {"password", "token"})
         self._placeholder: Final = re.compile(rb"\[(?:" + "|".join(names).encode() + rb"):\d+\]")
 

@@ -7,7 +7,8 @@ thread gets its own. Matches are reported by their end, in order of their ends.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import hyperscan
@@ -17,6 +18,8 @@ from processor.logs.compiled import database
 Hit = tuple[int, int]
 """Pattern index, offset of the match's end."""
 
+_END: Final = itemgetter(1)
+
 
 def _collect(index: int, _start: int, end: int, _flags: int, hits: Any) -> None:
     hits.append((index, end))
@@ -25,23 +28,35 @@ def _collect(index: int, _start: int, end: int, _flags: int, hits: Any) -> None:
 class Scanner:
     """A compiled set of expressions; safe to share between threads.
 
-    `expressions` are (regex, caseless) pairs in hyperscan's syntax; `^` and `$` match at line ends.
+    `expressions` are (regex, caseless) pairs in hyperscan's syntax; `^` and `$` match at line ends. `alone` are the
+    indexes of those that get a database of their own: hyperscan looks for those without literal text at each byte,
+    and what it makes of two of them together takes longer than both by themselves.
     """
 
-    def __init__(self, expressions: Sequence[tuple[str, bool]]) -> None:
+    def __init__(self, expressions: Sequence[tuple[str, bool]], alone: Collection[int] = ()) -> None:
         caseless = hyperscan.HS_FLAG_CASELESS
         flagged = [(regex.encode(), hyperscan.HS_FLAG_MULTILINE | (caseless * alike)) for regex, alike in expressions]
-        self._database: Final = database(flagged, hyperscan.HS_MODE_BLOCK)
+        together = [index for index in range(len(flagged)) if index not in alone]
+        self._groups: Final = [group for group in (together, *([index] for index in alone)) if group]
+        self._databases: Final = [
+            database([flagged[index] for index in group], hyperscan.HS_MODE_BLOCK) for group in self._groups
+        ]
         self._local: Final = threading.local()
 
     def hits(self, data: bytes) -> list[Hit]:
         """All matches in `data` as (pattern index, end)."""
         found: list[Hit] = []
-        self._database.scan(data, match_event_handler=_collect, context=found, scratch=self._scratch())
+        for group, known, scratch in zip(self._groups, self._databases, self._scratches(), strict=True):
+            hits: list[Hit] = []
+            known.scan(data, match_event_handler=_collect, context=hits, scratch=scratch)
+            if hits:
+                found += hits if len(self._groups) == 1 else [(group[index], end) for index, end in hits]
+        if len(self._groups) > 1:
+            found.sort(key=_END)
         return found
 
-    def _scratch(self) -> hyperscan.Scratch:
-        scratch: hyperscan.Scratch | None = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
-        return scratch
+    def _scratches(self) -> list[hyperscan.Scratch]:
+        scratches: list[hyperscan.Scratch] | None = getattr(self._local, "scratches", None)
+        if scratches is None:
+            scratches = self._local.scratches = [hyperscan.Scratch(one) for one in self._databases]
+        return scratches

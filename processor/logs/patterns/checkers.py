@@ -12,7 +12,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "place",
         4.5,
-        r"^\s{0,8}(?:[A-Za-z]:)?[\w./\\@+-]{1,200}\.\w{1,12}(?::\d+(?::\d+)?(?:-\d+)?|\(\d+(?:, ?\d+)?\)|:\d+,\d+-\d+):?(?:[ \t]|$)",
+        r"^[ \t]*[\w./\\@+:-]+\.\w{1,12}(?::\d[\d:,-]*|\(\d[\d, ]*\)):?(?:[ \t]|$)",
         r" at \S+ line \d+\.?$|\bat line \d+, column \d+|, line \d+, characters? \d+",
     ),
     *errors(

@@ -24,7 +24,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
     *errors(
         "exception",
         6,
-        r"^[ \t]*(?:[A-Za-z_][\w$]*[.:]{1,2}){0,12}[A-Z]\w{2,60}(?:Error|Exception|Failure|Fault|Exit|Interrupt|Warning)(?::\s|$)",
+        r"^[ \t]*(?:[\w$.:]+[.:])?[A-Z]\w{2,}(?:Error|Exception|Failure|Fault|Exit|Interrupt|Warning)(?::\s|$)",
         r"\b[A-Z]\w{2,60}(?:Error|Exception)\b",
         r"^[ \t]*Caused by:?\s",
         r"^Exception in thread ",
@@ -81,7 +81,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         "shell",
         8,
         r"\bcommand not found\b|: not found$",
-        r"^(?:/\S+|\w*sh): (?:line \d+: )?.+: (?:No such file or directory|Permission denied|Is a directory|not found|cannot execute|Bad|No such)",
+        r"^(?:/|\w*sh: ).*: (?:No such file or directory|Permission denied|Is a directory|not found|cannot execute|Bad|No such)",
         r"^\S+: (?:cannot|can't|unable to|unrecognized option|invalid option|missing|error) ",
         r"\bsyntax error\b",
         r": No such file or directory\b",

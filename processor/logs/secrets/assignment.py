@@ -24,8 +24,12 @@ _GLUE: Final = re.compile(
     rb"(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:!\w+ )?"
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
-_IN_BASE64: Final = re.compile(rb"[A-Za-z0-9/]\+[\w.$-]+|.{0,2}?[\w.$-]+[+/]$")
-"""What looks like a name, but stands between signs of base64."""
+_GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?")
+_TAG_BEGINS: Final = frozenset(b">\"';")
+_PLUS, _SLASH = b"+/"
+_BLANK: Final = frozenset(b" \t")
+_SCALAR_BEGINS: Final = frozenset(b":\"'")
+"""What each syntax below can begin with: most names are words of prose, and no syntax fits."""
 _WORD_BEFORE: Final = re.compile(rb"\b([A-Za-z]{2,12}) \Z")
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
 _TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
@@ -37,12 +41,15 @@ _NEXT_LINE: Final = re.compile(
     rb"(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>|^[ \t]+)(?P<q>[\"'])?",
     re.IGNORECASE,
 )
+_MOST_BEFORE_NEXT: Final = 42
 _BLOCK_SCALAR: Final = re.compile(
     rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
 _SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
 """Of a value in an unknown syntax, by what its name holds."""
 _SHORTEST_CANDIDATE: Final = 8
+_LONGEST_VALUE: Final = 4400
+_MIXED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
 _UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
 _CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)")
@@ -57,7 +64,7 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
         before = _WORD_BEFORE.search(data, max(first, start - 20), start)
         name = before[1] + b"_key" if before else name
     kind = holds(name)
-    if kind == "nothing" or _IN_BASE64.match(data, max(first, start - 2), stop + 1):
+    if kind == "nothing" or _in_base64(data, start, stop):
         return
     label = "password" if kind == "password" else "token"
     for place in _tight(data, start, stop, last, kind):
@@ -68,6 +75,8 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
         return
     line = data.find(b"\n", stop, last)
     line = line if line >= 0 else last
+    if _plain(data[stop : min(line, stop + _LONGEST_VALUE)]):
+        return
     # Where one begins is looked for nearby alone: a line may have thousands of names and no value.
     for begun in _CANDIDATE.finditer(data, stop, min(line, stop + _NEAR + _SHORTEST_CANDIDATE)):
         candidate = _CANDIDATE.match(data, begun.start(), line) or begun
@@ -75,6 +84,18 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
             yield candidate.start(), candidate.start() + len(value), label
             return
+
+
+def _in_base64(data: bytes, start: int, stop: int) -> bool:
+    """Whether what looks like a name stands between signs of base64."""
+    if data[stop : stop + 1] in (b"+", b"/"):
+        return True
+    return start > 1 and data[start - 1] == _PLUS and (data[start - 2 : start - 1].isalnum() or data[start - 2] == _SLASH)
+
+
+def _plain(text: bytes) -> bool:
+    """Whether a text has neither digits nor capital letters, hence nothing random."""
+    return len(text.translate(None, _MIXED)) == len(text)
 
 
 def _name(data: bytes, first: int, last: int, end: int) -> tuple[int, int]:
@@ -89,24 +110,24 @@ def _name(data: bytes, first: int, last: int, end: int) -> tuple[int, int]:
 
 def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterator[tuple[int, int]]:
     """Where the value lies, by each syntax that fits."""
-    glue = _GLUE.match(data, stop, last)
-    if glue:
+    follows = data[stop] if stop < last else ord("\n")
+    if follows in _GLUE_BEGINS and (glue := _GLUE.match(data, stop, last)):
         yield _value(data, glue.end(), last, glue["q"])
-    tag = _TAG.match(data, stop, last)
-    if tag:
+    if follows in _TAG_BEGINS and (tag := _TAG.match(data, stop, last)):
         yield _value(data, tag.end(), last, tag["q"] or tag["q2"])
-    if kind != "key":
+    if kind != "key" and follows in _BLANK:
         option = _AFTER_OPTION.match(data, stop, last)
         if option and _COMMANDS.search(data, max(0, start - 60), start + 2):
             yield _value(data, option.end(), last, option["q"])
         prose = _WITH.match(data, stop, last)
         if prose:
             yield _value(data, prose.end(), last, prose["q"])
-    below = _NEXT_LINE.match(data, stop, last)
-    if below:
+    newline = data.find(b"\n", stop, last)
+    if newline < 0:
+        return
+    if newline - stop < _MOST_BEFORE_NEXT and (below := _NEXT_LINE.match(data, stop, last)):
         yield _value(data, below.end(), last, below["q"])
-    scalar = _BLOCK_SCALAR.match(data, stop, last)
-    if scalar:
+    if follows in _SCALAR_BEGINS and (scalar := _BLOCK_SCALAR.match(data, stop, last)):
         yield _value(data, scalar.end(), last, None)
 
 

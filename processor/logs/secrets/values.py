@@ -37,11 +37,12 @@ _FILE: Final = re.compile(
     rb"\.(?:[cm]?[jt]sx?|py|java|kt|go|rs|rb|php|cs|c|cc|cpp|h|hpp|json|ya?ml|xml|toml|txt|log|md|html?|css|sh|lock|jar|whl|"
     rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
+_LETTERS: Final = re.compile(rb"[a-z]+")
 _CHANGE: Final = re.compile(
     rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]|[!%^*#@$&~]"
 )
 _PAIRS: Final = frozenset(
-    pair.encode()
+    tuple(pair.encode())
     for pair in re.findall(
         "..",
         "abacadagaialamanaparasataubabebiblbobucacechcickclcocrctcudadedidoeaecedeeefelemeneperesetevexfefifogegigogrha"
@@ -145,11 +146,12 @@ def wordlike(value: bytes) -> bool:
     if _HEX.match(value):
         return False
     small = value[:_JUDGED].lower()
-    pairs = [pair for at in range(len(small) - 1) if (pair := small[at : at + 2]).isalpha()]
-    if len(pairs) < 5:
+    runs = _LETTERS.findall(small)
+    pairs = sum(map(len, runs)) - len(runs)
+    if pairs < 5:
         return False
-    common = sum(pair in _PAIRS for pair in pairs)
-    return common * 100 >= len(pairs) * (88 if len(pairs) < 9 else 75 if len(pairs) < 16 else 66)
+    common = sum(map(_PAIRS.__contains__, zip(small, small[1:], strict=False)))
+    return common * 100 >= pairs * (88 if pairs < 9 else 75 if pairs < 16 else 66)
 
 
 def mixed(value: bytes) -> bool:
