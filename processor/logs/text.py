@@ -36,10 +36,16 @@ _STAMP: Final = (
     rb"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?[ \t]?"
     rb"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?=[ \t])[ \t])"
 )
-_USUAL: Final = rb"[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\.[0-9]{6,7}Z (?:[0-9][0-9][EO][ +]|)(?![\[0-9#])"
+_USUAL: Final = (
+    rb"[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\.[0-9]{6,7}Z (?:[0-9][0-9][EO][ +]|)(?![\[0-9#])"
+)
 """How GitHub and GitLab begin a line, told from other ways at half the cost."""
 _PREFIX: Final = re.compile(
-    rb"\n(?:" + _USUAL + rb"|(?:" + _STAMP + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
+    rb"\n(?:"
+    + _USUAL
+    + rb"|(?:"
+    + _STAMP
+    + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
     rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
     rb")+)"
 )

@@ -90,7 +90,9 @@ def _in_base64(data: bytes, start: int, stop: int) -> bool:
     """Whether what looks like a name stands between signs of base64."""
     if data[stop : stop + 1] in (b"+", b"/"):
         return True
-    return start > 1 and data[start - 1] == _PLUS and (data[start - 2 : start - 1].isalnum() or data[start - 2] == _SLASH)
+    return (
+        start > 1 and data[start - 1] == _PLUS and (data[start - 2 : start - 1].isalnum() or data[start - 2] == _SLASH)
+    )
 
 
 def _plain(text: bytes) -> bool:
