@@ -7,6 +7,7 @@ after the job has failed and for what is far before it. `likelihood` corrects th
 
 from __future__ import annotations
 
+import bisect
 import functools
 import heapq
 import math
@@ -79,11 +80,18 @@ def detail(indexes: tuple[int, ...]) -> tuple[float, bool, bool]:
 
 
 def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:
-    """The lines worth reading: those around the likeliest signs, and the log's last ones."""
-    keys = {number: tuple(indexes) for number, indexes in marks.items()}
-    rarity = {key: 1 / (1 + 0.2 * math.log2(max(1.0, n / _OFTEN))) for key, n in Counter(keys.values()).items()}
-    failed = _failed({number: sign(key) for number, key in keys.items()}, total)
-    worth = ((sign(key)[0] * rarity[key] * _place(number, failed), number) for number, key in keys.items())
+    """The lines worth reading: those around the likeliest signs, and the log's last ones. Marks ascend."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for number, indexes in marks.items():
+        alike.setdefault(tuple(indexes), []).append(number)
+    failed = max([numbers[-1] for key, numbers in alike.items() if sign(key)[1]], default=total)
+    worth: list[tuple[float, int]] = []
+    for key, marked in alike.items():
+        weight = sign(key)[0] / (1 + 0.2 * math.log2(max(1.0, len(marked) / _OFTEN)))
+        cut = bisect.bisect_right(marked, failed + 1)
+        # On either side of the failing end the last lines are worth the most.
+        likely = (*marked[max(0, cut - _SHORTLIST) : cut], *marked[cut:][-_SHORTLIST:])
+        worth += [(weight * _place(number, failed), number) for number in likely]
     numbers = set(range(max(1, total - tail), total + 1))
     for _, number in heapq.nlargest(_SHORTLIST, worth):
         if len(numbers) > _MOST_READ:
@@ -93,11 +101,11 @@ def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:
 
 
 def weigh(marks: Hits, details: Hits, lines: Mapping[int, bytes], total: int) -> Weights:
-    """What each of `lines` says by itself; `marks` and `details` are the patterns that hit."""
-    signs = _signs(marks)
-    templates = {number: template(lines[number]) for number in marks if number in lines}
+    """What each of `lines` says by itself; `marks`, which ascend, and `details` are the patterns that hit."""
+    signs = {number: sign(tuple(marks[number])) for number in lines if number in marks}
+    templates = {number: template(lines[number]) for number in signs}
     seen = Counter(templates.values())
-    failed = _failed(signs, total)
+    failed = next((number for number in reversed([*marks]) if sign(tuple(marks[number]))[1]), total)
     own: dict[int, float] = {}
     for number, form in templates.items():
         weight = signs[number][0]
@@ -129,15 +137,6 @@ def spread(weights: Weights, details: Hits, groups: Sequence[Sequence[int]], tot
     for number in range(max(1, weights.failed - _END_LINES), min(total, weights.failed + 2) + 1):
         scores[number] = scores.get(number, 0.0) + _END_BONUS
     return {number: score * _place(number, weights.failed) for number, score in scores.items()}
-
-
-def _signs(marks: Hits) -> dict[int, tuple[float, bool, bool]]:
-    return {number: sign(tuple(indexes)) for number, indexes in marks.items()}
-
-
-def _failed(signs: Mapping[int, tuple[float, bool, bool]], total: int) -> int:
-    """The last line that says that a step or job ended badly, or the log's last line."""
-    return max([number for number, (_, ends, _) in signs.items() if ends], default=total)
 
 
 def _lend(scores: dict[int, float], own: Mapping[int, float], frames: Collection[int], numbers: Sequence[int]) -> None:

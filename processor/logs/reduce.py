@@ -237,15 +237,15 @@ def _window(line: bytes) -> bytes:
 def _mark(block: bytes, scanner: Scanner, line: int, marks: Marks) -> None:
     """Notes the hits on each line of a block whose first line is `line`."""
     position = 0
-    previous = -1
+    beyond = -1
     current: list[int] = []
     for index, end in scanner.hits(block):
-        if end > position:
+        if end > beyond:  # hits come in the order of their ends, often many on a line
             line += block.count(b"\n", position, end)
             position = end
-        if line != previous:
+            beyond = block.find(b"\n", end)
+            beyond = len(block) if beyond < 0 else beyond
             current = marks.setdefault(line, [])
-            previous = line
         current.append(index)
 
 

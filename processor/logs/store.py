@@ -79,13 +79,21 @@ class Store:
 
     def run(self, number: int, most: int) -> range:
         """The lines around this one that are the same, at most so many each way."""
+        if number in self._more:
+            return range(number, number + 1)
         line = self.texts((number,))[number]
-        first = last = number
-        while first > 1 and number - first < most and self.texts((first - 1,))[first - 1] == line:
-            first -= 1
-        while last < self.total and last - number < most and self.texts((last + 1,))[last + 1] == line:
-            last += 1
-        return range(first, last + 1)
+        return range(number - self._same(line, number, -1, most), number + self._same(line, number, 1, most) + 1)
+
+    def _same(self, line: bytes, number: int, step: int, most: int) -> int:
+        """How many lines before or after this one are the same, at most so many."""
+        for count in range(most):
+            number += step
+            if not 0 < number <= self.total or number in self._more:
+                return count
+            index = bisect.bisect_right(self._firsts, number) - 1
+            if self._lines(index)[number - self._firsts[index]] != line:
+                return count
+        return most
 
     def _lines(self, index: int) -> list[bytes]:
         if self._split[0] != index:

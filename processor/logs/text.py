@@ -40,15 +40,13 @@ _USUAL: Final = (
     rb"[0-9]{4}-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]\.[0-9]{6,7}Z (?:[0-9][0-9][EO][ +]|)(?![\[0-9#])"
 )
 """How GitHub and GitLab begin a line, told from other ways at half the cost."""
-_PREFIX: Final = re.compile(
-    rb"\n(?:"
-    + _USUAL
-    + rb"|(?:"
+_OTHER: Final = (
+    rb"(?:"
     + _STAMP
     + rb"(?:\d\d[EO][ +])?"  # GitLab: stream number, and whether the line goes on
-    rb"|#\d{1,3} \d{1,5}\.\d{1,3} "  # BuildKit: step, seconds
-    rb")+)"
+    + rb"|#\d{1,3} \d{1,5}\.\d{1,3} )+"  # BuildKit: step, seconds
 )
+_PREFIX: Final = re.compile(rb"\n(?:" + _USUAL + rb"|" + _OTHER + rb")")
 _STEP: Final = re.compile(rb"\n[^\t\n]{1,160}\t[^\t\n]{1,160}\t(?:\xef\xbb\xbf)?(?=\d{4}-\d\d-\d\dT)")
 """`gh run view --log` writes job and step before each line, and a byte-order mark where a step begins."""
 _SAMPLED: Final = 12

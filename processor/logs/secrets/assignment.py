@@ -26,7 +26,6 @@ _GLUE: Final = re.compile(
 )
 _GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?")
 _TAG_BEGINS: Final = frozenset(b">\"';")
-_PLUS, _SLASH = b"+/"
 _BLANK: Final = frozenset(b" \t")
 _SCALAR_BEGINS: Final = frozenset(b":\"'")
 """What each syntax below can begin with: most names are words of prose, and no syntax fits."""
@@ -90,9 +89,8 @@ def _in_base64(data: bytes, start: int, stop: int) -> bool:
     """Whether what looks like a name stands between signs of base64."""
     if data[stop : stop + 1] in (b"+", b"/"):
         return True
-    return (
-        start > 1 and data[start - 1] == _PLUS and (data[start - 2 : start - 1].isalnum() or data[start - 2] == _SLASH)
-    )
+    before = data[max(0, start - 2) : start]
+    return before.endswith(b"+") and (before[:-1].isalnum() or before[:-1] == b"/")
 
 
 def _plain(text: bytes) -> bool:

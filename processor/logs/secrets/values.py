@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from processor.logs.secrets.kinds import Check, Place, Secret
@@ -150,7 +151,7 @@ def wordlike(value: bytes) -> bool:
     pairs = sum(map(len, runs)) - len(runs)
     if pairs < 5:
         return False
-    common = sum(map(_PAIRS.__contains__, zip(small, small[1:], strict=False)))
+    common = sum(map(_PAIRS.__contains__, pairwise(small)))
     return common * 100 >= pairs * (88 if pairs < 9 else 75 if pairs < 16 else 66)
 
 
