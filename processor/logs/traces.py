@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from processor.logs.patterns import CALLS
@@ -44,9 +45,12 @@ _LIBRARY: Final = re.compile(
 
 def read_on(store: Store, lines: dict[int, bytes], detailed: Callable[[Mapping[int, bytes]], Hits]) -> dict[int, bytes]:
     """Lines of a log, and those after them where a stack trace goes on; `detailed` tells the calls among lines."""
-    calls = _calls(detailed({number: line for number, line in lines.items() if _ends(number, lines, store.total)}))
+    calls = _calls(detailed({number: lines[number] for number in _ends(lines, store.total)}))
     more: dict[int, bytes] = {}
-    for number in calls:
+    end = 0
+    for number in sorted(calls):
+        if number <= end:  # read already
+            continue
         last = end = number
         while end - last <= _BETWEEN and end < min(store.total, number + _MOST_READ):
             piece = store.texts(range(end + 1, min(store.total, end + _PIECE) + 1))
@@ -56,9 +60,11 @@ def read_on(store: Store, lines: dict[int, bytes], detailed: Callable[[Mapping[i
     return dict(sorted((more | lines).items())) if more else lines
 
 
-def _ends(number: int, lines: Mapping[int, bytes], total: int) -> bool:
-    """Whether what was read ends soon after this line."""
-    return any(after not in lines and after <= total for after in range(number + 1, number + _BETWEEN + 2))
+def _ends(lines: Mapping[int, bytes], total: int) -> Iterator[int]:
+    """The lines soon after which what was read ends."""
+    for number, after in pairwise((*lines, total + 1)):
+        if after > number + 1:
+            yield from (each for each in range(number - _BETWEEN, number + 1) if each in lines)
 
 
 def shorten(scores: dict[int, float], own: Mapping[int, float], details: Hits, lines: Mapping[int, bytes]) -> None:
