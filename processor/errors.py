@@ -23,6 +23,10 @@ class Retryable(FaultstreamError):
         self.shared = shared
 
 
+class Fenced(Retryable):
+    """Somebody else has taken over this partition's writing, as a new owner does."""
+
+
 class Rejected(FaultstreamError):
     """This event can never become a finding: it goes to the dead letters and the line goes on.
 

@@ -2,8 +2,9 @@
 
 from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.engine import Engine, Limits
+from processor.engine.exactly_once import ExactlyOnce
 from processor.engine.metrics import EngineMetrics, MetricFamilies
-from processor.engine.ports import Listener, Sink, Source, Worker
+from processor.engine.ports import Listener, Sink, Source, Transactions, Transactor, Worker
 
 __all__ = [
     "AtLeastOnce",
@@ -11,10 +12,13 @@ __all__ = [
     "Delivery",
     "Engine",
     "EngineMetrics",
+    "ExactlyOnce",
     "Limits",
     "Listener",
     "MetricFamilies",
     "Sink",
     "Source",
+    "Transactions",
+    "Transactor",
     "Worker",
 ]

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from processor.contract import Outbound, TopicPartition
-from processor.engine.inflight import Batch, Entry
+from processor.contract import Outbound
+from processor.engine.inflight import Batch, Entry, Partition
 from processor.engine.ports import Sink, Source
 from processor.errors import Retryable, Unwritable
 
@@ -23,17 +23,31 @@ Substitute = Callable[[Entry, Unwritable], Outbound]
 """Makes the dead letter of a record whose outputs the broker refuses."""
 
 
+class Lost(Exception):
+    """A partition was written by somebody else meanwhile: it has to be begun anew where that one ended."""
+
+
 class Delivery(Protocol):
-    """What the engine delivers through."""
+    """What the engine delivers through. `by_partition`: one batch per partition at a time, each on its own."""
 
-    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Partitions are new here: the place to fence off their previous owner."""
+    @property
+    def by_partition(self) -> bool:
+        """Whether a batch holds records of one partition only."""
 
-    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
-        """Partitions are let go."""
+    async def assigned(self, partition: Partition) -> int | None:
+        """A partition is new here: fences off its previous owner. Raises Retryable.
+
+        Returns where to read from, or None where the source may be trusted with that.
+        """
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        """Partitions are let go. Must return at once."""
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
-        """Publishes the batch's outputs and commits its offsets, however long the brokers are away."""
+        """Publishes the batch's outputs and commits its offsets, however long the brokers are away. Raises Lost."""
+
+    async def stop(self) -> None:
+        """Waits for what is still being let go."""
 
 
 class Backoff:
@@ -57,11 +71,20 @@ class AtLeastOnce:
         self._sink = sink
         self._backoff = backoff or Backoff()
 
-    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        """Nothing to fence without transactions."""
+    @property
+    def by_partition(self) -> bool:
+        """One batch over all partitions: one request to each broker."""
+        return False
 
-    async def revoked(self, partitions: Collection[TopicPartition]) -> None:
+    async def assigned(self, partition: Partition) -> int | None:  # noqa: ARG002
+        """Nothing to fence without transactions."""
+        return None
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
         """Nothing to let go without transactions."""
+
+    async def stop(self) -> None:
+        """Nothing is left."""
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """Publishes, awaits the acknowledgements, commits; each is repeated until it succeeds."""

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
+from processor.engine.delivery import AtLeastOnce, Backoff, Delivery, Lost
 from processor.engine.dispatch import Dispatcher
 from processor.engine.inflight import Batch, Entry, InFlight, Partition
 from processor.engine.metrics import EngineMetrics
@@ -73,9 +73,9 @@ class Engine:
         self._paused: set[TopicPartition] = set()
         self._changed = asyncio.Event()  # something finished or was delivered
         self._deliverable = asyncio.Event()
-        self._delivering: Batch | None = None
+        self._delivering: dict[Partition | None, Batch] = {}  # by partition, or one for all
         self._failed: asyncio.Future[BaseException] | None = None
-        self._loads: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[None]] = set()  # partitions being prepared, batches being delivered
         self._largest = 1
         self._started = False
         self._beat = 0.0  # loop time of the last finished poll
@@ -104,10 +104,11 @@ class Engine:
             await self._drain()
         finally:
             self._started = False
-            for task in (*tasks, *self._loads):
+            for task in (*tasks, *self._jobs):
                 await self._end(task)
             await self._dispatcher.stop()
             await self._source.stop()
+            await self._delivery.stop()
             await self._sink.stop()
         if self._failed.done():
             raise self._failed.result()
@@ -235,9 +236,7 @@ class Engine:
         self._source.pause(partitions)
         self._paused |= set(partitions)
         for tp in partitions:
-            load = self._spawn(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
-            self._loads.add(load)
-            load.add_done_callback(self._loads.discard)
+            self._begin(tp)
         log.info("assigned", action="assigned", partitions=_names(partitions))
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None:
@@ -247,18 +246,29 @@ class Engine:
         self._paused -= set(partitions)
         log.info("revoked", action="revoked", partitions=_names(partitions))
 
+    def _begin(self, tp: TopicPartition) -> None:
+        self._job(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
+
+    def _job(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        job = self._spawn(work, name)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
     async def _prepare(self, partition: Partition) -> None:
         attempt = 0
         while not partition.closed:
             try:
-                await self._delivery.assigned([partition.tp])
+                offset = await self._delivery.assigned(partition)
                 await self._worker.assigned(partition.tp)
+                if offset is not None and not partition.closed:
+                    partition.position = offset
+                    self._source.seek(partition.tp, offset)
                 break
             except Retryable as error:
                 attempt += 1
                 wait = self._backoff.seconds(attempt, error.wait)
                 log.warning("partition waits", action="prepare", partition=str(partition.tp), error=str(error))
-                await asyncio.sleep(wait)
+                await partition.closing(wait)
         partition.taking = not partition.closed
         # Resumed here and not at the next poll, which may be waiting for records already.
         if partition.taking and not self._full():
@@ -270,7 +280,7 @@ class Engine:
         leaving = {id(partition) for partition in partitions}
 
         def settled() -> bool:
-            busy = [*self._dispatcher.working(), *(self._delivering.entries if self._delivering else ())]
+            busy = [*self._dispatcher.working(), *(e for batch in self._delivering.values() for e in batch.entries)]
             return not any(id(entry.partition) in leaving for entry in busy) and not any(
                 p.entries and p.entries[0].outputs is not None for p in partitions
             )
@@ -280,7 +290,7 @@ class Engine:
         for partition in partitions:
             self._inflight.close(partition.tp)
         await self._dispatcher.cancel_closed()
-        await self._delivery.revoked([partition.tp for partition in partitions])
+        await self._delivery.revoked(partitions)
         for partition in partitions:
             await self._worker.revoked(partition.tp)
 
@@ -363,14 +373,42 @@ class Engine:
             if self._inflight.count < self._limits.batch:
                 await asyncio.sleep(self._limits.linger_s)
             self._deliverable.clear()
-            while (batch := self._inflight.take(self._limits.batch)).entries:
-                self._delivering = batch
-                with self._metrics.delivery.time():
-                    await self._delivery.deliver(batch, self._unwritable)
-                self._delivering = None
-                self._inflight.release(batch)
-                self._metrics.delivered.inc(len(batch.entries))
-                self._changed.set()
+            held = list(self._inflight.partitions.values())
+            groups = [(each, [each]) for each in held] if self._delivery.by_partition else [(None, held)]
+            for key, partitions in groups:
+                if key not in self._delivering:
+                    batch = self._inflight.take(partitions, self._limits.batch)
+                    if batch.entries:
+                        self._delivering[key] = batch
+                        self._job(self._deliver(key, batch), "delivery")
+
+    async def _deliver(self, key: Partition | None, batch: Batch) -> None:
+        try:
+            with self._metrics.delivery.time():
+                await self._delivery.deliver(batch, self._unwritable)
+            self._metrics.delivered.inc(len(batch.entries))
+        except Lost:
+            await self._begin_anew(batch.entries[0].partition)
+        finally:
+            del self._delivering[key]
+            self._inflight.release(batch)
+            self._changed.set()
+            self._deliverable.set()
+
+    async def _begin_anew(self, partition: Partition) -> None:
+        """Somebody else has written what came of a partition: it is read again from where that one ended."""
+        if partition.closed:
+            return
+        log.warning("partition begins anew", action="lost", partition=str(partition.tp))
+        going = partition.taking  # else it is being let go, and nothing of it is begun
+        self._inflight.close(partition.tp)
+        await self._dispatcher.cancel_closed()
+        await self._delivery.revoked([partition])
+        await self._worker.revoked(partition.tp)
+        if going:
+            self._source.pause([partition.tp])
+            self._paused.add(partition.tp)
+            self._begin(partition.tp)
 
 
 def _names(partitions: Collection[TopicPartition]) -> list[str]:

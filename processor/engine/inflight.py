@@ -6,8 +6,10 @@ crash at any point repeats records but never skips one.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from processor.contract import Outbound, Record, TopicPartition
@@ -29,7 +31,7 @@ class Entry:
 class Partition:
     """The records of one assignment of one partition. A new assignment makes a new one."""
 
-    __slots__ = ("closed", "entries", "held", "position", "taking", "tp")
+    __slots__ = ("_ended", "closed", "entries", "held", "position", "taking", "tp")
 
     def __init__(self, tp: TopicPartition) -> None:
         self.tp = tp
@@ -38,6 +40,19 @@ class Partition:
         self.taking = False  # records are accepted and started: the worker has loaded what it needs, none leaves
         self.closed = False  # let go: nothing of it may be started, published or committed any more
         self.held = 0  # entries that wait for something shared; above zero the partition pauses
+        self._ended = asyncio.Event()
+
+    def close(self) -> None:
+        """Lets go of it."""
+        self.closed = True
+        self.taking = False
+        self._ended.set()
+
+    async def closing(self, seconds: float) -> None:
+        """Waits, no longer than until it is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
 
     def finished(self, limit: int) -> list[Entry]:
         """Takes out at most `limit` entries of the finished prefix."""
@@ -86,7 +101,7 @@ class InFlight:
         """Ends an assignment; what is left of it is dropped and will be read again by the next owner."""
         partition = self.partitions.pop(tp, None)
         if partition is not None:
-            partition.closed = True
+            partition.close()
             for entry in partition.entries:
                 self._release(entry)
             partition.entries.clear()
@@ -103,14 +118,14 @@ class InFlight:
         self.bytes += record.size
         return entry
 
-    def take(self, limit: int) -> Batch:
-        """The finished prefixes of all partitions, `limit` records at most. They count until `release`."""
+    def take(self, partitions: Iterable[Partition], limit: int) -> Batch:
+        """The finished prefixes of these partitions, `limit` records at most. They count until `release`."""
         batch = Batch()
-        for tp, partition in self.partitions.items():
+        for partition in partitions:
             taken = partition.finished(limit - len(batch.entries))
             if taken:
                 batch.entries += taken
-                batch.offsets[tp] = taken[-1].record.offset + 1
+                batch.offsets[partition.tp] = taken[-1].record.offset + 1
                 if len(batch.entries) >= limit:
                     break
         return batch

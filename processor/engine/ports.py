@@ -74,6 +74,33 @@ class Sink(Protocol):
         """Disconnects."""
 
 
+class Transactor(Protocol):
+    """A producer that writes records and offsets as one; the only one of its name."""
+
+    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Writes records and commits the group's offsets in one transaction, within a bound.
+
+        Raises Unwritable with nothing written. Raises Retryable, or Fenced, where it is not known what came of it:
+        then this one is of no more use, and its successor settles what it left.
+        """
+
+    def close(self) -> None:
+        """Lets go. Must return at once."""
+
+
+class Transactions(Protocol):
+    """Where transactors come from."""
+
+    async def open(self, name: str) -> Transactor:
+        """The transactor of that name, after its predecessor is fenced off and what that one had begun is settled.
+
+        Raises Retryable while the brokers are away.
+        """
+
+    async def stop(self) -> None:
+        """Waits until what was closed is gone."""
+
+
 class Worker(Protocol):
     """What is done with a record. Raises Retryable, Rejected or Fatal."""
 

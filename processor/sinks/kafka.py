@@ -1,56 +1,26 @@
-"""Writes records to Kafka in batches per partition (aiokafka 0.14).
-
-One batch and one acknowledgement per partition instead of one future per record: that is where most of a
-producer's time would go. Records of one key keep their order.
-"""
+"""Writes records to Kafka (aiokafka 0.14), each batch acknowledged by all replicas."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    CorruptRecordException,
-    InvalidTopicError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    OutOfOrderSequenceNumber,
-    for_code,
-)
-from aiokafka.partitioner import murmur2
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound
-from processor.errors import Retryable, Unwritable
+from processor.errors import Retryable
+from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, stopped, unwritable
 
 log = structlog.get_logger(__name__)
 
 PROBES, PROBE_S = 20, 0.25
 """How often a broker is asked whether it has idempotent producers, and how many seconds apart."""
-
-FOR_GOOD = (MessageSizeTooLargeError, InvalidTopicError, CorruptRecordException)
-"""Errors that the same record would meet again."""
-
-AFTER_A_GAP = OutOfOrderSequenceNumber
-"""The error of a batch whose predecessor was refused."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Records of one partition that travel and are acknowledged together."""
-
-    topic: str
-    partition: int
-    builder: BatchBuilder
-    positions: list[int]
-    rank: int = 0  # how many batches of the same partition go before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +41,7 @@ class KafkaSink:
     def __init__(self, config: KafkaSinkConfig) -> None:
         self._config = config
         self._producer: AIOKafkaProducer | None = None
-        self._next = 0
+        self._packer = Packer(config.arguments)
         self.idempotent = False
 
     @property
@@ -125,8 +95,7 @@ class KafkaSink:
         What they did not take is tried again by itself. Raises Unwritable after all others are acknowledged,
         Retryable where something outside must change first (a missing topic, a missing right).
         """
-        limit = self._config.max_bytes
-        refused = {at: f"over {limit} bytes" for at, record in enumerate(records) if _size(record) > limit}
+        refused = oversized(records, self._config.max_bytes)
         waiting = [at for at in range(len(records)) if at not in refused]
         one_by_one = False
         while waiting:
@@ -146,15 +115,13 @@ class KafkaSink:
                 )
                 await asyncio.sleep(self._config.retry_s)
         if refused:
-            at, why = min(refused.items())
-            raise Unwritable(f"{records[at].topic} refuses {len(refused)} records: {why}", tuple(sorted(refused)))
+            raise unwritable(records, refused)
 
     async def _send(
         self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool
     ) -> list[tuple[list[int], KafkaError]]:
         """Sends what is at `positions`; returns what failed, and how."""
-        batches = await self._batches(records, positions, one_by_one)
-        sent = [(batch.positions, await self._submit(batch)) for batch in sorted(batches, key=lambda b: b.rank)]
+        sent = await self._packer.submit(self._live, records, positions, one_by_one=one_by_one)
         await self._acknowledged([future for _, future in sent])
         failed = []
         for at, future in sent:
@@ -172,53 +139,6 @@ class KafkaSink:
                 raise Retryable(f"{records[at[0]].topic}: {self._text(error)}") from error
         return failed
 
-    async def _batches(self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool) -> list[_Batch]:
-        """Packs records by partition, in order."""
-        batches: list[_Batch] = []
-        open_: dict[tuple[str, int], _Batch] = {}
-        partitions: dict[str, list[int]] = {}
-        for at in positions:
-            record = records[at]
-            topic = record.topic
-            known = partitions.get(topic)
-            if known is None:
-                known = partitions[topic] = await self._partitions(topic)
-            partition = record.partition
-            if partition is None:
-                chosen = self._next if record.key is None else hashed(record.key)
-                partition = known[chosen % len(known)]
-            batch = open_.get((topic, partition))
-            if batch is not None and not one_by_one and _append(batch, record):
-                batch.positions.append(at)
-                continue
-            rank = 0 if batch is None else batch.rank + 1
-            batch = open_[topic, partition] = _Batch(topic, partition, self._live.create_batch(), [at], rank)
-            _append(batch, record)
-            batches.append(batch)
-        self._next += 1  # records without a key share a partition per call
-        return batches
-
-    async def _partitions(self, topic: str) -> list[int]:
-        try:
-            return sorted(await self._live.partitions_for(topic))
-        except KafkaError as error:
-            why = f"{self._text(error)}; `faultstream topics` says what is missing"
-            raise Retryable(f"topic {topic} can't be written: {why}") from error
-
-    async def _submit(self, batch: _Batch) -> asyncio.Future[Any]:
-        # Closed, for the client to send it as it is; the client allows one batch per partition to wait.
-        batch.builder.close()
-        while True:
-            try:
-                future: asyncio.Future[Any] = await self._live.send_batch(
-                    batch.builder, batch.topic, partition=batch.partition
-                )
-                return future
-            except KafkaError as error:
-                if not error.retriable:
-                    raise Retryable(f"{batch.topic}: {self._text(error)}") from error
-                log.warning("brokers are slow to take records", action="publish", error=self._text(error))
-
     async def _acknowledged(self, futures: Sequence[asyncio.Future[Any]]) -> None:
         """Idempotent batches have no time-out in the client, by right: sent again, they might double."""
         pending = set(futures)
@@ -231,13 +151,13 @@ class KafkaSink:
         """A producer that met an error which it can't retry is of no more use."""
         old = self._live
         self._producer = await self._connect(enable_idempotence=self.idempotent)
-        await _stopped(old)
+        await stopped(old)
 
     async def stop(self) -> None:
         """Sends what is left and disconnects; bounded, for the brokers may be away."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await _stopped(producer)
+            await stopped(producer)
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._config.arguments)
@@ -247,25 +167,3 @@ class KafkaSink:
         if self._producer is None:
             raise Retryable("the sink is not connected")
         return self._producer
-
-
-async def _stopped(producer: AIOKafkaProducer) -> None:
-    await asyncio.wait([asyncio.create_task(producer.stop(), name="kafka-sink-stop")], timeout=10)
-
-
-@lru_cache(maxsize=65_536)
-def hashed(key: bytes) -> int:
-    """Kafka's hash of a key, the same as every other client's; findings of a fault come again and again."""
-    return int(murmur2(key)) & 0x7FFFFFFF
-
-
-def _append(batch: _Batch, record: Outbound) -> bool:
-    added = batch.builder.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-    return added is not None
-
-
-def _size(record: Outbound) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
-    for name, value in record.headers:
-        size += len(name) + len(value) + 8
-    return size

@@ -15,7 +15,7 @@ from itertools import count
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine.ports import Listener
-from processor.errors import Fatal, Retryable, Unwritable
+from processor.errors import Fatal, Fenced, Retryable, Unwritable
 
 
 class MemoryBroker:
@@ -32,6 +32,8 @@ class MemoryBroker:
         self._arrived = asyncio.Event()
         self._clock = count(1_700_000_000_000)
         self._round_robin = count()
+        self._transactors: dict[str, MemoryTransactor] = {}
+        self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int]]]] = defaultdict(list)
 
     def create(self, topic: str, partitions: int) -> None:
         """Makes a topic, or adds partitions to it (members see those at their next rebalance)."""
@@ -63,7 +65,9 @@ class MemoryBroker:
     def fail(self, step: str, error: Exception, times: int = 1) -> None:
         """Has the next `times` calls of `step` ("start", "poll", "publish", "commit") raise `error`.
 
-        "ack" raises after the records are written: the acknowledgement is lost.
+        "ack" raises after the records are written: the acknowledgement is lost. Of a transaction, "open" fails the
+        take-over, "begin" the transaction before anything is written, "end" the acknowledgement of what is
+        committed, and "settle" leaves its offsets unseen until the next transactor of that name is opened.
         """
         self.faults[step] += [error] * times
 
@@ -74,6 +78,10 @@ class MemoryBroker:
     def sink(self) -> MemorySink:
         """A producer."""
         return MemorySink(self)
+
+    def transactions(self) -> MemoryTransactions:
+        """Where transactional producers come from."""
+        return MemoryTransactions(self)
 
     def _logs(self, topic: str) -> list[list[Record]]:
         if topic not in self._topics:
@@ -271,6 +279,68 @@ class MemorySink:
     def crash(self) -> None:
         """Vanishes: nothing is written any more, and no call returns."""
         self._crashed = True
+
+
+class MemoryTransactions:
+    """See processor.engine.ports.Transactions."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+        self._crashed = False
+
+    async def open(self, name: str) -> MemoryTransactor:
+        """Fences off the predecessor, and settles what it left."""
+        await asyncio.sleep(0)
+        if self._crashed:
+            await asyncio.Event().wait()
+        self._broker._check("open")
+        for group, offsets in self._broker._unsettled.pop(name, ()):
+            self._broker.committed[group].update(offsets)
+        made = self._broker._transactors[name] = MemoryTransactor(self._broker, name, self)
+        return made
+
+    async def stop(self) -> None:
+        """Nothing is left."""
+
+    def crash(self) -> None:
+        """Vanishes: nothing is written any more, and no call returns."""
+        self._crashed = True
+
+
+class MemoryTransactor:
+    """See processor.engine.ports.Transactor."""
+
+    def __init__(self, broker: MemoryBroker, name: str, owner: MemoryTransactions) -> None:
+        self._broker = broker
+        self._name = name
+        self._owner = owner
+        self._broken = False
+
+    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Writes records and offsets as one."""
+        await asyncio.sleep(0)
+        broker = self._broker
+        if self._owner._crashed:
+            await asyncio.Event().wait()
+        if broker._transactors.get(self._name) is not self or self._broken:
+            raise Fenced(f"{self._name} has another owner")
+        refused = [at for at, r in enumerate(records) if len(r.value or b"") + len(r.key or b"") > broker.max_bytes]
+        if refused:
+            raise Unwritable(f"{len(refused)} records are over {broker.max_bytes} bytes", tuple(refused))
+        self._broken = True  # until it is known to have gone well
+        broker._check("begin")
+        for record in records:
+            broker.produce(record)
+        if broker.faults["settle"]:
+            broker._unsettled[self._name].append((group, dict(offsets)))
+            broker._check("settle")
+        broker.committed[group].update(offsets)
+        broker._check("end")
+        self._broken = False
+
+    def close(self) -> None:
+        """Lets go."""
+        self._broken = True
 
 
 BROKER_AWAY = Retryable("the broker is away", wait=0.0)

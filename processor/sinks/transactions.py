@@ -1,0 +1,176 @@
+"""Transactional producers of Kafka (aiokafka 0.14): records and offsets become visible as one, or not at all.
+
+What the client leaves to its user, and is done here:
+
+- Sends, offsets, commits and starts wait without a bound while brokers are away: each is bounded, and a producer
+  that met the bound or an error is of no more use, for what it had begun may end either way.
+- A commit does not look at what became of its records: their acknowledgements are awaited before.
+- A fenced producer answers later calls with AssertionError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+from processor.cluster.diagnose import explain, waiting
+from processor.contract import Outbound, TopicPartition
+from processor.errors import Fenced, Retryable
+from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, stopped, unwritable
+
+log = structlog.get_logger(__name__)
+
+TRANSACTION_S = 10.0
+"""Bound on a transaction, here and at the broker: an open one blocks everybody who reads committed records only."""
+
+BACKOFF_MS = 20
+"""Between a producer's tries: right after a commit the coordinator is busy for a few milliseconds."""
+
+UNAUTHORISED = (TransactionalIdAuthorizationFailed, TopicAuthorizationFailedError, GroupAuthorizationFailedError)
+
+
+class KafkaTransactions:
+    """See processor.engine.ports.Transactions."""
+
+    def __init__(self, config: KafkaSinkConfig, *, start_s: float = 30.0) -> None:
+        self._config = config
+        self._start_s = start_s
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def open(self, name: str) -> KafkaTransactor:
+        """A transactor of the transactional id `name`, its predecessor's transaction ended. Raises Retryable."""
+        return KafkaTransactor(self, name, await self.producer(name), self._config)
+
+    async def producer(self, name: str) -> AIOKafkaProducer:
+        """A producer of that id, which fences off the one before. Raises Retryable."""
+        producer = AIOKafkaProducer(
+            **{
+                **self._config.arguments,
+                "transactional_id": name,
+                "transaction_timeout_ms": int(TRANSACTION_S * 1000),
+                "max_batch_size": self._config.batch_bytes,
+                "compression_type": self._config.compression,
+                "retry_backoff_ms": BACKOFF_MS,
+            }
+        )
+        try:
+            async with asyncio.timeout(self._start_s):
+                await producer.start()
+        except BaseException as error:
+            self.end(producer)
+            if isinstance(error, KafkaConnectionError):
+                raise await waiting(self._config.arguments, error) from error
+            if isinstance(error, (KafkaError, TimeoutError)):
+                told = explain(error, self._config.arguments)
+                raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
+            raise
+        return producer
+
+    async def available(self, name: str) -> bool:
+        """Whether the brokers have transactions, tried with the transactional id `name`. Raises Retryable."""
+        try:
+            probe = await self.open(name)
+        except Retryable as error:
+            cause = error.__cause__
+            if isinstance(cause, KafkaError) and not (cause.retriable or isinstance(cause, UNAUTHORISED)):
+                log.info("the brokers refuse transactions", action="start", error=str(error))
+                return False
+            raise
+        probe.close()
+        return True
+
+    def end(self, producer: AIOKafkaProducer) -> None:
+        """Stops a producer, and lets nobody wait for it."""
+        ending = asyncio.create_task(stopped(producer), name="kafka-transactions-end")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def stop(self) -> None:
+        """Waits for the producers that are being stopped."""
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+
+class KafkaTransactor:
+    """See processor.engine.ports.Transactor."""
+
+    def __init__(
+        self, owner: KafkaTransactions, name: str, producer: AIOKafkaProducer, config: KafkaSinkConfig
+    ) -> None:
+        self._owner = owner
+        self._name = name
+        self._producer = producer
+        self._max_bytes = config.max_bytes
+        self._packer = Packer(config.arguments)
+
+    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Writes records and commits the group's offsets in one transaction.
+
+        Raises Unwritable with nothing written; Retryable (or Fenced) where it is not known what came of it, and then
+        this producer is of no more use.
+        """
+        if refused := oversized(records, self._max_bytes):
+            raise unwritable(records, refused)
+        one_by_one = False
+        while refused := await self._transaction(records, group, offsets, one_by_one=one_by_one):
+            # The gap that a refused batch leaves can't be closed; a successor ends the transaction, too.
+            self._owner.end(self._producer)
+            self._producer = await self._owner.producer(self._name)
+            if one_by_one:
+                raise unwritable(records, refused)
+            one_by_one = True  # one of a batch is to blame for all of it: which one shows when each travels alone
+
+    async def _transaction(
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], *, one_by_one: bool
+    ) -> dict[int, str]:
+        """One transaction; returns what the brokers refuse for good, in which case it is left open."""
+        committing = {ClientPartition(*tp): offset for tp, offset in offsets.items()}
+        try:
+            async with asyncio.timeout(TRANSACTION_S):
+                await self._producer.begin_transaction()
+                sent = await self._packer.submit(self._producer, records, range(len(records)), one_by_one=one_by_one)
+                committed = self._producer.send_offsets_to_transaction(committing, group)
+                told = await asyncio.gather(committed, *(future for _, future in sent), return_exceptions=True)
+                refused = _refused(sent, told[1:])
+                # What follows a refused batch is refused as well, for the gap that it leaves.
+                expected = (*FOR_GOOD, AFTER_A_GAP) if refused else ()
+                for error in told:
+                    if isinstance(error, BaseException) and not isinstance(error, expected):
+                        raise error
+                if not refused:
+                    await self._producer.commit_transaction()
+                return refused
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced(f"{self._name} has another owner, or its transaction took too long") from error
+        except TimeoutError as error:
+            raise Retryable(f"transaction of {self._name} did not end within {TRANSACTION_S:g} s") from error
+        except (KafkaError, AssertionError) as error:
+            raise Retryable(f"transaction of {self._name}: {self._packer.told(error)}") from error
+
+    def close(self) -> None:
+        """Lets go; what it has begun and not ended is aborted by its successor."""
+        self._owner.end(self._producer)
+
+
+def _refused(sent: Sequence[tuple[list[int], asyncio.Future[Any]]], told: Sequence[object]) -> dict[int, str]:
+    return {
+        at: explain(error)
+        for (positions, _), error in zip(sent, told, strict=True)
+        if isinstance(error, FOR_GOOD)
+        for at in positions
+    }
