@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -96,7 +97,7 @@ class KafkaTransactions:
 
     def end(self, producer: AIOKafkaProducer) -> None:
         """Stops a producer, and lets nobody wait for it."""
-        ending = asyncio.create_task(stopped(producer), name="kafka-transactions-end")
+        ending = asyncio.create_task(_ended(producer), name="kafka-transactions-end")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -174,3 +175,14 @@ def _refused(sent: Sequence[tuple[list[int], asyncio.Future[Any]]], told: Sequen
         if isinstance(error, FOR_GOOD)
         for at in positions
     }
+
+
+async def _ended(producer: AIOKafkaProducer) -> None:
+    """Stops it, and retrieves the errors that it keeps in futures which nobody awaits: the loop would log them."""
+    await stopped(producer)
+    accumulator = producer._message_accumulator  # noqa: SLF001
+    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
+    waiters = [batch._drain_waiter for batch in batches] + [producer._txn_manager._transaction_waiter]  # noqa: SLF001
+    for waiter in waiters:
+        if waiter is not None and waiter.done() and not waiter.cancelled():
+            waiter.exception()

@@ -14,9 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine import Engine, Limits, Sink, Source
-from processor.errors import Fatal, Rejected, Unwritable
+from processor.engine import Engine, ExactlyOnce, Limits, Sink, Source, Transactions
+from processor.errors import Fatal, Fenced, Rejected, Unwritable
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, parse_start
 from processor.testing.broker import MemoryBroker
 
@@ -35,6 +36,8 @@ class Rig(Protocol):
     def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source: ...
 
     def sink(self) -> Sink: ...
+
+    def transactions(self) -> Transactions: ...
 
 
 class MemoryRig:
@@ -56,6 +59,9 @@ class MemoryRig:
 
     def sink(self) -> Sink:
         return self.broker.sink()
+
+    def transactions(self) -> Transactions:
+        return self.broker.transactions()
 
 
 @dataclass
@@ -89,6 +95,9 @@ class KafkaRig:
     def sink(self) -> Sink:
         return KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10).arguments()))
 
+    def transactions(self) -> Transactions:
+        return KafkaTransactions(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10).arguments()))
+
 
 @pytest.fixture(
     params=[
@@ -103,6 +112,14 @@ def rig(request: pytest.FixtureRequest) -> Rig:
         return MemoryRig()
     address = request.getfixturevalue("embedded_broker" if request.param == "embedded" else "apache_kafka")
     return KafkaRig(address, request.param)
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def transactional(request: pytest.FixtureRequest) -> Rig:
+    """Each broker that has transactions."""
+    if request.param == "memory":
+        return MemoryRig()
+    return KafkaRig(request.getfixturevalue("apache_kafka"), request.param)
 
 
 @dataclass
@@ -325,10 +342,13 @@ class Doubling:
     async def revoked(self, partition: TopicPartition) -> None: ...
 
 
-async def run_engine(rig: Rig, topic: str, worker: Doubling, until: Mapping[TopicPartition, int]) -> None:
+async def run_engine(
+    rig: Rig, topic: str, worker: Doubling, until: Mapping[TopicPartition, int], *, exactly_once: bool = False
+) -> None:
     """Runs an engine until these offsets are committed."""
     source = rig.source(f"g-{topic}", [topic])
-    engine = Engine(source, rig.sink(), worker, LIMITS)
+    delivery = ExactlyOnce(source, rig.transactions(), f"g-{topic}") if exactly_once else None
+    engine = Engine(source, rig.sink(), worker, LIMITS, delivery=delivery)
     stop = asyncio.Event()
     task = asyncio.create_task(engine.run(stop))
     try:
@@ -357,3 +377,62 @@ async def test_the_engine_works_on_it(rig: Rig) -> None:
         found = numbers(await member.take(600))
     assert sorted(found) == sorted(-n if n % 10 == 9 else 2 * n for n in range(600))
     assert (first.handled, second.handled) == (600, 0)
+
+
+async def test_the_engine_works_on_it_exactly_once(transactional: Rig) -> None:
+    """The same by transactions."""
+    topic = await prepared(transactional, 600, partitions=3)
+    out = f"{topic}-out"
+    await transactional.create(out, 2)
+    until = {TopicPartition(topic, p): 200 for p in range(3)}
+    first, second = Doubling(out), Doubling(out)
+    await run_engine(transactional, topic, first, until, exactly_once=True)
+    await run_engine(transactional, topic, second, until, exactly_once=True)
+    async with joined(transactional.source(f"check-{topic}", [out])) as member:
+        found = numbers(await member.take(600))
+    assert sorted(found) == sorted(-n if n % 10 == 9 else 2 * n for n in range(600))
+    assert (first.handled, second.handled) == (600, 0)
+
+
+async def test_outputs_and_offsets_are_one(transactional: Rig) -> None:
+    """What the older of two transactors of a name writes is neither seen nor committed."""
+    topic = await prepared(transactional, 4)
+    out, group, tp = f"{topic}-out", f"g-{topic}", TopicPartition(topic, 0)
+    await transactional.create(out, 1)
+    transactions = transactional.transactions()
+    async with joined(transactional.source(group, [topic])) as member:
+        old = await transactions.open(f"{group}-0")
+        await old.write([Outbound(out, b"k", b"%d" % n) for n in range(2)], group, {tp: 2})
+        new = await transactions.open(f"{group}-0")
+        assert await member.source.committed(tp) == 2
+        with pytest.raises(Fenced):
+            await old.write([Outbound(out, b"k", b"7")], group, {tp: 3})
+        await new.write([], group, {tp: 3})
+        await new.write([Outbound(out, b"k", b"3")], group, {tp: 4})
+        old.close()
+        new.close()
+        last = await transactions.open(f"{group}-0")  # settles what the commit has begun
+        assert await member.source.committed(tp) == 4
+        last.close()
+    async with joined(transactional.source(f"check-{topic}", [out])) as member:
+        assert numbers(await member.take(3)) == [0, 1, 3]
+    await transactions.stop()
+
+
+async def test_a_refused_record_takes_its_transaction_with_it(transactional: Rig) -> None:
+    """The caller learns which one it was; nothing is written, and the transactor goes on."""
+    topic = await prepared(transactional, 3)
+    out, group, tp = f"{topic}-out", f"g-{topic}", TopicPartition(topic, 0)
+    await transactional.create(out, 1)
+    transactions = transactional.transactions()
+    async with joined(transactional.source(group, [topic])) as member:
+        transactor = await transactions.open(f"{group}-0")
+        with pytest.raises(Unwritable) as refused:
+            await transactor.write([Outbound(out, b"k", b"0"), Outbound(out, b"k", b"x" * 1_100_000)], group, {tp: 2})
+        assert refused.value.positions == (1,)
+        assert await member.source.committed(tp) == 0
+        await transactor.write([Outbound(out, b"k", b"5")], group, {tp: 2})
+        transactor.close()
+    async with joined(transactional.source(f"check-{topic}", [out])) as member:
+        assert numbers(await member.take(1)) == [5]
+    await transactions.stop()
