@@ -1,4 +1,4 @@
-"""A small daemon for the tests to kill: `python engine_process.py BOOTSTRAP GROUP IN OUT MS` copies IN to OUT."""
+"""A small daemon for the tests to kill: `python engine_process.py BOOTSTRAP GROUP IN OUT MS DELIVERY` copies."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine import Engine, Limits
+from processor.engine import Engine, ExactlyOnce, Limits
 from processor.errors import Rejected
 from processor.lifecycle import Lifecycle
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 
@@ -36,12 +37,14 @@ class Copy:
     async def revoked(self, partition: TopicPartition) -> None: ...
 
 
-async def main(bootstrap: str, group: str, topic: str, out: str, ms: str) -> None:
+async def main(bootstrap: str, group: str, topic: str, out: str, ms: str, delivery: str) -> None:
     """Runs until it is told to stop."""
     client = KafkaClient(bootstrap, request_timeout_s=10)
     source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}, session_timeout_s=6, rebalance_s=10))
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
-    engine = Engine(source, sink, Copy(out, float(ms)), Limits(in_flight=300, concurrency=50, batch=40, drain_s=30))
+    config = KafkaSinkConfig(client.arguments())
+    once = ExactlyOnce(source, KafkaTransactions(config), group) if delivery == "exactly_once" else None
+    limits = Limits(in_flight=300, concurrency=50, batch=40, drain_s=30)
+    engine = Engine(source, KafkaSink(config), Copy(out, float(ms)), limits, delivery=once)
     async with Lifecycle() as life:
         life.task("engine", engine.run(life.stop))
         await life.run()

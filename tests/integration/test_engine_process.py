@@ -30,6 +30,7 @@ class Reader:
     """Reads a topic's values as they come."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
+        self.bootstrap, self.topic = bootstrap, topic
         config = KafkaSourceConfig(f"read-{topic}", {topic: "earliest"})
         self.source = KafkaSource(KafkaClient(bootstrap), config)
         self.seen: Counter[int] = Counter()
@@ -43,6 +44,18 @@ class Reader:
         async with asyncio.timeout(timeout_s):
             while len(self.seen) < count:
                 self.seen.update(int(r.value or b"") for r in await self.source.poll(0.2, 500))
+
+    async def to_the_end(self, timeout_s: float = 60) -> Counter[int]:
+        """Reads all that was written before this call: up to a mark in each partition."""
+        sink = KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap).arguments()))
+        await sink.start()
+        await sink.publish([Outbound(self.topic, None, b"-1", partition=n) for n in range(PARTITIONS)])
+        await sink.stop()
+        async with asyncio.timeout(timeout_s):
+            while self.seen[-1] < PARTITIONS:
+                self.seen.update(int(r.value or b"") for r in await self.source.poll(0.2, 500))
+        del self.seen[-1]
+        return self.seen
 
 
 @asynccontextmanager
@@ -65,13 +78,14 @@ async def copying(bootstrap: str, records: int) -> AsyncIterator[tuple[Reader, l
         await reader.source.stop()
 
 
-async def started(arguments: list[str], ms: int) -> asyncio.subprocess.Process:
+async def started(arguments: list[str], ms: int, delivery: str = "at_least_once") -> asyncio.subprocess.Process:
     """The program, running."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         str(PROGRAM),
         *arguments,
         str(ms),
+        delivery,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
     )
@@ -93,6 +107,41 @@ async def test_kill_and_restart_lose_nothing(apache_kafka: str) -> None:
     assert set(reader.seen) == set(range(total))
     assert reader.seen.total() < 1.5 * total
     assert process.returncode == 0
+
+
+async def test_kill_and_restart_repeat_nothing_with_transactions(apache_kafka: str) -> None:
+    """Killed three times in mid-flight: every record has exactly one output that a committed reader sees."""
+    total = 3000
+    async with copying(apache_kafka, total) as (reader, arguments):
+        for enough in (300, 900, 1800):
+            process = await started(arguments, 30, "exactly_once")
+            await reader.until(enough)
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+        process = await started(arguments, 0, "exactly_once")
+        await reader.until(total)
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+        assert await reader.to_the_end() == Counter(range(total))
+    assert process.returncode == 0
+
+
+async def test_a_frozen_owner_that_wakes_up_repeats_nothing(apache_kafka: str) -> None:
+    """Stopped for longer than its session, with records in flight, while another takes over; then it goes on."""
+    total = 2000
+    async with copying(apache_kafka, total) as (reader, arguments):
+        frozen = await started(arguments, 100, "exactly_once")
+        await reader.until(200)
+        frozen.send_signal(signal.SIGSTOP)
+        other = await started(arguments, 100, "exactly_once")
+        await reader.until(1000)  # only once the group has dropped the frozen one
+        frozen.send_signal(signal.SIGCONT)
+        await reader.until(total)
+        for process in (frozen, other):
+            process.terminate()
+            await asyncio.wait_for(process.communicate(), 30)
+            assert process.returncode == 0
+        assert await reader.to_the_end() == Counter(range(total))
 
 
 async def test_sigterm_drains(apache_kafka: str) -> None:
