@@ -19,8 +19,10 @@ from prometheus_client import CollectorRegistry
 from processor import topology
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import ensure
+from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
 from processor.engine.engine import Limits as EngineLimits
+from processor.engine.exactly_once import ExactlyOnce
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError, Retryable
 from processor.home import Homes
@@ -33,6 +35,7 @@ from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, load_all
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
@@ -65,16 +68,17 @@ class Parts:
     health: Health
     client: KafkaClient
     partitions: Mapping[str, int]
+    transactions: bool
 
     def sink(self) -> KafkaSink:
         """A sink of its own for each user of one."""
-        largest = self.settings.limits.record_bytes
-        codec = self.settings.kafka.compression
-        return KafkaSink(
-            KafkaSinkConfig(
-                arguments=self.client.arguments(), max_bytes=largest, compression=None if codec == "none" else codec
-            )
-        )
+        return KafkaSink(_sink_config(self.settings, self.client))
+
+    def delivery(self, source: KafkaSource, group: str) -> Delivery | None:
+        """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
+        if not self.transactions:
+            return None
+        return ExactlyOnce(source, KafkaTransactions(_sink_config(self.settings, self.client)), group)
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""
@@ -119,9 +123,10 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
         client = KafkaClient.of(settings.kafka)
         partitions = await _ensure_topics(settings, client, pipelines, stop)
-        parts = Parts(settings, homes, pipelines, registry, health, client, partitions)
         if stop.is_set():
             return
+        transactions = await _has_transactions(settings, client, stop)
+        parts = Parts(settings, homes, pipelines, registry, health, client, partitions, transactions)
         if "line" in roles:
             await _line(parts, families, life)
         if "tickets" in roles:
@@ -147,7 +152,15 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
     source = KafkaSource(parts.client, KafkaSourceConfig(settings.group, starts, settings.kafka.session_timeout_s))
-    engine = Engine(source, parts.sink(), line, parts.limits(), metrics=families.of("line"), name="line")
+    engine = Engine(
+        source,
+        parts.sink(),
+        line,
+        parts.limits(),
+        delivery=parts.delivery(source, settings.group),
+        metrics=families.of("line"),
+        name="line",
+    )
     parts.health.ready["line"] = engine.problem
     life.task("line", engine.run(life.stop))
 
@@ -203,10 +216,44 @@ async def _ensure_topics(
             found = await ensure(client.arguments(), wanted, rules, create=create)
             return {name: each.partitions for name, each in found.items()}
         except Retryable as error:
-            log.warning("start waits", action="start", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _WAIT_S)
+            await _start_waits(error, stop)
     return {}
+
+
+def _sink_config(settings: Settings, client: KafkaClient) -> KafkaSinkConfig:
+    codec = settings.kafka.compression
+    return KafkaSinkConfig(
+        arguments=client.arguments(),
+        max_bytes=settings.limits.record_bytes,
+        compression=None if codec == "none" else codec,
+    )
+
+
+async def _has_transactions(settings: Settings, client: KafkaClient, stop: asyncio.Event) -> bool:
+    """Whether to deliver by transactions; waits while the brokers are away. Raises ConfigError."""
+    if settings.delivery == "at_least_once":
+        return False
+    transactions = KafkaTransactions(_sink_config(settings, client))
+    while not stop.is_set():
+        try:
+            there = await transactions.available(f"{settings.group}-probe")
+        except Retryable as error:
+            await _start_waits(error, stop)
+            continue
+        await transactions.stop()
+        if not there and settings.delivery == "exactly_once":
+            where = settings.kafka.bootstrap
+            raise ConfigError(f"delivery is exactly_once, but {where} has no transactions; set it to at_least_once")
+        if not there:
+            log.warning("no transactions on these brokers: a crash repeats findings, with their ids", action="start")
+        return there
+    return False
+
+
+async def _start_waits(error: Retryable, stop: asyncio.Event) -> None:
+    log.warning("start waits", action="start", error=str(error))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), _WAIT_S)
 
 
 def _start(pipelines: Sequence[Pipeline], topic: str) -> Start:

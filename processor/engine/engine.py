@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine.delivery import AtLeastOnce, Backoff, Delivery, Lost
+from processor.engine.deliveries import Deliveries
+from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.dispatch import Dispatcher
-from processor.engine.inflight import Batch, Entry, InFlight, Partition
+from processor.engine.inflight import Entry, InFlight, Partition
 from processor.engine.metrics import EngineMetrics
 from processor.engine.ports import Sink, Source, Worker
 from processor.errors import Fatal, Rejected, Retryable, Unwritable
@@ -72,13 +73,21 @@ class Engine:
         self._dispatcher = Dispatcher(self._work, self._limits.concurrency, key_of, self._fail, name)
         self._paused: set[TopicPartition] = set()
         self._changed = asyncio.Event()  # something finished or was delivered
-        self._deliverable = asyncio.Event()
-        self._delivering: dict[Partition | None, Batch] = {}  # by partition, or one for all
         self._failed: asyncio.Future[BaseException] | None = None
         self._jobs: set[asyncio.Task[None]] = set()  # partitions being prepared, batches being delivered
         self._largest = 1
         self._started = False
         self._beat = 0.0  # loop time of the last finished poll
+        self._deliveries = Deliveries(
+            self._delivery,
+            self._inflight,
+            self._metrics,
+            self,
+            size=self._limits.batch,
+            linger_s=self._limits.linger_s,
+            substitute=self._unwritable,
+            lost=self._begin_anew,
+        )
         self._metrics.watch(self._inflight, self._paused)
 
     # Running
@@ -97,7 +106,7 @@ class Engine:
             if not await self._start(stopping):
                 return
             self._started = True
-            tasks += [self._spawn(self._poll_loop(), "poll"), self._spawn(self._deliver_loop(), "deliver")]
+            tasks += [self._spawn(self._poll_loop(), "poll"), self._spawn(self._deliveries.run(), "deliver")]
             ends: list[asyncio.Future[Any]] = [stopping, self._failed]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             await self._end(tasks.pop(1))
@@ -246,10 +255,15 @@ class Engine:
         self._paused -= set(partitions)
         log.info("revoked", action="revoked", partitions=_names(partitions))
 
-    def _begin(self, tp: TopicPartition) -> None:
-        self._job(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
+    def moved(self) -> None:
+        """Something has finished or was delivered: whoever waits for that looks again."""
+        self._changed.set()
 
-    def _job(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _begin(self, tp: TopicPartition) -> None:
+        self.job(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
+
+    def job(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs it beside the rest; its failure is the engine's, and it ends with it."""
         job = self._spawn(work, name)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
@@ -274,13 +288,28 @@ class Engine:
         if partition.taking and not self._full():
             self._apply_pauses(())
 
+    async def _begin_anew(self, partition: Partition) -> None:
+        """Somebody else has written what came of a partition: it is read again from where that one ended."""
+        if partition.closed:
+            return
+        log.warning("partition begins anew", action="lost", partition=str(partition.tp))
+        going = partition.taking  # else it is being let go, and nothing of it is begun
+        self._inflight.close(partition.tp)
+        await self._dispatcher.cancel_closed()
+        await self._delivery.revoked([partition])
+        await self._worker.revoked(partition.tp)
+        if going:
+            self._source.pause([partition.tp])
+            self._paused.add(partition.tp)
+            self._begin(partition.tp)
+
     async def _let_go(self, partitions: Sequence[Partition], bound_s: float) -> None:
         for partition in partitions:
             partition.taking = False
         leaving = {id(partition) for partition in partitions}
 
         def settled() -> bool:
-            busy = [*self._dispatcher.working(), *(e for batch in self._delivering.values() for e in batch.entries)]
+            busy = [*self._dispatcher.working(), *self._deliveries.entries()]
             return not any(id(entry.partition) in leaving for entry in busy) and not any(
                 p.entries and p.entries[0].outputs is not None for p in partitions
             )
@@ -338,7 +367,7 @@ class Engine:
             partition.held -= 1
         self._dispatcher.leave(entry)
         if partition.entries and partition.entries[0] is entry:
-            self._deliverable.set()
+            self._deliveries.wake()
         self._changed.set()
 
     def _retry(self, entry: Entry, error: Retryable) -> None:
@@ -364,51 +393,6 @@ class Engine:
         if body + len(letter.key or b"") <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
             return letter
         return replace(letter, value=None, headers=(*letter.headers, ("fs-body-left-out", str(body).encode())))
-
-    # Delivering
-
-    async def _deliver_loop(self) -> None:
-        while True:
-            await self._deliverable.wait()
-            if self._inflight.count < self._limits.batch:
-                await asyncio.sleep(self._limits.linger_s)
-            self._deliverable.clear()
-            held = list(self._inflight.partitions.values())
-            groups = [(each, [each]) for each in held] if self._delivery.by_partition else [(None, held)]
-            for key, partitions in groups:
-                if key not in self._delivering:
-                    batch = self._inflight.take(partitions, self._limits.batch)
-                    if batch.entries:
-                        self._delivering[key] = batch
-                        self._job(self._deliver(key, batch), "delivery")
-
-    async def _deliver(self, key: Partition | None, batch: Batch) -> None:
-        try:
-            with self._metrics.delivery.time():
-                await self._delivery.deliver(batch, self._unwritable)
-            self._metrics.delivered.inc(len(batch.entries))
-        except Lost:
-            await self._begin_anew(batch.entries[0].partition)
-        finally:
-            del self._delivering[key]
-            self._inflight.release(batch)
-            self._changed.set()
-            self._deliverable.set()
-
-    async def _begin_anew(self, partition: Partition) -> None:
-        """Somebody else has written what came of a partition: it is read again from where that one ended."""
-        if partition.closed:
-            return
-        log.warning("partition begins anew", action="lost", partition=str(partition.tp))
-        going = partition.taking  # else it is being let go, and nothing of it is begun
-        self._inflight.close(partition.tp)
-        await self._dispatcher.cancel_closed()
-        await self._delivery.revoked([partition])
-        await self._worker.revoked(partition.tp)
-        if going:
-            self._source.pause([partition.tp])
-            self._paused.add(partition.tp)
-            self._begin(partition.tp)
 
 
 def _names(partitions: Collection[TopicPartition]) -> list[str]:

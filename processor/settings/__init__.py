@@ -143,8 +143,11 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="The Kafka cluster.")
     topics: TopicSettings = Field(default_factory=TopicSettings, description="Names of topics.")
-    delivery: Literal["at_least_once"] = Field(
-        "at_least_once", description="What is promised on Kafka; findings carry deterministic ids to drop repeats by."
+    delivery: Literal["auto", "exactly_once", "at_least_once"] = Field(
+        "auto",
+        description="What is promised on Kafka. exactly_once: findings and offsets in one transaction, for readers of "
+        "committed records; at_least_once: a crash repeats findings, with the ids that they had; auto: exactly_once "
+        "where the brokers have transactions.",
     )
     pipelines: list[str] | None = Field(None, description="Pipelines to run, by name; by default all that are found.")
     limits: Limits = Field(default_factory=Limits, description="Bounds on what one daemon holds.")

@@ -108,7 +108,10 @@ class Deployment:
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", metadata_max_age_ms=1000
+            bootstrap_servers=self.bootstrap,
+            auto_offset_reset="earliest",
+            metadata_max_age_ms=1000,
+            isolation_level="read_committed",
         )
         consumer.subscribe(pattern=f"^{self.prefix}\\..*")
         await consumer.start()
