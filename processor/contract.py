@@ -188,7 +188,8 @@ class Excerpt:
 class Candidate:
     """Something named in the excerpt that a grounded field may be: a package, test, file, host, exit code.
 
-    `ecosystem` is a package-URL type (npm, pypi, maven, cargo, golang, deb, docker, …) or "".
+    `ecosystem` is a package-URL type (npm, pypi, maven, cargo, golang, deb, docker, …) or "". `place` is where a
+    failing test stands, as `file:line`, where the log tells; the line that tells is the last of `lines`.
     """
 
     kind: Literal["package", "test", "file", "host", "exit_code"]
@@ -197,6 +198,7 @@ class Candidate:
     ecosystem: str = ""
     lines: tuple[int, ...] = ()
     score: float = 0.0
+    place: str | None = None
 
     @property
     def identity(self) -> str:

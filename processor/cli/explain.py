@@ -18,7 +18,7 @@ from rich.text import Text
 from processor.cli import options
 from processor.cli.inputs import Input, gather
 from processor.cli.show import as_json, console, show
-from processor.contract import Event, Finding, Reading, Record
+from processor.contract import Candidate, Event, Finding, Reading, Record
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
@@ -219,7 +219,7 @@ class Shown:
         else:
             self.out.print(Text("\nno rule knows this; a model would be asked", style="bold"))
         for kind, found in reading.candidates.items():
-            names = ", ".join(" ".join(filter(None, (each.name, each.version))) for each in found[:6])
+            names = ", ".join(map(_named, found[:6]))
             if names:
                 self.out.print(Text.assemble((f"{kind}: ", "dim"), names))
 
@@ -249,3 +249,9 @@ class Shown:
             shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
             value_shown = "none" if shown in (None, "") else str(shown)
             self.out.print(Text.assemble((f"{name:>20}  ", "dim"), value_shown))
+
+
+def _named(candidate: Candidate) -> str:
+    """A candidate's name, with its version or its place."""
+    place = candidate.place and f"({candidate.place})"
+    return " ".join(filter(None, (candidate.name, candidate.version, place)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -88,7 +88,8 @@ class Check:
                 result[question.name] = value
         # The likeliest line is shown whatever was chosen: a reader should not have to look for it.
         likeliest = _likeliest(reading.excerpt)
-        evidence = _evidence(reading.excerpt, [*(line.number for line in lines), *likeliest])
+        chosen = [line.number for line in lines]
+        evidence = _evidence(reading.excerpt, [*chosen, *likeliest, *_places(self._questions, prompt, result)])
         for question in self._questions:
             text = result.get(question.name)
             if (
@@ -127,6 +128,16 @@ class Check:
             return self._schema.validate(result)
         except ValueError as error:
             raise Invalid(str(error)) from error
+
+
+def _places(questions: Sequence[Question], prompt: Prompt, result: Mapping[str, Any]) -> Iterator[int]:
+    """The lines that tell where the chosen tests stand."""
+    for question in questions:
+        if question.source == "tests":
+            named = result[question.name] if question.many else [result[question.name]]
+            for each in prompt.codes.get(question.name, {}).values():
+                if isinstance(each, Candidate) and each.place and each.name in named:
+                    yield each.lines[-1]
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -192,7 +192,8 @@ def _choices(questions: Sequence[Question], codes: Mapping[str, Mapping[str, Mea
 def _named(candidate: Candidate) -> str:
     version = f" {candidate.version}" if candidate.version else ""
     ecosystem = f" ({candidate.ecosystem})" if candidate.ecosystem else ""
-    return plain(f"{candidate.name}{version}{ecosystem}")[:160]
+    place = f" at {candidate.place}" if candidate.place and candidate.place not in candidate.name else ""
+    return plain(f"{candidate.name}{version}{ecosystem}{place}")[:160]
 
 
 def _plain_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

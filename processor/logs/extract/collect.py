@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from processor.contract import Candidate, Excerpt
 from processor.logs.extract import classes
 from processor.logs.extract.ecosystems import PATTERNS
+from processor.logs.extract.located import locate
 from processor.logs.extract.patterns import LONGEST, Kind, Pattern
 from processor.logs.memory import Lines
 
@@ -32,7 +33,7 @@ and no fault is named after them (`anchor.SURE_PACKAGE`)."""
 class _Seen:
     """One candidate while it is being collected."""
 
-    __slots__ = ("best", "ecosystem", "kind", "lines", "name", "score", "version")
+    __slots__ = ("best", "ecosystem", "kind", "lines", "name", "place", "score", "version")
 
     def __init__(self, pattern: Pattern, name: str) -> None:
         self.kind = pattern.kind
@@ -42,6 +43,7 @@ class _Seen:
         self.lines: list[int] = []
         self.score = 0.0
         self.best = -1.0
+        self.place: str | None = None
 
     def add(self, number: int, version: str | None, score: float) -> None:
         """Note one more mention."""
@@ -54,7 +56,8 @@ class _Seen:
     def freeze(self) -> Candidate:
         """The candidate; mentions beyond the first few add a little, so that they break ties only."""
         score = min(1.0, self.score + 0.002 * min(len(self.lines), 5))
-        return Candidate(self.kind, self.name, self.version, self.ecosystem, tuple(self.lines), round(score, 4))
+        lines = tuple(self.lines)
+        return Candidate(self.kind, self.name, self.version, self.ecosystem, lines, round(score, 4), self.place)
 
 
 class Mention(NamedTuple):
@@ -117,7 +120,20 @@ def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str
             if key not in seen:
                 seen[key] = _Seen(pattern, name)
             seen[key].add(line.number, version, pattern.weight * near)
+    _place(seen.values())
     return _ordered(_settled(list(seen.values())))
+
+
+def _place(seen: Collection[_Seen]) -> None:
+    """Tells the tests their places, which the log's lines then belong to as well."""
+    tests = {one.name: one for one in seen if one.kind == "test"}
+    if not tests:
+        return
+    files = {one.name: one.lines for one in seen if one.kind == "file"}
+    for name, place in locate({name: one.lines for name, one in tests.items()}, files).items():
+        tests[name].place = place.name
+        if place.line not in tests[name].lines:
+            tests[name].lines.append(place.line)
 
 
 def _settled(seen: list[_Seen]) -> list[_Seen]:

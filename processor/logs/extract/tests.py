@@ -11,6 +11,7 @@ CLASS = rf"(?:{IDENT}\.)*{IDENT}"
 PARAMETERS = r"(?:\[[^\]]*\]|\{[^}]*\}|\([^)]*\))?"
 TIME = r"(?:[\(\[]?\d[\d.,]* ?(?:ms|s|min)[\)\]]?)"
 CTEST = "Failed|Timeout|SEGFAULT|Not Run|Child aborted|Subprocess aborted|ILLEGAL|BUS ERROR|OTHER_FAULT|NUMERICAL"
+SUFFIX = r"(?:txt|md|java|kt|cs|py|[jt]sx?|vue|ya?ml|json|xml|go|rs|rb|php|[ch](?:pp|c)?|scala|swift|cmake|gradle)\b"
 BRANCH = r"^\s*[|│ ]*(?:├─|└─|'--|\+--|`--) "
 TIMES = re.compile(r"\s*[\(\[]?\d[\d.,]*\s?m?s[\)\]]?$")
 UNITTEST = re.compile(r"^(\w+) \(([\w.]+)\)$")
@@ -77,7 +78,7 @@ JVM = (
         cue=r"^(Failed tests: +|Tests in error: +|  )[A-Za-z_$][A-Za-z0-9_$]*(\[.*\])?\([A-Za-z_$]",
     ),
     test(
-        rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>[A-Z]\w*\.{IDENT}):\d+",
+        rf"^(?:Failed tests: |Tests in error: |  )\s*(?P<name>[A-Z]\w*\.(?!{SUFFIX}){IDENT}):\d+",
         0.85,
         cue="^(Failed tests:|Tests in error:|  ).*[A-Z].*:[0-9]",
     ),
@@ -103,7 +104,11 @@ NODE = (
     ),
     test(r"^\s*(?:FAIL|×)\s+(?:\|[\w-]+\| )?(?P<name>\S+\.\w+ (?:\[.*?\] )?> .+)$", 1.0, cue="^ *(FAIL|×|❯) .* > "),
     test(r"^\s*FAIL (?P<name>\S+\.[cm]?[jt]sx?)(?: \(.*\))?$", 0.6, cue="^ *FAIL "),
-    test(rf"^\s*(?:✕|×) (?P<name>\S.*?)(?: {TIME})?$", 0.65, cue="^ *(✕|×) "),
+    test(
+        rf"^\s*(?:✕|×) (?!No solution |Failed to |.* did not run successfully)(?P<name>\S.*?)(?: {TIME})?$",
+        0.65,
+        cue="^ *(✕|×) ",
+    ),
     test(r"^\s+\d+\) (?P<name>(?!\[)[^:]{3,120}):?$", 0.55, cue="^ +[0-9]+\\) "),
     test(r"^\s*\d+\) \[[\w -]+\] › (?P<name>.+?)(?: ─+)?$", 0.95, cue="[0-9]\\) \\[.*\\] › "),
     test(r"^\s+(?:✘ +\d+ )?\[[\w -]+\] › (?P<name>\S.*?)(?: ─+)?$", 0.9, cue="^ .*\\[.*\\] › "),

@@ -310,7 +310,7 @@ def test_an_address_is_read_where_allowed(
     told = program("reduce", "--lines", f"{address}/gone.log", failing)
     assert told.code == 1
     assert "answers 404" in told.err
-    assert "[700" not in told.out
+    assert [set(json.loads(line)) for line in told.out.splitlines()] == [{"file", "error"}, {"file", "lines"}]
     assert 700 in json.loads(told.out.splitlines()[1])["lines"]
 
 

@@ -64,6 +64,17 @@ def test_codes_become_what_they_stand_for() -> None:
     assert made.confidence == Confidence(None, calibrated=False)
 
 
+def test_where_a_chosen_test_stands_is_evidence() -> None:
+    """The line that tells the place of a test that was chosen is shown; that of another one is not."""
+    offered = {
+        "t1": Candidate("test", "test_a", lines=(3, 1), place="a.py:12"),
+        "t2": Candidate("test", "test_b", lines=(2, 5), place="b.py:7"),
+    }
+    prompt = replace(PROMPT, codes={**PROMPT.codes, "failing_tests": offered})
+    made = CHECK(prompt, answer(failing_tests=["t2"]), READING)
+    assert [one.line for one in made.evidence] == [2, 4, 5]
+
+
 def test_none_of_them_is_null() -> None:
     """A nullable choice may be none."""
     assert CHECK(PROMPT, answer(dependency="none"), READING).result["dependency"] is None

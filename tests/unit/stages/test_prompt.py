@@ -117,6 +117,13 @@ def test_what_no_error_blames_is_not_on_offer() -> None:
     assert prompt.codes["dependency"] == {"c1": PACKAGES[0]}
 
 
+def test_a_failing_test_comes_with_its_place() -> None:
+    """File and line stand behind a test's name, unless the name says them."""
+    tests = (Candidate("test", "test_a", place="a.py:12"), Candidate("test", "b.ts:3:1 > b", place="b.ts:3"))
+    content = build()(event(), replace(reading(), candidates={"tests": tests})).messages[1].content
+    assert "t1 test_a at a.py:12\nt2 b.ts:3:1 > b\n" in f"{content}\n"
+
+
 def test_without_a_ranking_all_values_are_on_offer() -> None:
     """A narrowed field falls back to every value of its enum."""
     prompt = build()(event(), replace(reading(), narrowed={}))
