@@ -18,15 +18,17 @@ import orjson
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from processor.asyncapi import document
 from processor.casefile import CasesDocument
 from processor.contract import ATTRIBUTES, REASONS
+from processor.home import Homes
 from processor.lang.field_document import SchemaDocument
 from processor.lang.fields import GROUNDS
 from processor.lang.template import FILTERS
 from processor.lang.types import Type
 from processor.lang.values import format_duration
 from processor.logs.lint import KEYS
-from processor.pipeline import contexts
+from processor.pipeline import contexts, load_all
 from processor.pipeline.document import PipelineDocument
 from processor.settings import Settings
 from processor.stages.prompt import USER_CONTEXT
@@ -45,6 +47,7 @@ def generate() -> dict[str, str]:
         "docs/reference/cases.md": cases_reference(),
         "docs/reference/expressions.md": expressions_reference(),
         "docs/reference/settings.md": settings_reference(),
+        "docs/reference/asyncapi.json": asyncapi_document(),
         "config/schema/pipeline.schema.json": json_schema(PipelineDocument, "pipelines/<name>/pipeline.yaml"),
         "config/schema/fields.schema.json": json_schema(SchemaDocument, "schemas/<name>.yaml"),
         "config/schema/cases.schema.json": json_schema(CasesDocument, "pipelines/<name>/cases.yaml"),
@@ -59,6 +62,12 @@ def json_schema(model: type[BaseModel], of: str) -> str:
         **model.model_json_schema(by_alias=True),
     }
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def asyncapi_document() -> str:
+    """docs/reference/asyncapi.json: the bundled pipelines under the default settings, whatever the environment says."""
+    made = document(Settings.model_construct(), load_all(Homes((ROOT,)), {}, None))
+    return orjson.dumps(made, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
 def pipeline_reference() -> str:

@@ -16,18 +16,10 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
     result = {key: value for key, value in pipeline.schema.json_schema().items() if key != "$schema"}
     data = _object({
         "pipeline": {"const": pipeline.name},
-        "pipeline_version": _TEXT,
-        "fingerprint": _TEXT,
-        "fingerprint_parts": _object({"v": {"type": "integer"}, "scope": _list(_TEXT), "anchor": _TEXT}),
+        **_common(),
         "result": result,
-        "also": _list(_TEXT),
-        "evidence": _list(_object({"line": {"type": "integer", "minimum": 1}, "text": _TEXT})),
-        "confidence": _object({"value": _NUMBER_OR_NULL, "calibrated": {"type": "boolean"}}),
         "steps": _list(_step()),
         "usage": _usage(),
-        "build": {"type": "object"},
-        "event": _object({"topic": _TEXT, "partition": {"type": "integer"}, "offset": {"type": "integer"}}),
-        "review": {"type": "boolean"},
     })  # fmt: skip
     envelope = {
         "specversion": {"const": "1.0"},
@@ -44,6 +36,42 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
         "type": "object",
         "properties": envelope,
         "required": list(envelope),
+    }
+
+
+def signal_schema() -> dict[str, Any]:
+    """The JSON Schema of the records on `<p>.signals`: slim findings of any pipeline."""
+    decided = {"by": {"enum": ["rule", "model"]}, **dict.fromkeys(("rule", "model", "adapter"), _TEXT_OR_NULL)}
+    finding = _object({
+        "id": {"type": "string", "format": "uuid"},
+        "pipeline": _TEXT,
+        **_common(),
+        "result": {"type": "object"},
+        "decided": _object(decided),
+        "time": {"type": "string", "format": "date-time"},
+        "source": _TEXT,
+        "subject": _TEXT,
+    })  # fmt: skip
+    return _object({
+        "kind": {"enum": ["finding", "outcome"]},
+        "finding": {"anyOf": [finding, {"type": "null"}]},
+        "outcome": {"type": ["object", "null"]},
+        "v": {"type": "integer"},
+    })  # fmt: skip
+
+
+def _common() -> dict[str, Any]:
+    """What findings and their signals share."""
+    return {
+        "pipeline_version": _TEXT,
+        "fingerprint": _TEXT,
+        "fingerprint_parts": _object({"v": {"type": "integer"}, "scope": _list(_TEXT), "anchor": _TEXT}),
+        "also": _list(_TEXT),
+        "evidence": _list(_object({"line": {"type": "integer", "minimum": 1}, "text": _TEXT})),
+        "confidence": _object({"value": _NUMBER_OR_NULL, "calibrated": {"type": "boolean"}}),
+        "build": {"type": "object"},
+        "event": _object({"topic": _TEXT, "partition": {"type": "integer"}, "offset": {"type": "integer"}}),
+        "review": {"type": "boolean"},
     }
 
 

@@ -1,0 +1,197 @@
+"""The AsyncAPI 3 document of a deployment: its topics, who writes and reads them, and the schema of every record.
+
+https://www.asyncapi.com/docs/reference/specification/v3.0.0; the schemas keep to JSON Schema draft 7, its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from processor import __version__, topology
+from processor.cluster.topics import Wish, wishes
+from processor.contract import ATTRIBUTES, ORIGIN_HEADER, REASONS, Attribute
+from processor.pipeline import Pipeline
+from processor.pipeline.finding_schema import finding_schema, signal_schema
+from processor.settings import Settings
+from processor.sinks.dead_letters import ATTEMPT, ERROR, PIPELINE, REASON, TIME
+from processor.tickets.messages import Command, TicketEvent, TicketState
+from processor.tickets.policy import Fault
+
+KAFKA: Final = "0.5.0"
+"""Version of the Kafka binding."""
+
+JSON, CLOUD_EVENT = "application/json", "application/cloudevents+json"
+
+SENT: Final = ("findings", "review", "dead-letters", "unrouted", "signals", "ticket-commands", "ticket-events")
+READ: Final = ("source", "retry", "signals", "ticket-commands", "ticket-state", "changelog")
+KEPT: Final = ("ticket-state", "changelog")
+"""Kinds of topics by what the daemon does with them; what is kept is both written and read."""
+
+
+def document(settings: Settings, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
+    """The document of these pipelines under these settings; no secret and no password is in it."""
+    listed = topology.topics(settings.topics.prefix, pipelines)
+    wish = wishes([topic.wanted for topic in listed], {}, topology.rules(settings))
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Faultstream",
+            "version": __version__,
+            "description": "Topics of a deployment: failing builds come in, findings and what becomes of tickets go "
+            "out. Consumers of what is written in transactions read committed records only.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": JSON,
+        "servers": {"kafka": _server(settings)},
+        "channels": {topic.name: _channel(topic, wish[topic.name]) for topic in listed},
+        "operations": _operations(listed),
+        "components": {"messages": _messages(pipelines)},
+    }
+
+
+def _server(settings: Settings) -> dict[str, Any]:
+    kafka = settings.kafka
+    made: dict[str, Any] = {"host": kafka.bootstrap, "protocol": "kafka-secure" if kafka.tls else "kafka"}
+    names = {"PLAIN": "plain", "SCRAM-SHA-256": "scramSha256", "SCRAM-SHA-512": "scramSha512"}
+    if kafka.sasl_mechanism in names:
+        made["security"] = [{"type": names[str(kafka.sasl_mechanism)]}]
+    elif kafka.ssl_certfile:
+        made["security"] = [{"type": "X509"}]
+    return made
+
+
+def _channel(topic: topology.Topic, wish: Wish) -> dict[str, Any]:
+    message = _message_of(topic)
+    configuration: dict[str, Any] = {}
+    if wish.cleanup:
+        configuration["cleanup.policy"] = [wish.cleanup]
+    if wish.retention_ms is not None:
+        configuration["retention.ms"] = wish.retention_ms
+    if wish.max_message_bytes is not None:
+        configuration["max.message.bytes"] = wish.max_message_bytes
+    binding: dict[str, Any] = {"topic": topic.name, "bindingVersion": KAFKA}
+    if configuration:
+        binding["topicConfiguration"] = configuration
+    return {
+        "address": topic.name,
+        "description": f"Holds {topic.holds}; the key is {'' if topic.key.startswith('as') else 'the '}{topic.key}.",
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {"kafka": binding},
+    }
+
+
+def _operations(listed: Sequence[topology.Topic]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for topic in listed:
+        actions = [("send", topic.kind in SENT + KEPT), ("receive", topic.kind in READ)]
+        for action in (name for name, does in actions if does):
+            made[f"{action}.{topic.name}"] = {
+                "action": action,
+                "channel": {"$ref": f"#/channels/{_pointer(topic.name)}"},
+                "summary": f"Faultstream {'writes' if action == 'send' else 'reads'} {topic.holds}.",
+            }
+    return made
+
+
+def _message_of(topic: topology.Topic) -> str:
+    """The message that a topic carries: findings differ by pipeline, the rest does not."""
+    if topic.kind in {"findings", "review"}:
+        return f"finding.{topic.pipeline}"
+    return {"source": "event", "retry": "retried-event", "changelog": "fault"}.get(topic.kind, topic.kind)
+
+
+def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
+    made = {
+        "event": _message(
+            "A log, a JSON payload or a CloudEvent; see docs/input.md.", {}, "as you like", headers=_event_headers()
+        ),
+        "retried-event": _message("An event as it was received, sent back.", {}, "as received", headers=_back()),
+        "dead-letters": _message("An event as it was received.", {}, "as received", headers=_dead_letter_headers()),
+        "unrouted": _message("Attributes of an event.", unrouted_schema(), "as received", JSON),
+        "signals": _message("A slim finding.", signal_schema(), "repository", JSON),
+        "ticket-commands": _message("What shall be done with a ticket.", _of(Command), "fingerprint", JSON),
+        "ticket-state": _message("What is known of a ticket.", _of(TicketState), "fingerprint", JSON),
+        "ticket-events": _message("What was done with a ticket.", _of(TicketEvent), "fingerprint", JSON),
+        "fault": _message("What is remembered of a fault.", _of(Fault), "fingerprint", JSON),
+    }
+    for pipeline in pipelines:
+        schema = _plain(finding_schema(pipeline))
+        text = f"A finding of {pipeline.name}. {pipeline.description}"
+        made[f"finding.{pipeline.name}"] = _message(text, schema, "fingerprint", CLOUD_EVENT)
+    return made
+
+
+def _message(
+    summary: str, payload: dict[str, Any], key: str, content: str | None = None, headers: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "summary": summary,
+        "payload": payload,
+        "bindings": {"kafka": {"key": {"type": "string", "description": key}, "bindingVersion": KAFKA}},
+    }
+    if content:
+        made["contentType"] = content
+    if headers:
+        made["headers"] = headers
+    return made
+
+
+def unrouted_schema() -> dict[str, Any]:
+    """The schema of records on `<p>.unrouted`."""
+    place = {"topic": {"type": "string"}, "partition": {"type": "integer"}, "offset": {"type": "integer"}}
+    return _object({
+        "attributes": _object({name: _attribute(each) for name, each in ATTRIBUTES.items()}),
+        "event": _object(place),
+    })  # fmt: skip
+
+
+def _attribute(attribute: Attribute) -> dict[str, Any]:
+    kind = "integer" if attribute.type is int else "string"
+    return {"type": kind, "description": attribute.description, "default": attribute.default}
+
+
+def _event_headers() -> dict[str, Any]:
+    texts = {"content-type": {"type": "string", "description": "Media type of the body."}}
+    for name, each in ATTRIBUTES.items():
+        texts[f"ce_{name}"] = {"type": "string", "description": each.description}
+    return {"type": "object", "properties": texts}
+
+
+def _back() -> dict[str, Any]:
+    return _object({ORIGIN_HEADER: _ORIGIN, ATTEMPT: {"type": "string", "pattern": "^[0-9]+$"}})
+
+
+def _dead_letter_headers() -> dict[str, Any]:
+    return _object({
+        REASON: {"type": "string", "enum": list(REASONS), "description": "Why."},
+        ERROR: {"type": "string", "description": "What happened, in words, without secrets."},
+        PIPELINE: {"type": "string", "description": "The pipeline that rejected it; empty if none had taken it."},
+        ORIGIN_HEADER: _ORIGIN,
+        TIME: {"type": "string", "format": "date-time", "description": "When."},
+        ATTEMPT: {"type": "string", "pattern": "^[0-9]+$", "description": "For the how-manieth time."},
+    })  # fmt: skip
+
+
+_ORIGIN: Final = {"type": "string", "description": "JSON: group, topic, partition and offset of the first read."}
+
+
+def _of(kind: type[Any]) -> dict[str, Any]:
+    """The schema of what is written of a dataclass: every field is there."""
+    schema = TypeAdapter(kind).json_schema(mode="serialization")
+    return schema | {"required": sorted(schema["properties"]), "description": schema["description"].split("\n\n")[0]}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": sorted(properties)}
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "$schema"}
+
+
+def _pointer(name: str) -> str:
+    """A name within a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
