@@ -88,6 +88,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\bunbound variable\b|\bparameter (?:null or )?not set\b|: (?:is )?not set\b",
         r"^\S+: line \d+: ",
         r"^timeout: sending signal|\btimed out after\b",
+        r"^(?:scons: )?\*{3} (?:\[\S+\] Error|Deleting|No rule|\[)|^gpg: .*(?:fail|no secret key|error|no valid|can't)|^\[!\] \S",
+        r"\bdaemon (?:has |was )?(?:disappeared|crashed|stopped|killed|died)",
         caseless=True,
     ),
     *errors(

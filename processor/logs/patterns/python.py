@@ -17,6 +17,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\bResolutionImpossible\b|Cannot install .+ because these package versions have conflicting",
         r"Failed building wheel for|Could not build wheels for|metadata-generation-failed|subprocess-exited-with-error",
         r"requires a different Python|Requires-Python|is not supported on this platform|not a supported wheel",
+        r"^\S+ \S+ (?:has requirement .+, but you have|requires .+, which is not installed)",
         r"pip's dependency resolver does not currently take into account",
         r"Command (?:\"|')?python setup\.py .+ failed|error: command '.+' failed",
         r"THESE PACKAGES DO NOT MATCH THE HASHES",
