@@ -41,7 +41,7 @@ _PASSES: Final = 40
 POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
 _NAMELESS: Final = frozenset({"assigned", "prefixed"})
-"""Checks whose triggers have no literal text."""
+"""Checks whose triggers have no literal text, and which find for themselves what they need of the line."""
 
 
 class Span(NamedTuple):
@@ -121,9 +121,14 @@ class Redactor:
             if end <= reached[index]:
                 continue
             secret = self._secrets[index]
-            if end > line or line - end >= _REACH // 2:  # hits come in the order of their ends, often many on a line
-                start, line = _line(data, end)
-            first, last = start, line
+            if secret.check in _NAMELESS:
+                first, last = max(0, end - _CONTEXT), end
+            else:
+                if (
+                    end > line or line - end >= _REACH // 2
+                ):  # hits come in the order of their ends, often many on a line
+                    start, line = _line(data, end)
+                first, last = start, line
             if secret.lines:
                 last, whole = _lines(data, last, secret.lines)
                 if not whole:

@@ -7,7 +7,7 @@ Elsewhere near the name, and on the next line where tools write the value below 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from processor.logs.secrets.kinds import Place
@@ -55,8 +55,8 @@ _CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)"
 _COMMANDS: Final = re.compile(rb"(?:^|[\s;])(?:ENV|ARG|setenv|setx|set -x|set -gx|config set|--?)[ \t]{0,2}[\w./:-]*$")
 
 
-def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]:
-    """The values of the name that a trigger ended in, within [first, last): the trigger's line and the next."""
+def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]:
+    """The value of the name that a trigger ended in, within [first, last): the trigger's line and the next."""
     start, stop = _name(data, first, last, end)
     name = data[start:stop]
     if name.lower() == b"key":  # `API key: …`
@@ -64,25 +64,26 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Iterator[Place]
         name = before[1] + b"_key" if before else name
     kind = holds(name)
     if kind == "nothing" or _in_base64(data, start, stop):
-        return
-    label = "password" if kind == "password" else "token"
-    for place in _tight(data, start, stop, last, kind):
-        if _fits(data, name, place, kind):
-            yield *place, label
-            return
-    if kind == "key":
-        return
+        return ()
+    place = next((place for place in _tight(data, start, stop, last, kind) if _fits(data, name, place, kind)), None)
+    if place is None and kind != "key":
+        place = _near(data, stop, last, kind)
+    return () if place is None else ((*place, "password" if kind == "password" else "token"),)
+
+
+def _near(data: bytes, stop: int, last: int, kind: Holds) -> tuple[int, int] | None:
+    """What looks random near a name that ends at `stop`, on its line."""
     line = data.find(b"\n", stop, last)
     line = line if line >= 0 else last
     if _plain(data[stop : min(line, stop + _LONGEST_VALUE)]):
-        return
+        return None
     # Where one begins is looked for nearby alone: a line may have thousands of names and no value.
     for begun in _CANDIDATE.finditer(data, stop, min(line, stop + _NEAR + _SHORTEST_CANDIDATE)):
         candidate = _CANDIDATE.match(data, begun.start(), line) or begun
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
-            yield candidate.start(), candidate.start() + len(value), label
-            return
+            return candidate.start(), candidate.start() + len(value)
+    return None
 
 
 def _in_base64(data: bytes, start: int, stop: int) -> bool:

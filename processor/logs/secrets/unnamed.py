@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from processor.logs.secrets.kinds import Place
@@ -41,30 +42,37 @@ _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 _LONGEST: Final = 65_536
 
 
-def assigned(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
+def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """A random value that is assigned to a name which tells of nothing else: `X_CONFIG=9fQ…`."""
     low = max(first, end - 40)
     sign = max(data.rfind(b"=", low, end), data.rfind(b":", low, end))
     run = _RUN.match(data, sign + 1)
     if run is None or not mixed(run["value"]):
-        return
-    value = without_end(run["value"])
-    before = data[max(first, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
+        return ()
+    before = data[max(first, data.rfind(b"\n", sign - 100, sign) + 1, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
     name = before[len(before.rstrip(_NAME)) :]
-    if not name or (_NO_SECRET.search(name) and holds(name) == "nothing"):
-        return
+    if not name or _harmless_name(name):
+        return ()
+    value = without_end(run["value"])
     if value.count(b".") < 2 and random_looking(value, shortest=20):
-        yield run.start("value"), run.start("value") + len(value), "assigned-value"
+        return ((run.start("value"), run.start("value") + len(value), "assigned-value"),)
+    return ()
 
 
-def prefixed(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
+@functools.lru_cache(maxsize=4096)
+def _harmless_name(name: bytes) -> bool:
+    return bool(_NO_SECRET.search(name)) and holds(name) == "nothing"
+
+
+def prefixed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """A token of a format that is not known, but made as most are: a short word, then random letters and digits."""
     low = max(first, end - 80)
     before = data[low:end]
     start = end - len(before) + len(before.rstrip(_TOKEN))
     run = _PREFIXED.match(data, start)
     if run and data[start - 1 : start] not in _NO_TOKEN_AFTER and run.end() >= end and _random_part(run["random"]):
-        yield *run.span(), "prefixed-token"
+        return ((*run.span(), "prefixed-token"),)
+    return ()
 
 
 def _random_part(value: bytes) -> bool:
