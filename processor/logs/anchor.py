@@ -114,12 +114,19 @@ def _of_line(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) 
     Where lines point at places in the code it is the first of them, since compilers' later errors follow from it;
     else the first-ranked line that says something; else what was printed before the first-ranked one.
     """
-    texts = {line.number: unfold(line.text)[0] for line in excerpt.lines}
+    texts = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in texts]
     placed = {number for file in candidates.get("files", ()) if file.score >= SURE_PLACE for number in file.lines}
-    first = min(placed.intersection(ranked), default=None) or next((at for at in ranked if _tells(texts[at])), None)
+    first = min(placed.intersection(ranked), default=None)
+    first = first or next((at for at in ranked if _tells(_said(texts[at]))), None)
     chosen = first or _before(excerpt, ranked[0] if ranked else None)
-    return f"line:{' '.join([_steady(texts.get(chosen, '')), *_pointed(texts, chosen)])[:LONGEST]}"
+    return f"line:{' '.join([_steady(_said(texts.get(chosen, ''))), *_pointed(texts, chosen)])[:LONGEST]}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _said(text: str) -> str:
+    """The first line of what a line says."""
+    return unfold(text)[0]
 
 
 def _pointed(texts: Mapping[int, str], number: int) -> list[str]:

@@ -32,13 +32,19 @@ _NEWLINE: Final = re.compile(r"\\r?\\n|\\n")
 _ENDS: Final = 5
 _CAUSE: Final = re.compile(r"\s*(?:Caused by|Suppressed|\[cause\]|---> |During handling|The above exception)")
 
+_OBJECT: Final = b'\n{"'
+_SAMPLED: Final = 24
+"""Lines that are looked at before all are counted."""
 _FIELD: Final = re.compile(rb'\n\s*\{[^\n]{0,2000}?"(?:msg|message|@mt?|short_message|event|log|Output)"\s*:\s*"')
 """What stands before the message in a line of a block."""
 
 
 def prevails(block: bytes) -> bool:
     """Whether a good part of a block's lines begin as objects of JSON do."""
-    begun = block.count(b'\n{"')
+    places = range(0, len(block), len(block) // _SAMPLED + 1)
+    if not any(block.startswith(_OBJECT, block.find(b"\n", start)) for start in places):
+        return False
+    begun = block.count(_OBJECT)
     return begun > 3 and begun * 4 > block.count(b"\n")
 
 

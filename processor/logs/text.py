@@ -195,7 +195,9 @@ def window(line: bytes, around: int | None, longest: int = LONGEST_SHOWN) -> byt
 def _taken_back(block: bytes) -> bytes:
     """Without backspaces (spinners), each of which takes back the character before it."""
     *parts, last = block.split(b"\x08")
-    return b"".join([part if part.endswith(b"\n") else part[:-1] for part in parts]) + last
+    if b"\n\x08" in block:
+        return b"".join([part if part.endswith(b"\n") else part[:-1] for part in parts]) + last
+    return b"".join([part[:-1] for part in parts]) + last
 
 
 def _carriage_returns(block: bytes) -> bytes:
@@ -214,16 +216,14 @@ def _carriage_returns(block: bytes) -> bytes:
         end = block.find(b"\n", at)
         if end < 0:
             end = len(block)
-        parts += block[done:start], _last_state(block[start:end])
+        # Of the states the last one that shows text.
+        text = block[start:end].rstrip()
+        first = start + text.rfind(b"\r") + 1
+        last = block.find(b"\r", start + len(text), end)
+        parts += block[done:start], block[first : last if last >= 0 else end] if text else b""
         done = end
         at = block.find(b"\r", end)
     return b"".join((*parts, block[done:]))
-
-
-def _last_state(line: bytes) -> bytes:
-    text = line.rstrip()
-    end = line.find(b"\r", len(text))
-    return line[text.rfind(b"\r") + 1 : end if end >= 0 else len(line)] if text else b""
 
 
 def blocks(chunks: Iterable[bytes], size: int = BLOCK) -> Iterator[bytes]:
