@@ -30,6 +30,7 @@ from bench import redact as redact_bench
 from bench import stall as stall_bench
 from bench.excerpts import BASELINES, held, kept
 from bench.machine import machine
+from processor.lifecycle import settle
 from processor.logs.baseline import Baseline
 from processor.logs.decode import text_stream
 from processor.logs.likelihood import Model
@@ -131,6 +132,7 @@ def speed(runs: dict[str, Any]) -> Measures:
     small = [log[-100_000:] for log in logs if len(log) >= 100_000] or [joined[-100_000:]]
     warm()
     _read(small[0])
+    settle()  # as the daemon does when it has started
     rates, times = [], []
     for _ in range(3):
         began = time.process_time()
