@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit eval fuzz bench bench-reduce model-server fmt lock clean python
+.PHONY: help demo test check unit eval fuzz bench bench-kafka bench-reduce model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -51,6 +51,9 @@ fuzz: python ## looks for bytes that break the reading of logs, for ten minutes,
 
 bench: python ## throughput beside a bare client loop, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)
+
+bench-kafka: python ## the engine on Apache Kafka beside bare client loops and other frameworks, into bench/results/
+	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.kafka $(A)
 
 bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
 	@$(PYTHON) -m tools.bootstrap reading && $(RUN) -m bench.reduce $(A)

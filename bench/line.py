@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.machine import machine
 from bench.peers.whole_line import PREFIX
 from bench.records import records
 from processor.cluster.client import KafkaClient
+from processor.contract import Outbound
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from tools import bootstrap
 from tools.servers import broker, kafka
@@ -62,9 +63,10 @@ def peers(*, faststream: bool) -> list[Peer]:
     return found
 
 
-async def prepare(address: str, topic: str, out: str, count: int) -> None:
+async def prepare(address: str, topic: str, out: str, made: Sequence[Outbound]) -> None:
     """Makes the topics, and fills the first."""
-    names = [topic, out, *(f"{PREFIX}.{kind}" for kind in ("findings.ci_failure", "review.ci_failure", "signals"))]
+    kinds = ["signals", *(f"{kind}.{name}" for kind in ("findings", "review") for name in ("ci_failure", "log_router"))]
+    names = [topic, out, *(f"{PREFIX}.{kind}" for kind in kinds)]
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
@@ -75,21 +77,21 @@ async def prepare(address: str, topic: str, out: str, count: int) -> None:
     sink = KafkaSink(KafkaSinkConfig(KafkaClient(address).arguments()))
     await sink.start()
     try:
-        made = list(records(topic, count, partitions=PARTITIONS))
-        for at in range(0, count, 1000):
+        for at in range(0, len(made), 1000):
             await sink.publish(made[at : at + 1000])
     finally:
         await sink.stop()
 
 
 def measure(peer: Peer, address: str, topic: str, out: str, count: int) -> dict[str, float]:
-    """One run of one peer, with a group of its own."""
+    """One run of one peer, with a group of its own; what it told is among its runs then."""
     group = f"bench-{uuid.uuid4().hex[:12]}"
     command = [*peer.command(), address, topic, out, group, str(max(1, int(count * peer.share)))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=HERE.parent)
     if done.returncode:
         raise SystemExit(f"{peer.name} failed:\n{done.stderr[-3000:]}")
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    peer.runs.append(told)
     return told
 
 
@@ -100,14 +102,12 @@ def run(*, count: int = 5_000, rounds: int = 5, faststream: bool = True) -> dict
         server = kafka.kafka(logs) if kafka.obstacle() is None else broker.broker(logs=logs)
         address = stack.enter_context(server).address
         topic, out = (f"bench-{part}-{uuid.uuid4().hex[:8]}" for part in ("in", "out"))
-        asyncio.run(prepare(address, topic, out, count))
+        asyncio.run(prepare(address, topic, out, list(records(topic, count, partitions=PARTITIONS))))
         compared = peers(faststream=faststream)
         for number in range(rounds):
             for peer in compared:
-                peer.runs.append(measure(peer, address, topic, out, count))
-                print(
-                    f"round {number + 1}  {peer.name:12} {peer.runs[-1]['records_per_s']:10,.0f} records/s", flush=True
-                )
+                told = measure(peer, address, topic, out, count)
+                print(f"round {number + 1}  {peer.name:12} {told['records_per_s']:10,.0f} records/s", flush=True)
     rates = {peer.name: peer.median("records_per_s") for peer in compared}
     measures = {f"throughput_vs_{name}": round(rates["line"] / rates[name], 3) for name in rates if name != "line"}
     return {
