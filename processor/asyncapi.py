@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from processor import __version__, topology
 from processor.cluster.topics import Wish, wishes
-from processor.contract import ATTRIBUTES, ORIGIN_HEADER, REASONS, Attribute
+from processor.contract import ATTRIBUTES, NO_TICKETS_HEADER, ORIGIN_HEADER, REASONS, Attribute
 from processor.pipeline import Pipeline
 from processor.pipeline.finding_schema import finding_schema, signal_schema
 from processor.settings import Settings
@@ -161,7 +161,10 @@ def _event_headers() -> dict[str, Any]:
 
 
 def _back() -> dict[str, Any]:
-    return _object({ORIGIN_HEADER: _ORIGIN, ATTEMPT: {"type": "string", "pattern": "^[0-9]+$"}})
+    made = _object({ORIGIN_HEADER: _ORIGIN})
+    made["properties"][ATTEMPT] = {"type": "string", "pattern": "^[0-9]+$", "description": "Of a replayed dead letter."}
+    made["properties"][NO_TICKETS_HEADER] = {"const": "1", "description": "No ticket shall come of it."}
+    return made
 
 
 def _dead_letter_headers() -> dict[str, Any]:

@@ -16,6 +16,9 @@ Headers = tuple[tuple[str, bytes], ...]
 ORIGIN_HEADER: Final = "fs-origin"
 """Header of every parked, retried or replayed copy: JSON list [group, topic, partition, offset] of the first read."""
 
+NO_TICKETS_HEADER: Final = "fs-no-tickets"
+"""Header of a copy on a retry topic whose finding shall become no ticket (a backfill's)."""
+
 NAMESPACE: Final = uuid.UUID("6f1c1d0e-6c1f-5d54-9a52-6a2b7a7d9f10")
 """Namespace of every deterministic (version 5) id that Faultstream makes."""
 

@@ -19,6 +19,7 @@ import orjson
 import structlog
 
 from processor.contract import (
+    NO_TICKETS_HEADER,
     Event,
     Excerpt,
     ExcerptLine,
@@ -139,10 +140,10 @@ class Lane:
         beyond({}, {}, (), lambda _: ())
         self.recognise(Excerpt((ExcerptLine(1, "error"),), 1, (1,)))
 
-    async def __call__(self, event: Event) -> list[Outbound]:
-        """The records of the event's finding. Raises Rejected or Retryable."""
+    async def __call__(self, event: Event, *, tickets: bool = True) -> list[Outbound]:
+        """The records of the event's finding, without a signal unless `tickets`. Raises Rejected or Retryable."""
         finding = await self.find(event)
-        return self.emit.records(finding, trace_of(event))
+        return self.emit.records(finding, trace_of(event), tickets=tickets)
 
     async def find(self, event: Event) -> Finding:
         """The event's finding: by a rule where one decides, else by the model."""
@@ -271,7 +272,8 @@ class Line:
         except Rejected as error:  # whose it would have been is not known: a letter for each, so that each can replay
             return [self._dead_letter(record, error, name) for name in topic.pipelines]
         if topic.retry:  # sent back to one pipeline, which has wanted it before
-            return await self._through(topic.pipelines[0], event)
+            tickets = all(name != NO_TICKETS_HEADER for name, _ in record.headers)
+            return await self._through(topic.pipelines[0], event, tickets=tickets)
         routed = self.route(event, topic.pipelines)
         outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
         if len(routed.wanted) == 1:
@@ -284,11 +286,11 @@ class Line:
             outputs.append(unrouted(self.prefix, event, self.redact.text))
         return outputs
 
-    async def _through(self, name: str, event: Event) -> list[Outbound]:
+    async def _through(self, name: str, event: Event, *, tickets: bool = True) -> list[Outbound]:
         """One pipeline's outputs: what it rejects is its dead letter and nobody else's."""
         token = PIPELINE.set(name)
         try:
-            return await self.lanes[name](event)
+            return await self.lanes[name](event, tickets=tickets)
         except Rejected as error:
             return [self._dead_letter(event.record, error, name)]
         except Retryable:

@@ -88,14 +88,14 @@ class Emit:
             review=review,
         )
 
-    def records(self, finding: Finding, traceparent: str = "") -> list[Outbound]:
-        """The finding's record, with a copy for review where it is unsure, and its signal."""
+    def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
+        """The finding's record, with a copy for review where it is unsure, and, for `tickets`, its signal."""
         key = finding.fingerprint.encode()
         value = orjson.dumps(self.cloud_event(finding, traceparent))
         made = [Outbound(self.findings_topic, key, value, STRUCTURED)]
         if finding.review:
             made.append(Outbound(self.review_topic, key, value, STRUCTURED))
-        if self.ticket:
+        if self.ticket and tickets:
             signal = orjson.dumps({"kind": "finding", "finding": slim(finding), "outcome": None, "v": 1})
             made.append(Outbound(self.signals_topic, str(finding.build.get("repo", "")).encode(), signal))
         return made

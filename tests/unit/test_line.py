@@ -253,3 +253,15 @@ async def test_what_a_passing_run_says_too_is_no_fault(passing: bytes | None, tm
     finding = found(await given.handle(record(b"", log_url=failed, baseline_url=passed)))
     shown = {each["text"].encode() + b"\n" for each in finding["data"]["evidence"]}
     assert (FAULT in shown) == (passing is not None)
+
+
+async def test_a_copy_that_shall_become_no_ticket_has_no_signal() -> None:
+    """A backfill's mark counts on the retry topic alone: on a source topic anybody may have set it."""
+    mark = (("fs-no-tickets", b"1"),)
+    marked = record(sample("npm-eresolve-a1"))
+    marked = replace(marked, headers=marked.headers + mark)
+    again = replace(marked, topic="t.retry.ci_failure")
+    plain = record(sample("npm-eresolve-a1"), topic="t.retry.ci_failure")
+    topics = [{out.topic for out in await line(StubModel()).handle(each)} for each in (marked, again, plain)]
+    with_ticket = {"t.findings.ci_failure", "t.signals"}
+    assert topics == [with_ticket, {"t.findings.ci_failure"}, with_ticket]
