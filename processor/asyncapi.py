@@ -145,6 +145,7 @@ def unrouted_schema() -> dict[str, Any]:
     return _object({
         "attributes": _object({name: _attribute(each) for name, each in ATTRIBUTES.items()}),
         "event": _object(place),
+        "v": {"type": "integer"},
     })  # fmt: skip
 
 

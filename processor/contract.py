@@ -48,6 +48,24 @@ REASONS: Final[Mapping[str, str]] = {
 """Reason codes of dead letters, with what they mean."""
 
 
+FORMAT: Final = 1
+"""Version (`v`) of signals, ticket commands, states and events, of unrouted events and of what Faust's table keeps.
+
+One version reads the one before and the one after it, so that daemons of both may run side by side: a new version only
+adds fields that have a default, and rejects nothing that the last one wrote. What is later still is refused.
+"""
+
+
+def too_new(version: object) -> bool:
+    """Whether a record of this version may say things that this daemon would misread."""
+    return not isinstance(version, int) or version > FORMAT + 1
+
+
+def update_first(what: str, version: object) -> str:
+    """What to tell of a record that is too new."""
+    return f"{what} is of format version {version}, this daemon reads up to {FORMAT + 1}: update it first"
+
+
 class TopicPartition(NamedTuple):
     """A partition of a topic."""
 
@@ -310,4 +328,4 @@ class Signal:
     kind: Literal["finding", "outcome"]
     finding: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
-    v: int = 1
+    v: int = FORMAT

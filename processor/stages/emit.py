@@ -13,7 +13,19 @@ from typing import Any, Final
 
 import orjson
 
-from processor.contract import Confidence, Event, Evidence, Finding, Headers, Origin, Outbound, Reading, Step, Usage
+from processor.contract import (
+    FORMAT,
+    Confidence,
+    Event,
+    Evidence,
+    Finding,
+    Headers,
+    Origin,
+    Outbound,
+    Reading,
+    Step,
+    Usage,
+)
 from processor.logs.anchor import fingerprint
 
 FINDING_TYPE: Final = "faultstream.finding.v1"
@@ -96,7 +108,7 @@ class Emit:
         if finding.review:
             made.append(Outbound(self.review_topic, key, value, STRUCTURED))
         if self.ticket and tickets:
-            signal = orjson.dumps({"kind": "finding", "finding": slim(finding), "outcome": None, "v": 1})
+            signal = orjson.dumps({"kind": "finding", "finding": slim(finding), "outcome": None, "v": FORMAT})
             made.append(Outbound(self.signals_topic, str(finding.build.get("repo", "")).encode(), signal))
         return made
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from processor.contract import Event, Outbound
+from processor.contract import FORMAT, Event, Outbound
 from processor.errors import Rejected
 from processor.lang.predicate import Predicate
 
@@ -46,5 +46,5 @@ def unrouted(prefix: str, event: Event, redact: Callable[[str], str]) -> Outboun
     record = event.record
     attributes = {k: redact(v) if isinstance(v, str) else v for k, v in event.attributes.items()}
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    value = orjson.dumps({"attributes": attributes, "event": place})
+    value = orjson.dumps({"attributes": attributes, "event": place, "v": FORMAT})
     return Outbound(f"{prefix}.unrouted", record.key, value, (("content-type", b"application/json"),))

@@ -21,7 +21,7 @@ import orjson
 import structlog
 from aiokafka.errors import KafkaError
 
-from processor.contract import Outbound, Record
+from processor.contract import FORMAT, Outbound, Record, too_new, update_first
 from processor.errors import Fatal, Rejected, Retryable
 from processor.tickets.faust_consumer import CarefulTransport, Ledger, credentials
 from processor.tickets.messages import Topics, letter
@@ -296,11 +296,13 @@ def read_signal(value: bytes | None) -> dict[str, Any] | None:
     """The finding in a signal; None for a signal that carries none. Raises Rejected for what is no signal."""
     try:
         signal = orjson.loads(value or b"")
+        if too_new(version := signal.get("v", FORMAT)):
+            raise Rejected("invalid_signal", update_first("the signal", version))
         finding = signal["finding"]
         if finding is None:
             return None
         missing = {"id", "pipeline", "fingerprint"} - set(finding)
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise Rejected("invalid_signal", f"no signal: {type(error).__name__}") from None
     if missing:
         raise Rejected("invalid_signal", f"the finding has no {', '.join(sorted(missing))}")

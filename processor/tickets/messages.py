@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from processor.contract import Origin, Outbound, Record
-from processor.errors import Rejected
+from processor.contract import FORMAT, Origin, Outbound, Record, too_new, update_first
+from processor.errors import Fatal, Rejected
 from processor.sinks.dead_letters import dead_letter
 
 LABEL: Final = "fs-"
@@ -88,7 +88,7 @@ class Command:
     count: int
     first_seen: str
     last_seen: str
-    v: int = 1
+    v: int = FORMAT
 
     @property
     def id(self) -> str:
@@ -122,7 +122,7 @@ class TicketState:
     last_seen: str = ""
     seen: tuple[str, ...] = ()
     reason: str = ""
-    v: int = 1
+    v: int = FORMAT
 
     def saw(self, command: Command) -> TicketState:
         """The state after the command's finding was dealt with."""
@@ -158,7 +158,7 @@ class TicketEvent:
     key: str | None = None
     reason: str = ""
     time: str = field(default_factory=now)
-    v: int = 1
+    v: int = FORMAT
 
     def record(self, topics: Topics) -> Outbound:
         """The record of the event."""
@@ -179,18 +179,38 @@ _STATE: Final = TypeAdapter(TicketState)
 
 def read_command(value: bytes | None) -> Command:
     """The command in a record's value. Raises Rejected("invalid_command")."""
+    version = _version(value)
+    if too_new(version):
+        raise Rejected("invalid_command", update_first("the command", version))
     try:
         return _COMMAND.validate_json(value or b"")
     except ValidationError as error:
-        raise Rejected("invalid_command", f"{error.error_count()} faults in the command") from None
+        faults = ", ".join(str(fault["loc"][0]) if fault["loc"] else "no JSON" for fault in error.errors())
+        raise Rejected("invalid_command", f"format version {version}: faults in {faults}") from None
 
 
 def read_state(value: bytes) -> TicketState | None:
-    """The state in a record's value; None if it is not one (of a later format, say)."""
+    """The state in a record's value; None if it is not one.
+
+    Raises Fatal for one that a later version wrote and this one can't read: without it, a second ticket would be filed.
+    """
+    version = _version(value)
     try:
-        return _STATE.validate_json(value)
+        if not too_new(version):
+            return replace(_STATE.validate_json(value), v=FORMAT)
     except ValidationError:
-        return None
+        if version == FORMAT:
+            return None
+    raise Fatal(update_first("a ticket's state", version))
+
+
+def _version(value: bytes | None) -> object:
+    """The version that a record says it has; ours where it says none or is no JSON object, which others complain of."""
+    try:
+        said = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return FORMAT
+    return said.get("v", FORMAT) if isinstance(said, dict) else FORMAT
 
 
 def letter(topics: Topics, group: str, record: Record, error: Rejected, redact: Callable[[str], str] = str) -> Outbound:

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, Protocol
 import orjson
 from pydantic import TypeAdapter
 
+from processor.contract import FORMAT, too_new, update_first
+from processor.errors import Fatal
 from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
 
 CERTAIN: Final = 1.0
@@ -50,7 +52,7 @@ class Fault:
     seen: tuple[str, ...] = ()
     partition: int = -1
     offset: int = -1
-    v: int = 1
+    v: int = FORMAT
 
     def dumps(self) -> bytes:
         """As the table keeps it."""
@@ -58,8 +60,13 @@ class Fault:
 
     @classmethod
     def loads(cls, value: bytes | None) -> Fault:
-        """From the table; a new one where there is none."""
-        return _FAULT.validate_json(value) if value else cls()
+        """From the table; a new one where there is none. Raises Fatal for one that is too new to be read."""
+        if not value:
+            return cls()
+        fault = _FAULT.validate_json(value)
+        if too_new(fault.v):
+            raise Fatal(update_first("what is remembered of a fault", fault.v))
+        return replace(fault, v=FORMAT)
 
     def counted(self, finding: str, partition: int, offset: int) -> bool:
         """Whether this signal, or another of the same finding, has been counted."""
