@@ -21,8 +21,8 @@ from processor.cluster.client import KafkaClient
 from processor.cluster.topics import ensure
 from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
-from processor.engine.engine import Limits as EngineLimits
 from processor.engine.exactly_once import ExactlyOnce
+from processor.engine.limits import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError, Retryable
 from processor.home import Homes

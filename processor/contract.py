@@ -43,6 +43,7 @@ REASONS: Final[Mapping[str, str]] = {
     "invalid_signal": "the signal is none that this version reads",
     "invalid_command": "the record is no ticket command",
     "unknown_pipeline": "the command's pipeline files no tickets in this daemon",
+    "poison": "the process died again and again while it worked on this event",
     "internal": "a defect in Faultstream; the error text says which",
 }
 """Reason codes of dead letters, with what they mean."""

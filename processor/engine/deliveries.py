@@ -73,6 +73,7 @@ class Deliveries:
         try:
             with self._metrics.delivery.time():
                 await self._delivery.deliver(batch, self._substitute)
+            self._inflight.delivered(batch)
             self._metrics.delivered.inc(len(batch.entries))
         except Lost:
             await self._lost(batch.entries[0].partition)

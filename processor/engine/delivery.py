@@ -46,6 +46,12 @@ class Delivery(Protocol):
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """Publishes the batch's outputs and commits its offsets, however long the brokers are away. Raises Lost."""
 
+    async def mark(self, partition: Partition, offset: int, note: str) -> None:
+        """Writes a note down beside the partition's committed offset, which is `offset`; the next commit wipes it out.
+
+        Raises Retryable, or Lost where the partition has to be begun anew.
+        """
+
     async def stop(self) -> None:
         """Waits for what is still being let go."""
 
@@ -82,6 +88,10 @@ class AtLeastOnce:
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Nothing to let go without transactions."""
+
+    async def mark(self, partition: Partition, offset: int, note: str) -> None:
+        """Commits the offset once more, with the note."""
+        await self._source.commit({partition.tp: offset}, note)
 
     async def stop(self) -> None:
         """Nothing is left."""

@@ -52,9 +52,14 @@ class Dispatcher:
         self._idle: list[_Slot] = []
         self._waking = False
         self._stopped = False
+        self.alone: Entry | None = None  # while set, nothing else is begun
 
     def submit(self, entry: Entry) -> None:
-        """Queues a new entry."""
+        """Queues a new entry; the one that is to be alone goes before all."""
+        if entry is self.alone:
+            self._queue.appendleft(entry)
+            self.wake()
+            return
         if self._key_of is not None:
             key = self._key_of(entry.record)
             behind = self._behind.get(key)
@@ -63,7 +68,7 @@ class Dispatcher:
                 return
             self._behind[key] = deque()
         self._queue.append(entry)
-        self._wake()
+        self.wake()
 
     def again(self, entry: Entry) -> None:
         """Queues an entry that has waited; its key is still its own."""
@@ -71,7 +76,7 @@ class Dispatcher:
             self.leave(entry)
         else:
             self._queue.append(entry)
-            self._wake()
+            self.wake()
 
     def leave(self, entry: Entry) -> None:
         """The entry is finished or dropped: the next of its key may go."""
@@ -83,7 +88,7 @@ class Dispatcher:
             following = behind.popleft()
             if following.partition.taking:
                 self._queue.append(following)
-                self._wake()
+                self.wake()
                 return
         self._behind.pop(key, None)
 
@@ -108,7 +113,8 @@ class Dispatcher:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Has another slot look at the queue."""
         if self._waking or self._stopped:
             return
         if self._idle:
@@ -127,7 +133,7 @@ class Dispatcher:
         turn = 0
         self._waking = False
         while True:
-            if not self._queue:
+            if not self._queue or (self.alone is not None and self._queue[0] is not self.alone):
                 turn = 0
                 await self._rest(slot)
                 continue
@@ -136,7 +142,7 @@ class Dispatcher:
                 self.leave(entry)
                 continue
             if self._queue:
-                self._wake()
+                self.wake()
             slot.entry = entry
             await self._work(entry)
             slot.entry = None
@@ -163,4 +169,4 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crashed(error)
         elif self._queue:
-            self._wake()
+            self.wake()

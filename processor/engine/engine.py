@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -16,9 +16,12 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine.deliveries import Deliveries
 from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.dispatch import Dispatcher
+from processor.engine.flow import Flow
 from processor.engine.inflight import Entry, InFlight, Partition
+from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics
 from processor.engine.ports import Sink, Source, Worker
+from processor.engine.suspects import Suspects
 from processor.errors import Fatal, Rejected, Retryable, Unwritable
 from processor.telemetry import RECORD
 
@@ -26,24 +29,6 @@ log = structlog.get_logger(__name__)
 
 HEADERS_ROOM = 16_384
 """Bytes that a record's headers and framing may take beside key and value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one engine; times in seconds."""
-
-    in_flight: int = 4_000  # records read and not yet committed
-    in_flight_bytes: int = 256_000_000
-    concurrency: int = 256  # handlers at once
-    poll: int = 500  # records per poll
-    poll_s: float = 1.0
-    batch: int = 1_000  # records per delivery
-    linger_s: float = 0.01  # how long a delivery waits for more
-    drain_s: float = 20.0
-    revoke_s: float = 10.0
-    slow_s: float = 60.0  # without a finished poll or delivery for this long, it is not well
-    backoff_first_s: float = 0.2
-    backoff_most_s: float = 30.0
 
 
 class Engine:
@@ -70,12 +55,11 @@ class Engine:
         self._metrics = metrics or EngineMetrics.unregistered()
         self._name = name
         self._inflight = InFlight()
+        self._flow = Flow(source, self._inflight, self._limits)
         self._dispatcher = Dispatcher(self._work, self._limits.concurrency, key_of, self._fail, name)
-        self._paused: set[TopicPartition] = set()
         self._changed = asyncio.Event()  # something finished or was delivered
         self._failed: asyncio.Future[BaseException] | None = None
         self._jobs: set[asyncio.Task[None]] = set()  # partitions being prepared, batches being delivered
-        self._largest = 1
         self._started = False
         self._beat = 0.0  # loop time of the last finished poll
         self._deliveries = Deliveries(
@@ -86,9 +70,17 @@ class Engine:
             size=self._limits.batch,
             linger_s=self._limits.linger_s,
             substitute=self._unwritable,
-            lost=self._begin_anew,
+            lost=self.begin_anew,
         )
-        self._metrics.watch(self._inflight, self._paused)
+        self._suspects = Suspects(
+            source,
+            self._delivery,
+            self,
+            self._backoff,
+            after=self._limits.poison_starts,
+            window=self._limits.concurrency,
+        )
+        self._metrics.watch(self._inflight, self._flow.paused)
 
     # Running
 
@@ -113,8 +105,10 @@ class Engine:
             await self._drain()
         finally:
             self._started = False
-            for task in (*tasks, *self._jobs):
+            for task in tasks:
                 await self._end(task)
+            while self._jobs:  # one may begin another as it ends
+                await self._end(next(iter(self._jobs)))
             await self._dispatcher.stop()
             await self._source.stop()
             await self._delivery.stop()
@@ -173,12 +167,12 @@ class Engine:
         attempt = 0
         loop = asyncio.get_running_loop()
         while True:
-            if self._full():
+            if self._flow.full:
                 await self._wait_for_room()
             else:
-                self._apply_pauses(())
+                self._flow.apply()
                 try:
-                    self._accept(await self._source.poll(self._limits.poll_s, self._room()))
+                    self._accept(await self._source.poll(self._limits.poll_s, self._flow.room))
                     attempt = 0
                 except Retryable as error:
                     attempt += 1
@@ -187,39 +181,14 @@ class Engine:
             self._beat = loop.time()
             await asyncio.sleep(0)  # a poll that finds records does not suspend; the handlers want a turn
 
-    def _full(self) -> bool:
-        return self._inflight.count >= self._limits.in_flight or self._inflight.bytes >= self._limits.in_flight_bytes
-
-    def _room(self) -> int:
-        """Records to poll for: by count, and by bytes as if all were as large as the largest of the last poll."""
-        free = (self._limits.in_flight_bytes - self._inflight.bytes) // self._largest
-        return max(1, min(self._limits.poll, self._limits.in_flight - self._inflight.count, free))
-
-    def _relaxed(self) -> bool:
-        """A quarter is free again: polling for less costs more than it brings."""
-        limits = self._limits
-        return 4 * self._inflight.count <= 3 * limits.in_flight and (
-            4 * self._inflight.bytes <= 3 * limits.in_flight_bytes or self._inflight.count == 0
-        )
-
     async def _wait_for_room(self) -> None:
         """At the bound. Pausing throws away what the client has fetched ahead, so a short wait does without."""
-        if not await self._until(self._relaxed, self._limits.poll_s):
-            self._apply_pauses(self._inflight.partitions)
+        if not await self.until(lambda: self._flow.relaxed, self._limits.poll_s):
+            self._flow.apply(self._inflight.partitions)
             self._accept(await self._source.poll(0, 1))  # keeps the membership alive
-
-    def _apply_pauses(self, wanted: Collection[TopicPartition]) -> None:
-        partitions = self._inflight.partitions
-        pause = set(wanted) | {tp for tp, p in partitions.items() if p.held or not p.taking}
-        if pause != self._paused:
-            self._source.resume(self._paused - pause)
-            self._source.pause(pause - self._paused)
-            self._paused.clear()
-            self._paused |= pause
 
     def _accept(self, records: Sequence[Record]) -> None:
         partitions = self._inflight.partitions
-        largest = 1
         rewound: set[TopicPartition] = set()
         for record in records:
             tp = TopicPartition(record.topic, record.partition)
@@ -232,18 +201,15 @@ class Engine:
                     self._source.seek(tp, record.offset)
                 continue
             entry = self._inflight.accept(partition, record)
-            if entry is not None:
-                largest = max(largest, record.size)
+            if entry is not None and not self._suspects.holds(entry):
                 self._dispatcher.submit(entry)
-        if records:
-            self._largest = largest
+        self._flow.polled(records)
 
     # Partitions
 
     async def assigned(self, partitions: Collection[TopicPartition]) -> None:
         """New partitions: nothing of them is taken before delivery and worker are prepared for them."""
-        self._source.pause(partitions)
-        self._paused |= set(partitions)
+        self._flow.pause(partitions)
         for tp in partitions:
             self._begin(tp)
         log.info("assigned", action="assigned", partitions=_names(partitions))
@@ -252,7 +218,7 @@ class Engine:
         """Partitions go: what is being worked on finishes and is committed within `revoke_s`, or is dropped."""
         held = [self._inflight.partitions[tp] for tp in partitions if tp in self._inflight.partitions]
         await self._let_go(held, self._limits.revoke_s)
-        self._paused -= set(partitions)
+        self._flow.forget(partitions)
         log.info("revoked", action="revoked", partitions=_names(partitions))
 
     def moved(self) -> None:
@@ -273,6 +239,7 @@ class Engine:
         while not partition.closed:
             try:
                 offset = await self._delivery.assigned(partition)
+                await self._suspects.assigned(partition)
                 await self._worker.assigned(partition.tp)
                 if offset is not None and not partition.closed:
                     partition.position = offset
@@ -285,22 +252,22 @@ class Engine:
                 await partition.closing(wait)
         partition.taking = not partition.closed
         # Resumed here and not at the next poll, which may be waiting for records already.
-        if partition.taking and not self._full():
-            self._apply_pauses(())
+        if partition.taking and not self._flow.full:
+            self._flow.apply()
 
-    async def _begin_anew(self, partition: Partition) -> None:
+    async def begin_anew(self, partition: Partition) -> None:
         """Somebody else has written what came of a partition: it is read again from where that one ended."""
         if partition.closed:
             return
         log.warning("partition begins anew", action="lost", partition=str(partition.tp))
         going = partition.taking  # else it is being let go, and nothing of it is begun
+        self._suspects.forget(partition)
         self._inflight.close(partition.tp)
         await self._dispatcher.cancel_closed()
         await self._delivery.revoked([partition])
         await self._worker.revoked(partition.tp)
         if going:
-            self._source.pause([partition.tp])
-            self._paused.add(partition.tp)
+            self._flow.pause([partition.tp])
             self._begin(partition.tp)
 
     async def _let_go(self, partitions: Sequence[Partition], bound_s: float) -> None:
@@ -314,16 +281,17 @@ class Engine:
                 p.entries and p.entries[0].outputs is not None for p in partitions
             )
 
-        if not await self._until(settled, bound_s):
+        if not await self.until(settled, bound_s):
             log.warning("dropped what did not finish in time", action="let_go", bound_s=bound_s)
         for partition in partitions:
+            await self._suspects.let_go(partition)
             self._inflight.close(partition.tp)
         await self._dispatcher.cancel_closed()
         await self._delivery.revoked(partitions)
         for partition in partitions:
             await self._worker.revoked(partition.tp)
 
-    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+    async def until(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
         """Whether the condition comes true in time; it is looked at whenever something has moved."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -335,6 +303,23 @@ class Engine:
         return True
 
     # Working
+
+    def submit(self, entry: Entry) -> None:
+        """Has the worker take it."""
+        self._dispatcher.submit(entry)
+
+    async def alone(self, entry: Entry | None) -> None:
+        """Lets the worker begin nothing but this one, and awaits the end of what it has begun; None ends that."""
+        self._dispatcher.alone = entry
+        if entry is None:
+            self._dispatcher.wake()
+        else:
+            await self.until(lambda: not self._dispatcher.working() or entry.partition.closed, None)
+
+    def poisoned(self, entry: Entry) -> None:
+        """Rejects what kills the process."""
+        died = "the process died again and again while it worked on this event"
+        self._finish(entry, (self._reject(entry, Rejected("poison", died)),))
 
     async def _work(self, entry: Entry) -> None:
         record = entry.record

@@ -67,6 +67,14 @@ class ExactlyOnce:
         for partition in partitions:
             self._close(partition)
 
+    async def mark(self, partition: Partition, offset: int, note: str) -> None:
+        """By a transaction as well: a plain commit is not fenced, and would undo what another owner has committed."""
+        try:
+            await self._open[partition].write((), self._group, {partition.tp: offset}, note)
+        except Retryable as error:
+            await self._back_off(partition, 1, error)
+            raise Lost from error
+
     async def stop(self) -> None:
         """Closes what is open, and waits until it is gone."""
         for partition in list(self._open):

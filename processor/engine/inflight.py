@@ -31,12 +31,13 @@ class Entry:
 class Partition:
     """The records of one assignment of one partition. A new assignment makes a new one."""
 
-    __slots__ = ("_ended", "closed", "entries", "held", "position", "taking", "tp")
+    __slots__ = ("_ended", "closed", "delivered", "entries", "held", "position", "taking", "tp")
 
     def __init__(self, tp: TopicPartition) -> None:
         self.tp = tp
         self.entries: deque[Entry] = deque()
         self.position = -1  # offset after the last record that was accepted
+        self.delivered = -1  # offset after the last record that was delivered
         self.taking = False  # records are accepted and started: the worker has loaded what it needs, none leaves
         self.closed = False  # let go: nothing of it may be started, published or committed any more
         self.held = 0  # entries that wait for something shared; above zero the partition pauses
@@ -130,8 +131,13 @@ class InFlight:
                     break
         return batch
 
+    def delivered(self, batch: Batch) -> None:
+        """The batch is committed."""
+        for entry in batch.entries:
+            entry.partition.delivered = entry.record.offset + 1
+
     def release(self, batch: Batch) -> None:
-        """The batch is committed, or given up."""
+        """The batch is committed, or given up: it counts no more."""
         for entry in batch.entries:
             self._release(entry)
 

@@ -40,14 +40,17 @@ class Source(Protocol):
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Reads the partition from `offset` on."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits the offsets to read next. Raises Retryable when the brokers do not answer in time.
+    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
+        """Commits the offsets to read next, with a note. Raises Retryable when the brokers do not answer in time.
 
         Membership lost is not an error: `revoked` and `assigned` follow, and the records come again.
         """
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
+
+    async def metadata(self, partition: TopicPartition) -> str:
+        """The note that was committed with it."""
 
     async def stop(self) -> None:
         """Leaves the group."""
@@ -77,8 +80,10 @@ class Sink(Protocol):
 class Transactor(Protocol):
     """A producer that writes records and offsets as one; the only one of its name."""
 
-    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Writes records and commits the group's offsets in one transaction, within a bound.
+    async def write(
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+    ) -> None:
+        """Writes records and commits the group's offsets, with a note, in one transaction, within a bound.
 
         Raises Unwritable with nothing written. Raises Retryable, or Fenced, where it is not known what came of it:
         then this one is of no more use, and its successor settles what it left.

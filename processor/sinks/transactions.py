@@ -27,6 +27,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound, TopicPartition
@@ -119,16 +120,19 @@ class KafkaTransactor:
         self._max_bytes = config.max_bytes
         self._packer = Packer(config.arguments)
 
-    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Writes records and commits the group's offsets in one transaction.
+    async def write(
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+    ) -> None:
+        """Writes records and commits the group's offsets, with a note, in one transaction.
 
         Raises Unwritable with nothing written; Retryable (or Fenced) where it is not known what came of it, and then
         this producer is of no more use.
         """
         if refused := oversized(records, self._max_bytes):
             raise unwritable(records, refused)
+        committing = {ClientPartition(*tp): OffsetAndMetadata(at, metadata) for tp, at in offsets.items()}
         one_by_one = False
-        while refused := await self._transaction(records, group, offsets, one_by_one=one_by_one):
+        while refused := await self._transaction(records, group, dict(committing), one_by_one=one_by_one):
             # The gap that a refused batch leaves can't be closed; a successor ends the transaction, too.
             self._owner.end(self._producer)
             self._producer = await self._owner.producer(self._name)
@@ -137,15 +141,19 @@ class KafkaTransactor:
             one_by_one = True  # one of a batch is to blame for all of it: which one shows when each travels alone
 
     async def _transaction(
-        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], *, one_by_one: bool
+        self,
+        records: Sequence[Outbound],
+        group: str,
+        offsets: dict[ClientPartition, OffsetAndMetadata],
+        *,
+        one_by_one: bool,
     ) -> dict[int, str]:
         """One transaction; returns what the brokers refuse for good, in which case it is left open."""
-        committing = {ClientPartition(*tp): offset for tp, offset in offsets.items()}
         try:
             async with asyncio.timeout(TRANSACTION_S):
                 await self._producer.begin_transaction()
                 sent = await self._packer.submit(self._producer, records, range(len(records)), one_by_one=one_by_one)
-                committed = self._producer.send_offsets_to_transaction(committing, group)
+                committed = self._producer.send_offsets_to_transaction(offsets, group)
                 told = await asyncio.gather(committed, *(future for _, future in sent), return_exceptions=True)
                 refused = _refused(sent, told[1:])
                 # What follows a refused batch is refused as well, for the gap that it leaves.

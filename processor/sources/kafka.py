@@ -19,6 +19,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient
 from processor.cluster.diagnose import explain, waiting
@@ -180,13 +181,13 @@ class KafkaSource:
         if partition in self._joined.assignment():
             self._joined.seek(ClientPartition(*partition), offset)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
         """Commits, within the request time-out. Raises Retryable; a lost membership is no error."""
         if not offsets:
             return
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
-                await self._joined.commit({ClientPartition(*tp): offset for tp, offset in offsets.items()})
+                await self._joined.commit({ClientPartition(*tp): (at, metadata) for tp, at in offsets.items()})
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("commit came too late: the group has rebalanced", action="commit", error=self._text(error))
         except (KafkaError, TimeoutError) as error:
@@ -194,12 +195,23 @@ class KafkaSource:
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset. Raises Retryable."""
+        found = await self._found(partition)
+        return found.offset if found is not None and found.offset >= 0 else None
+
+    async def metadata(self, partition: TopicPartition) -> str:
+        """The note that was committed with it. Raises Retryable."""
+        found = await self._found(partition)
+        return found.metadata or "" if found is not None else ""
+
+    async def _found(self, partition: TopicPartition) -> OffsetAndMetadata | None:
+        tp = ClientPartition(*partition)
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
-                offset: int | None = await self._joined.committed(ClientPartition(*partition))
-                return offset
+                # The client's own `committed` leaves the metadata out.
+                found = await self._joined._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"committed: {self._text(error)}") from error
+        return found.get(tp)
 
     async def stop(self) -> None:
         """Leaves the group; bounded, for the brokers may be away."""

@@ -24,6 +24,7 @@ class MemoryBroker:
     def __init__(self, partitions: int = 1, *, max_bytes: int = 1_000_000) -> None:
         self.max_bytes = max_bytes
         self.committed: dict[str, dict[TopicPartition, int]] = defaultdict(dict)
+        self.metadata: dict[str, dict[TopicPartition, str]] = defaultdict(dict)
         self.faults: dict[str, list[Exception]] = defaultdict(list)
         self._partitions = partitions
         self._topics: dict[str, list[list[Record]]] = {}
@@ -33,7 +34,7 @@ class MemoryBroker:
         self._clock = count(1_700_000_000_000)
         self._round_robin = count()
         self._transactors: dict[str, MemoryTransactor] = {}
-        self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int]]]] = defaultdict(list)
+        self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int], str]]] = defaultdict(list)
 
     def create(self, topic: str, partitions: int) -> None:
         """Makes a topic, or adds partitions to it (members see those at their next rebalance)."""
@@ -198,17 +199,22 @@ class MemorySource:
         if partition in self.positions:
             self.positions[partition] = offset
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
         """Commits; partitions that are not held any more are left alone."""
         await asyncio.sleep(0)
         self._broker._check("commit")
         if not self._crashed:
             held = {tp: offset for tp, offset in offsets.items() if tp in self.positions}
             self._broker.committed[self.group].update(held)
+            self._broker.metadata[self.group].update(dict.fromkeys(held, metadata))
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
         return self._broker.committed[self.group].get(partition)
+
+    async def metadata(self, partition: TopicPartition) -> str:
+        """The note that was committed with it."""
+        return self._broker.metadata[self.group].get(partition, "")
 
     async def stop(self) -> None:
         """Leaves the group."""
@@ -294,8 +300,9 @@ class MemoryTransactions:
         if self._crashed:
             await asyncio.Event().wait()
         self._broker._check("open")
-        for group, offsets in self._broker._unsettled.pop(name, ()):
+        for group, offsets, metadata in self._broker._unsettled.pop(name, ()):
             self._broker.committed[group].update(offsets)
+            self._broker.metadata[group].update(dict.fromkeys(offsets, metadata))
         made = self._broker._transactors[name] = MemoryTransactor(self._broker, name, self)
         return made
 
@@ -316,7 +323,9 @@ class MemoryTransactor:
         self._owner = owner
         self._broken = False
 
-    async def write(self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int]) -> None:
+    async def write(
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+    ) -> None:
         """Writes records and offsets as one."""
         await asyncio.sleep(0)
         broker = self._broker
@@ -332,9 +341,10 @@ class MemoryTransactor:
         for record in records:
             broker.produce(record)
         if broker.faults["settle"]:
-            broker._unsettled[self._name].append((group, dict(offsets)))
+            broker._unsettled[self._name].append((group, dict(offsets), metadata))
             broker._check("settle")
         broker.committed[group].update(offsets)
+        broker.metadata[group].update(dict.fromkeys(offsets, metadata))
         broker._check("end")
         self._broken = False
 

@@ -1,9 +1,14 @@
-"""A small daemon for the tests to kill: `python engine_process.py BOOTSTRAP GROUP IN OUT MS DELIVERY` copies."""
+"""A small daemon for the tests to kill: `python engine_process.py BOOTSTRAP GROUP IN OUT MS DELIVERY` copies.
+
+A record whose value $POISON is kills it, as one does that takes all memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -27,10 +32,12 @@ class Copy:
 
     async def handle(self, record: Record) -> Sequence[Outbound]:
         await asyncio.sleep(random.random() * self.ms / 1000)  # noqa: S311 (no secret)
+        if record.value == os.environ.get("POISON", "").encode():
+            os.kill(os.getpid(), signal.SIGKILL)
         return [Outbound(self.out, record.key, record.value)]
 
     def reject(self, record: Record, error: Rejected) -> Outbound:
-        raise AssertionError(error)
+        return Outbound(self.out, record.key, b"-%s" % record.value, (("reason", error.reason.encode()),))
 
     async def assigned(self, partition: TopicPartition) -> None: ...
 

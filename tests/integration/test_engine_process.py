@@ -78,7 +78,9 @@ async def copying(bootstrap: str, records: int) -> AsyncIterator[tuple[Reader, l
         await reader.source.stop()
 
 
-async def started(arguments: list[str], ms: int, delivery: str = "at_least_once") -> asyncio.subprocess.Process:
+async def started(
+    arguments: list[str], ms: int, delivery: str = "at_least_once", poison: str = ""
+) -> asyncio.subprocess.Process:
     """The program, running."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -87,7 +89,7 @@ async def started(arguments: list[str], ms: int, delivery: str = "at_least_once"
         str(ms),
         delivery,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
+        env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2]), "POISON": poison},
     )
 
 
@@ -142,6 +144,28 @@ async def test_a_frozen_owner_that_wakes_up_repeats_nothing(apache_kafka: str) -
             await asyncio.wait_for(process.communicate(), 30)
             assert process.returncode == 0
         assert await reader.to_the_end() == Counter(range(total))
+
+
+async def test_a_record_that_kills_the_process_ends_as_a_dead_letter(apache_kafka: str) -> None:
+    """Under a supervisor that starts it again and again: the rest is done, once each, and this one is rejected."""
+    total, poison = 300, 151
+    deaths = 0
+    async with copying(apache_kafka, total) as (reader, arguments):
+        while True:
+            process = await started(arguments, 5, "exactly_once", str(poison))
+            done = asyncio.create_task(reader.until(total))
+            died = asyncio.create_task(process.wait())
+            await asyncio.wait([done, died], return_when=asyncio.FIRST_COMPLETED)
+            done.cancel()
+            await asyncio.wait([done])
+            if not done.cancelled():
+                break
+            deaths += 1
+            assert deaths < 12
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+        seen = await reader.to_the_end()
+    assert seen == Counter([n for n in range(total) if n != poison] + [-poison])
 
 
 async def test_sigterm_drains(apache_kafka: str) -> None:

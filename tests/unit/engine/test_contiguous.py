@@ -57,9 +57,9 @@ async def life(broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bo
     source, sink, transactions = broker.source("group", ["in"]), broker.sink(), broker.transactions()
     commit = source.commit
 
-    async def watched(offsets: Mapping[TopicPartition, int]) -> None:
+    async def watched(offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
         broker.check(offsets)
-        await commit(offsets)
+        await commit(offsets, metadata)
 
     source.commit = watched  # type: ignore[method-assign]
     stop = asyncio.Event()

@@ -1,0 +1,209 @@
+"""Finds the record that kills the process, which would otherwise be read again by each successor and kill that too.
+
+What a start has begun and not got past is written down where it survives the process: in the metadata of the
+partition's committed offset, before the first record is worked on. An orderly end takes it back, any progress of the
+partition wipes it out. A partition that has not moved over `after` starts is suspect: its next records are worked
+on one at a time, no other suspect's beside them, each with a mark of its own. If the process dies meanwhile, the
+one that was being tried is tried again, with nothing else going on at all; if it dies again, that record is rejected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import structlog
+
+from processor.engine.delivery import Backoff, Delivery, Lost
+from processor.engine.inflight import Entry, Partition
+from processor.engine.ports import Source
+from processor.errors import Retryable
+
+log = structlog.get_logger(__name__)
+
+TRIES: Final = 2
+"""Deaths during a record's trial after which it is held to be the cause; the last trial is held alone."""
+
+_NOTE: Final = re.compile(r"fs starts=(\d{1,6}) tries=(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is written down: starts that did not get past the offset, and trials of the record there."""
+
+    starts: int = 0
+    tries: int = 0
+
+    @classmethod
+    def parse(cls, metadata: str) -> Note:
+        """The note in an offset's metadata; an empty one if there is none."""
+        found = _NOTE.fullmatch(metadata)
+        return cls(int(found[1]), int(found[2])) if found else cls()
+
+    def __str__(self) -> str:
+        """What goes into the metadata."""
+        return f"fs starts={self.starts} tries={self.tries}" if self != Note() else ""
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """A partition whose first records wait. `until`: the offset up to which they are tried one by one."""
+
+    partition: Partition
+    before: Note  # what was found
+    held: deque[Entry] = field(default_factory=deque)
+    cleared: bool = False  # nothing waits any more; kept for the mark that may have to be taken back
+    until: int = -1
+    pauses: bool = False
+    marked: tuple[int, Note] | None = None  # the mark that stands, and what an orderly end puts in its place
+
+
+class _Engine(Protocol):
+    """What is needed of the engine around it."""
+
+    def job(self, work: Coroutine[Any, Any, None], name: str) -> None: ...
+
+    def submit(self, entry: Entry) -> None: ...
+
+    def poisoned(self, entry: Entry) -> None: ...
+
+    async def begin_anew(self, partition: Partition) -> None: ...
+
+    async def alone(self, entry: Entry | None) -> None: ...
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float | None) -> bool: ...
+
+
+class Suspects:
+    """Keeps watch over partitions from their assignment to their first progress. `window` records are tried singly."""
+
+    def __init__(
+        self, source: Source, delivery: Delivery, engine: _Engine, backoff: Backoff, *, after: int, window: int
+    ) -> None:
+        self._source = source
+        self._delivery = delivery
+        self._engine = engine
+        self._backoff = backoff
+        self._after = after
+        self._window = window
+        self._watches: dict[Partition, _Watch] = {}
+        self._trying = False
+
+    async def assigned(self, partition: Partition) -> None:
+        """Looks up what earlier starts have left. Raises Retryable."""
+        self._watches[partition] = _Watch(partition, Note.parse(await self._source.metadata(partition.tp)))
+
+    def holds(self, entry: Entry) -> bool:
+        """Takes the entry if it has to wait; it is submitted later."""
+        watch = self._watches.get(entry.partition)
+        if watch is None or watch.cleared:
+            return False
+        watch.held.append(entry)
+        if watch.marked is None and len(watch.held) == 1:
+            self._engine.job(self._begin(watch), "mark")
+        elif watch.until >= 0:
+            self._pause(watch)
+            self._try_next()
+        return True
+
+    async def let_go(self, partition: Partition) -> None:
+        """An orderly end: what was written down about it is taken back. Raises nothing, for the brokers may be away."""
+        watch = self._watches.pop(partition, None)
+        if watch is None or watch.marked is None or partition.delivered > watch.marked[0]:
+            return
+        try:
+            await self._delivery.mark(partition, watch.marked[0], str(watch.marked[1]))
+        except (Retryable, Lost) as error:
+            log.warning("mark not taken back", action="suspects", error=str(error))
+
+    def forget(self, partition: Partition) -> None:
+        """It begins anew."""
+        self._watches.pop(partition, None)
+
+    async def _begin(self, watch: _Watch) -> None:
+        """The first record of an assignment is here: its start counts from now on."""
+        before, offset = watch.before, watch.held[0].record.offset
+        starts = before.starts + 1
+        if not await self._mark(watch, offset, Note(starts, before.tries), before):
+            return
+        if not before.tries and starts <= self._after:
+            self._clear(watch)
+            return
+        watch.until = offset + self._window
+        where = f"{watch.partition.tp.topic}/{watch.partition.tp.partition}"
+        told = {"action": "suspects", "partition": where, "offset": offset, "starts": starts}
+        log.warning("the process ends before it gets past these records: tries them one at a time", **told)
+        self._pause(watch)
+        self._try_next()
+
+    async def _mark(self, watch: _Watch, offset: int, note: Note, clean: Note) -> bool:
+        """Whether the mark stands; else the partition is somebody else's, or begins anew."""
+        attempt = 0
+        while not watch.partition.closed:
+            try:
+                await self._delivery.mark(watch.partition, offset, str(note))
+                watch.marked = (offset, clean)
+                return True
+            except Retryable as error:
+                attempt += 1
+                log.warning("mark waits", action="suspects", attempt=attempt, error=str(error))
+                await watch.partition.closing(self._backoff.seconds(attempt, error.wait))
+            except Lost:
+                await self._engine.begin_anew(watch.partition)
+        return False
+
+    def _pause(self, watch: _Watch) -> None:
+        if not watch.pauses:
+            watch.pauses = True
+            watch.partition.held += 1
+
+    def _resume(self, watch: _Watch) -> None:
+        if watch.pauses:
+            watch.pauses = False
+            watch.partition.held -= 1
+
+    def _clear(self, watch: _Watch) -> None:
+        """No suspicion, or none any more."""
+        watch.cleared = True
+        self._resume(watch)
+        while watch.held:
+            self._engine.submit(watch.held.popleft())
+
+    def _try_next(self) -> None:
+        """Begins a trial if none is going on in this process."""
+        watch = next((w for w in self._watches.values() if w.until >= 0 and w.held and not w.partition.closed), None)
+        if watch is not None and not self._trying:
+            self._trying = True
+            self._engine.job(self._try(watch, watch.held.popleft()), "trial")
+
+    async def _try(self, watch: _Watch, entry: Entry) -> None:
+        offset = entry.record.offset
+        tried, watch.before = watch.before.tries, Note(watch.before.starts, 0)
+        try:
+            if tried >= TRIES:
+                self._engine.poisoned(entry)
+            else:
+                if tried:
+                    await self._engine.alone(entry)
+                note = Note(watch.before.starts, tried + 1)
+                if await self._mark(watch, offset, note, Note(note.starts, tried)):
+                    self._engine.submit(entry)
+            # A record that waits for a server has killed nothing: others need not wait for it.
+            await self._engine.until(lambda: entry.attempt > 0 or _done(entry), None)
+            await self._engine.alone(None)
+            await self._engine.until(lambda: _done(entry), None)
+        finally:
+            self._trying = False
+            await self._engine.alone(None)
+        if offset + 1 >= watch.until:
+            self._clear(watch)
+        elif not watch.held:
+            self._resume(watch)
+        self._try_next()
+
+
+def _done(entry: Entry) -> bool:
+    return entry.partition.delivered > entry.record.offset or entry.partition.closed

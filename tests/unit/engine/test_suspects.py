@@ -1,0 +1,93 @@
+"""A record that kills the process, and what is not taken for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from processor.contract import Outbound, Record, TopicPartition
+from processor.engine import Backoff, Engine, ExactlyOnce
+from processor.engine.suspects import Note
+
+from .conftest import QUICK, Rig, Worker, echo, eventually
+
+LIMITS = replace(QUICK, concurrency=8, in_flight=64)
+
+
+async def life(rig: Rig, total: int, poison: set[int], *, exactly_once: bool) -> bool:
+    """One life of a daemon; whether it ended by working all off, and not by a poisonous record."""
+    source, sink, transactions = rig.broker.source("group", ["in"]), rig.broker.sink(), rig.broker.transactions()
+    died = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await asyncio.sleep(0)
+        if int(record.value or b"") in poison:
+            died.set()
+            await asyncio.Event().wait()
+        return await echo(record)
+
+    delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01) if exactly_once else None
+    engine = Engine(source, sink, Worker(handler), LIMITS, delivery=delivery)
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    try:
+        await eventually(lambda: died.is_set() or sum(rig.broker.committed["group"].values()) == total)
+    finally:
+        if died.is_set():
+            await source.crash()
+            sink.crash()
+            transactions.crash()
+            task.cancel()
+        stop.set()
+        await asyncio.wait([task])
+    return not died.is_set()
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+async def test_a_record_that_kills_the_process_is_rejected(rig: Rig, *, exactly_once: bool) -> None:
+    """After a few starts, wherever it stands, and it alone; the rest has its outputs."""
+    rig.fill(60, partitions=2)
+    poison = {13, 50}
+    for _ in range(40):
+        if await life(rig, 60, poison, exactly_once=exactly_once):
+            break
+    letters = rig.broker.records("dead")
+    assert {int(letter.value or b"") for letter in letters} == poison
+    assert {dict(letter.headers)["reason"] for letter in letters} == {b"poison"}
+    assert set(rig.values()) == set(range(60)) - poison
+    if exactly_once:
+        assert len(rig.values()) == 58
+
+
+async def test_an_orderly_end_is_no_death(rig: Rig) -> None:
+    """A partition that does not move over many restarts, because its model is down, is not suspected."""
+    rig.fill(3)
+
+    async def hang(record: Record) -> Sequence[Outbound]:
+        await asyncio.Event().wait()
+        return await echo(record)
+
+    for _ in range(6):
+        worker = Worker(hang)
+        async with rig.running(worker, replace(LIMITS, drain_s=0.01)):
+            await eventually(lambda: len(worker.handled) == 3)  # noqa: B023 (awaited here)
+            assert rig.broker.metadata["group"][TopicPartition("in", 0)] == str(Note(1, 0))
+        assert rig.broker.metadata["group"][TopicPartition("in", 0)] == ""
+
+
+async def test_progress_wipes_the_mark_out(rig: Rig) -> None:
+    """What was written down at the start is gone with the first delivery."""
+    rig.fill(5)
+    async with rig.running(Worker(), LIMITS):
+        await eventually(lambda: rig.committed() == 5)
+        assert rig.broker.metadata["group"][TopicPartition("in", 0)] == ""
+
+
+@pytest.mark.parametrize("text", ["", "something else", "fs starts=x tries=1", "fs starts=1"])
+def test_foreign_metadata_is_no_note(text: str) -> None:
+    """Another program may have committed the offset."""
+    assert Note.parse(text) == Note()
+    assert Note.parse(str(Note(4, 1))) == Note(4, 1)
