@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from processor.engine.deliveries import Deliveries
 from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.dispatch import Dispatcher
 from processor.engine.flow import Flow
-from processor.engine.inflight import Entry, InFlight, Partition
+from processor.engine.inflight import Entry, InFlight, Partition, names
 from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics
 from processor.engine.ports import Sink, Source, Worker
@@ -125,20 +126,24 @@ class Engine:
         return None
 
     async def _start(self, stopping: asyncio.Task[Any]) -> bool:
-        attempt = 0
+        """Connects, which has no bound in the client; False if it is to stop before."""
+        starting = asyncio.create_task(self._connect(), name=f"{self._name}-start")
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            await self._end(starting)
+            return False
+        return starting.result() is None
+
+    async def _connect(self) -> None:
         for start in (self._sink.start, lambda: self._source.start(self)):
-            while True:
+            for attempt in count(1):
                 try:
                     await start()
                     break
                 except Retryable as error:
-                    attempt += 1
                     wait = self._backoff.seconds(attempt, error.wait)
                     log.warning("start waits", action="start", attempt=attempt, wait_s=wait, error=str(error))
-                    done, _ = await asyncio.wait([stopping], timeout=wait)
-                    if done:
-                        return False
-        return True
+                    await asyncio.sleep(wait)
 
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """A task whose failure is the engine's."""
@@ -212,14 +217,14 @@ class Engine:
         self._flow.pause(partitions)
         for tp in partitions:
             self._begin(tp)
-        log.info("assigned", action="assigned", partitions=_names(partitions))
+        log.info("assigned", action="assigned", partitions=names(partitions))
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Partitions go: what is being worked on finishes and is committed within `revoke_s`, or is dropped."""
         held = [self._inflight.partitions[tp] for tp in partitions if tp in self._inflight.partitions]
         await self._let_go(held, self._limits.revoke_s)
         self._flow.forget(partitions)
-        log.info("revoked", action="revoked", partitions=_names(partitions))
+        log.info("revoked", action="revoked", partitions=names(partitions))
 
     def moved(self) -> None:
         """Something has finished or was delivered: whoever waits for that looks again."""
@@ -378,7 +383,3 @@ class Engine:
         if body + len(letter.key or b"") <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
             return letter
         return replace(letter, value=None, headers=(*letter.headers, ("fs-body-left-out", str(body).encode())))
-
-
-def _names(partitions: Collection[TopicPartition]) -> list[str]:
-    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)

@@ -148,3 +148,8 @@ class InFlight:
     def _release(self, entry: Entry) -> None:
         self.count -= 1
         self.bytes -= entry.record.size
+
+
+def names(partitions: Iterable[TopicPartition]) -> list[str]:
+    """Partitions as log lines name them."""
+    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)

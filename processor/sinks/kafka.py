@@ -70,9 +70,11 @@ class KafkaSink:
         )
         try:
             await producer.start()
-        except KafkaError as error:
-            await producer.stop()
-            raise await waiting(self._config.arguments, error) from error
+        except BaseException as error:
+            await stopped(producer)
+            if isinstance(error, KafkaError):
+                raise await waiting(self._config.arguments, error) from error
+            raise
         return producer
 
     async def _probe(self, producer: AIOKafkaProducer) -> bool:

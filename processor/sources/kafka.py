@@ -28,6 +28,9 @@ from processor.errors import ConfigError, Fatal, Retryable
 
 log = structlog.get_logger(__name__)
 
+STOP_S = 10.0
+"""Bound on leaving, for the brokers may be away."""
+
 Start = Literal["latest", "earliest"] | datetime
 """Where a group begins that has never committed anything on a topic."""
 
@@ -104,9 +107,11 @@ class KafkaSource:
     async def _connect(self, consumer: AIOKafkaConsumer) -> None:
         try:
             await consumer.start()
-        except KafkaError as error:
-            await consumer.stop()
-            raise await waiting(self._client.arguments(), error) from error
+        except BaseException as error:
+            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=STOP_S)
+            if isinstance(error, KafkaError):
+                raise await waiting(self._client.arguments(), error) from error
+            raise
 
     async def _resolve_start(self) -> None:
         """Commits where to begin on topics that the group has never committed anything on.
@@ -217,7 +222,7 @@ class KafkaSource:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=10)
+            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=STOP_S)
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._client.arguments())

@@ -120,6 +120,11 @@ def fetch() -> Path:
     return target
 
 
+def cluster_id() -> str:
+    """A new cluster's id."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
+
+
 class Kafka(process.Server):
     """One broker on its own data folder; `stop` or `kill` and then `start` brings it back on the same data."""
 
@@ -132,11 +137,13 @@ class Kafka(process.Server):
         *,
         java: Sequence[str] = (),
         users: Sequence[str] = (),
+        cluster: str | None = None,
     ) -> None:
         """The data lies in `folder`.
 
         `settings`: more lines of server.properties; in a value, {controller} is the controller's port. `java`: more
         options of the virtual machine. `users`: SCRAM users to format the data with, as StorageTool takes them.
+        `cluster`: the id that all brokers of one cluster have (see `cluster_id`); without it the broker is alone.
         """
         self.folder = folder
         port = port or process.free_port()
@@ -148,6 +155,7 @@ class Kafka(process.Server):
             **(settings or {}),
         }
         self._properties = folder / "server.properties"
+        self._cluster = cluster or cluster_id()
         self._users = [word for user in users for word in ("--add-scram", user)]
         command = ["java", f"-Xms{heap}", f"-Xmx{heap}", *JAVA_OPTIONS, *java, "-cp", f"{jars()}/*"]
         address = f"{process.LOOPBACK}:{port}"
@@ -179,8 +187,7 @@ class Kafka(process.Server):
         controller = str(process.free_port())
         lines = [f"{key}={value.replace('{controller}', controller)}\n" for key, value in self._settings.items()]
         self._properties.write_text(PROPERTIES + "".join(lines), encoding="utf-8")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "a")
-        words = [*self._format_command, "format", "-t", cluster, "-c", self._properties, *self._users]
+        words = [*self._format_command, "format", "-t", self._cluster, "-c", self._properties, *self._users]
         bootstrap.command("kafka", words, remedy="The folder is new; is the disk full?")
 
 

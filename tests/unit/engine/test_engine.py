@@ -12,7 +12,7 @@ import pytest
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Fatal, Rejected, Retryable
 from processor.telemetry import RECORD
-from processor.testing.broker import BROKER_AWAY
+from processor.testing.broker import BROKER_AWAY, MemorySource
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
 
@@ -384,6 +384,20 @@ async def test_stop_while_the_broker_is_away_at_the_start(rig: Rig) -> None:
     async with rig.running(Worker()) as task:
         await eventually(lambda: rig.engine.problem() == "not connected")
     assert task.done()
+
+
+async def test_stop_while_a_start_does_not_return(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits without a bound for its first assignment when the brokers go away meanwhile."""
+    begun = asyncio.Event()
+
+    async def joining(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(MemorySource, "start", joining)
+    async with rig.running(Worker()) as task:
+        await begun.wait()
+    assert task.exception() is None
 
 
 async def test_handlers_see_their_record_for_their_log_lines(rig: Rig) -> None:

@@ -1,0 +1,139 @@
+"""Apache Kafka as one broker or three, reached by each daemon through a network of its own that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from tests.servers.tcp_proxy import TcpProxy
+from tools.servers.kafka import Kafka, cluster_id
+from tools.servers.process import LOOPBACK, free_port
+
+SLOTS = 6
+"""Daemons that have a network of their own."""
+
+
+class Cluster:
+    """`brokers` brokers, each of them controller as well.
+
+    Kafka tells a client the addresses of the listener that it came in by: one listener per slot, advertised with the
+    port of its proxy, gives each daemon a network of its own.
+    """
+
+    def __init__(self, folder: Path, brokers: int = 1, slots: int = SLOTS) -> None:
+        self.folder = folder
+        self.replicas = brokers
+        self._direct = [free_port() for _ in range(brokers)]
+        self._controllers = [free_port() for _ in range(brokers)]
+        self._behind = [[free_port() for _ in range(slots)] for _ in range(brokers)]
+        self.proxies: list[list[TcpProxy]] = [[TcpProxy(port) for port in ports] for ports in self._behind]
+        self.brokers: list[Kafka] = []
+
+    @property
+    def bootstrap(self) -> str:
+        """Addresses of the brokers without a proxy: for the oracle."""
+        return ",".join(f"{LOOPBACK}:{port}" for port in self._direct)
+
+    def bootstrap_of(self, slot: int) -> str:
+        """Addresses of the brokers for a daemon."""
+        return ",".join(f"{LOOPBACK}:{proxies[slot].port}" for proxies in self.proxies)
+
+    async def start(self) -> None:
+        """Starts proxies and brokers, and waits until all are ready."""
+        for proxies in self.proxies:
+            for proxy in proxies:
+                await proxy.start()
+        name = cluster_id()
+        for at in range(self.replicas):
+            folder = self.folder / f"broker-{at + 1}"
+            self.brokers.append(Kafka(folder, self._direct[at], self._settings(at), "192m", cluster=name))
+        for broker in self.brokers:
+            await asyncio.to_thread(broker.launch)
+        await asyncio.gather(*(asyncio.to_thread(broker.wait_ready) for broker in self.brokers))
+
+    def _settings(self, at: int) -> Mapping[str, str]:
+        names = [f"SLOT{slot}" for slot in range(len(self._behind[at]))]
+        listens = [f"{name}://{LOOPBACK}:{port}" for name, port in zip(names, self._behind[at], strict=True)]
+        tells = [f"{name}://{LOOPBACK}:{proxy.port}" for name, proxy in zip(names, self.proxies[at], strict=True)]
+        direct = f"PLAINTEXT://{LOOPBACK}:{self._direct[at]}"
+        controller = f"CONTROLLER://{LOOPBACK}:{self._controllers[at]}"
+        voters = [f"{number + 1}@{LOOPBACK}:{port}" for number, port in enumerate(self._controllers)]
+        plain = [f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *names)]
+        replicated = {
+            f"{topic}.{setting}": value
+            for topic in ("transaction.state.log", "share.coordinator.state.topic")
+            for setting, value in (("replication.factor", "3"), ("min.isr", "2"))
+        }
+        return {
+            "node.id": str(at + 1),
+            "listeners": ",".join([direct, controller, *listens]),
+            "advertised.listeners": ",".join([direct, *tells]),
+            "listener.security.protocol.map": ",".join(plain),
+            "controller.quorum.voters": ",".join(voters),
+            "group.min.session.timeout.ms": "2000",
+            **(
+                {**replicated, "offsets.topic.replication.factor": "3", "min.insync.replicas": "2"}
+                if self.replicas > 1
+                else {}
+            ),
+        }
+
+    async def create(self, topics: Mapping[str, int]) -> None:
+        """Makes topics, given with their partitions, replicated as far as there are brokers."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, count, self.replicas) for name, count in topics.items()])
+        finally:
+            await admin.close()
+
+    async def leader(self, topic: str) -> int:
+        """Which broker (from 0) leads the topic's first partition; 0 where nobody can tell."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=3000)
+        try:
+            await admin.start()
+            told = (await admin.describe_topics([topic]))[0]["partitions"]
+            return max(0, int(next(each["leader"] for each in told if each["partition"] == 0)) - 1)
+        except KafkaError:
+            return 0
+        finally:
+            await admin.close()
+
+    async def kill(self, broker: int) -> None:
+        """Kill -9."""
+        await asyncio.to_thread(self.brokers[broker].kill)
+
+    async def restart(self, broker: int) -> None:
+        """Brings a killed broker back on its data."""
+        await asyncio.to_thread(self.brokers[broker].start)
+
+    def freeze(self, broker: int) -> None:
+        """Stops it where it is."""
+        self._signal(broker, signal.SIGSTOP)
+
+    def wake(self, broker: int) -> None:
+        """Lets it go on."""
+        self._signal(broker, signal.SIGCONT)
+
+    def _signal(self, broker: int, number: signal.Signals) -> None:
+        pid = self.brokers[broker].pid
+        if pid is not None:
+            os.kill(pid, number)
+
+    def network(self, slot: int) -> list[TcpProxy]:
+        """The proxies between a daemon and each broker."""
+        return [proxies[slot] for proxies in self.proxies]
+
+    async def stop(self) -> None:
+        """Ends everything."""
+        for broker in self.brokers:
+            broker.kill()
+        for proxies in self.proxies:
+            for proxy in proxies:
+                await proxy.stop()

@@ -1,0 +1,258 @@
+"""One run: a cluster, daemons, an oracle, faults by schedule; and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.daemons import Daemon
+from tests.chaos.faults import BROKER, WORK, Fault
+from tests.chaos.oracle import Outcome, Producer, Reader, lost, repeated
+from tests.chaos.subjects import Subject
+
+EXTRA = (4, 5)
+"""Slots of the daemons that come and go in a storm."""
+
+
+@dataclass
+class Verdict:
+    """What came of a run."""
+
+    events: int
+    faults: Counter[str]
+    lost: list[Outcome]
+    repeated: list[Outcome]
+    fell: list[str]
+    missed: int
+    seconds: float
+    settling_s: float
+
+    def __str__(self) -> str:
+        kinds = " ".join(f"{kind}={count}" for kind, count in sorted(self.faults.items()))
+        return (
+            f"events={self.events} faults={self.faults.total()} ({kinds}) missed={self.missed} lost={len(self.lost)} "
+            f"repeated={len(self.repeated)} fell={self.fell} seconds={self.seconds:.0f} settling={self.settling_s:.0f}"
+        )
+
+
+class Run:
+    """Daemons of a subject on a cluster, with a producer and a reader. A context."""
+
+    def __init__(
+        self, cluster: Cluster, subject: Subject, folder: Path, daemons: int = 3, *, rate: float = 100
+    ) -> None:
+        self.cluster = cluster
+        self.subject = subject
+        self.folder = folder
+        self.count = daemons
+        self.faults: Counter[str] = Counter()
+        self.missed = 0  # aimed at a delivery, and none came
+        self.daemons: dict[int, Daemon] = {}
+        self.producer = Producer(cluster.bootstrap, subject.topic, subject.message, rate)
+        self.reader = Reader(cluster.bootstrap, subject.read, subject.outcome)
+        self.began = time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self._broker = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.cluster.create(self.subject.topics)
+        await self.producer.start()
+        await self.reader.start()
+        self._tasks.append(asyncio.create_task(self.reader.run(), name="oracle-read"))
+        for slot in range(self.count):
+            self.daemon(slot).start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._stop.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for daemon in self.daemons.values():
+            await daemon.close()
+        await asyncio.gather(self.producer.stop(), self.reader.stop(), return_exceptions=True)
+
+    def produce(self, most: int | None = None) -> None:
+        """Begins to send events."""
+        self.began = time.monotonic()
+        self._tasks.append(asyncio.create_task(self.producer.run(self._stop, most), name="oracle-produce"))
+
+    def daemon(self, slot: int) -> Daemon:
+        """The daemon in a slot, made at first use."""
+        if slot not in self.daemons:
+            folder = self.folder / f"daemon-{slot}"
+            folder.mkdir(parents=True)
+            command = self.subject.command(self.cluster.bootstrap_of(slot), slot, folder)
+            self.daemons[slot] = Daemon(slot, folder, command)
+        return self.daemons[slot]
+
+    def has(self, count: int) -> bool:
+        """Whether so many outcomes came."""
+        return len(self.reader.outcomes) >= count
+
+    def share_of_each(self, count: int) -> bool:
+        """Whether so many daemons run, and all have partitions: what was assigned to each last."""
+        running = [daemon for daemon in self.daemons.values() if daemon.running]
+        shares = [daemon.share for daemon in running]
+        return len(running) == count and all(shares) and sum(shares) == self.subject.topics[self.subject.topic]
+
+    def ends(self) -> dict[int, int]:
+        """Where the acknowledged events of each partition end."""
+        return {
+            partition: 1 + max(offset for at, offset in self.producer.acknowledged if at == partition)
+            for partition in {at for at, _ in self.producer.acknowledged}
+        }
+
+    async def committed_beyond(self, due: dict[int, int]) -> bool:
+        """Whether the group has committed offsets beyond these."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.cluster.bootstrap)
+        await admin.start()
+        try:
+            told = await admin.list_consumer_group_offsets(self.subject.group)
+        finally:
+            await admin.close()
+        offsets = {tp: committed.offset for tp, committed in told.items()}
+        return all(offsets.get(TopicPartition(self.subject.topic, at), 0) >= end for at, end in due.items())
+
+    async def _settled(self) -> bool:
+        """Whether all that was acknowledged came to something, or the group says that it is done with it."""
+        return not lost(
+            self.producer.acknowledged, self.reader.outcomes, self.subject.pipelines
+        ) or await self.committed_beyond(self.ends())
+
+    async def until_async(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 30) -> bool:
+        """As `until`, for what has to be asked for."""
+        ends = time.monotonic() + timeout_s
+        while time.monotonic() < ends:
+            if await condition():
+                return True
+            await asyncio.sleep(0.3)
+        return False
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60) -> bool:
+        """Whether the condition comes true in time."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > timeout_s:
+                return False
+            for task in self._tasks:
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+            await asyncio.sleep(0.1)
+        return True
+
+    # Faults
+
+    async def suffer(self, faults: Sequence[Fault], tell: Callable[[str], None] = print) -> None:
+        """Has the faults come at their times, and waits until all are over."""
+        began = time.monotonic()
+        running: list[asyncio.Task[None]] = []
+        for fault in faults:
+            await asyncio.sleep(max(0, began + fault.at - time.monotonic()))
+            tell(f"{fault}   (acknowledged {len(self.producer.acknowledged)}, came {len(self.reader.outcomes)})")
+            self.faults[fault.kind] += 1
+            running.append(asyncio.create_task(self._suffer(fault), name=f"fault-{fault.kind}"))
+        await asyncio.gather(*running)
+
+    async def _suffer(self, fault: Fault) -> None:
+        if fault.kind in BROKER:
+            async with self._broker:
+                await self._of_broker(fault)
+        elif fault.kind == "storm":
+            await self._storm(fault)
+        else:
+            daemon = self.daemon(fault.slot)
+            async with daemon.lock:
+                await self._of_daemon(daemon, fault)
+
+    async def _of_broker(self, fault: Fault) -> None:
+        broker = await self.cluster.leader(self.subject.topic) if self.cluster.replicas > 1 else 0
+        if fault.kind == "broker_kill":
+            await self.cluster.kill(broker)
+            await asyncio.sleep(fault.lasts)
+            await self.cluster.restart(broker)
+        else:
+            self.cluster.freeze(broker)
+            await asyncio.sleep(fault.lasts)
+            self.cluster.wake(broker)
+
+    async def _of_daemon(self, daemon: Daemon, fault: Fault) -> None:
+        if fault.kind.endswith("in_commit") and not await daemon.caught():
+            self.missed += 1
+        if fault.kind in {"kill", "kill_in_commit"}:
+            await daemon.kill()
+        elif fault.kind == "term":
+            await daemon.terminate()
+        elif fault.kind == "freeze":
+            daemon.freeze()
+        elif fault.kind in {"refuse", "silence"}:
+            for proxy in self.cluster.network(daemon.slot):
+                proxy.refuse() if fault.kind == "refuse" else proxy.silence()
+        elif fault.kind in WORK:
+            self.subject.obstruct(daemon, fault.kind)
+        elif fault.kind == "clock":
+            daemon.switch("clock", "7200")
+        await asyncio.sleep(fault.lasts)
+        self.subject.obstruct(daemon, None)
+        daemon.switch("clock", None)
+        for proxy in self.cluster.network(daemon.slot):
+            proxy.heal()
+        daemon.wake()
+        daemon.start()
+
+    async def _storm(self, fault: Fault) -> None:
+        ends = time.monotonic() + fault.lasts
+        turn = 0
+        while time.monotonic() < ends:
+            daemon = self.daemon(EXTRA[turn // 2 % len(EXTRA)])
+            async with daemon.lock:
+                if turn % 2 == 0:
+                    daemon.start()
+                elif turn % 4 == 1:
+                    await daemon.terminate()
+                else:
+                    await daemon.kill()
+            turn += 1
+            await asyncio.sleep(2)
+        for slot in EXTRA:
+            if slot in self.daemons:
+                await self.daemons[slot].terminate()
+
+    # The end
+
+    async def verdict(self, settle_s: float = 90) -> Verdict:
+        """Stops sending, waits until all that was acknowledged has come to something, ends all and counts anew."""
+        self._stop.set()
+        ended = time.monotonic()
+        sending = [task for task in self._tasks if task.get_name() == "oracle-produce"]
+        await asyncio.wait_for(asyncio.gather(*sending), 60)
+        pipelines = self.subject.pipelines
+        await self.until_async(self._settled, settle_s)
+        settling = time.monotonic() - ended
+        await asyncio.gather(*(daemon.terminate() for daemon in self.daemons.values()))
+        fresh = Reader(self.cluster.bootstrap, self.subject.read, self.subject.outcome)
+        await fresh.start()
+        try:
+            await fresh.to_the_end()
+        finally:
+            await fresh.stop()
+        return Verdict(
+            len(self.producer.acknowledged),
+            self.faults,
+            lost(self.producer.acknowledged, fresh.outcomes, pipelines),
+            repeated(fresh.outcomes, pipelines),
+            [how for daemon in self.daemons.values() for how in daemon.fell],
+            self.missed,
+            time.monotonic() - self.began,
+            settling,
+        )

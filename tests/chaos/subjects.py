@@ -1,0 +1,204 @@
+"""What is put to the test: the engine with a worker that copies, and the whole line with two pipelines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from processor.testing.model import FakeModelServer
+from tests.chaos.copying import Options
+from tests.chaos.daemons import CHECKOUT, Daemon
+from tests.chaos.oracle import Message, Outcome
+
+
+class Subject(Protocol):
+    """What is put to the test."""
+
+    @property
+    def topic(self) -> str:
+        """The topic that events go to."""
+
+    @property
+    def group(self) -> str:
+        """Of the daemons."""
+
+    @property
+    def pipelines(self) -> Sequence[str]:
+        """In each of which an event comes to something once."""
+
+    @property
+    def session_s(self) -> float:
+        """Silence after which the group drops a daemon."""
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """The topics to make, with their partitions."""
+
+    @property
+    def read(self) -> Sequence[str]:
+        """The topics to read what came of it."""
+
+    def message(self, number: int) -> Message:
+        """Event number `number`."""
+
+    def outcome(self, record: Any) -> Outcome | None:
+        """What a record of these topics says."""
+
+    def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
+        """The command of a daemon."""
+
+    def obstruct(self, daemon: Daemon, how: str | None) -> None:
+        """Has what a daemon works with be `slow` or `hang`, or neither again."""
+
+
+@dataclass
+class Copying:
+    """The engine with a worker that copies, for two pipelines."""
+
+    wait_ms: float = 30
+    session_s: float = 3
+    build: str = "whole"
+    partitions: int = 4
+    concurrency: int = 60
+    topic: str = field(default_factory=lambda: f"chaos-{uuid.uuid4().hex[:10]}")
+
+    @property
+    def group(self) -> str:
+        """Of the daemons."""
+        return f"g-{self.topic}"
+
+    @property
+    def pipelines(self) -> Sequence[str]:
+        """Two."""
+        return f"{self.topic}-a", f"{self.topic}-b"
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """Of the events, of outputs and dead letters."""
+        return {self.topic: self.partitions} | dict.fromkeys(self.read, 2)
+
+    @property
+    def read(self) -> Sequence[str]:
+        """Outputs and dead letters."""
+        return (*self.pipelines, f"{self.topic}-dead")
+
+    def message(self, number: int) -> Message:
+        """A number."""
+        return b"%d" % (number % 97), b"%d" % number, ()
+
+    def outcome(self, record: Any) -> Outcome:
+        """An output's value names its event."""
+        partition, offset = record.value.split()
+        pipeline = None if record.topic.endswith("-dead") else record.topic
+        return pipeline, (int(partition), int(offset))
+
+    def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
+        """tests.chaos.copying."""
+        options = Options(
+            bootstrap,
+            self.group,
+            self.topic,
+            self.pipelines,
+            f"{self.topic}-dead",
+            str(folder),
+            wait_ms=self.wait_ms,
+            session_s=self.session_s,
+            build=self.build,
+            concurrency=self.concurrency,
+        )
+        return [sys.executable, "-m", "tests.chaos.copying", options.write(folder / "options.json")]
+
+    def obstruct(self, daemon: Daemon, how: str | None) -> None:
+        """By the worker's own switches."""
+        daemon.switch("slow", "0.3" if how == "slow" else None)
+        daemon.switch("hang", "" if how == "hang" else None)
+
+
+@dataclass
+class Line:
+    """The whole line: two pipelines on one topic, and a model server that answers some events with rubbish."""
+
+    folder: Path
+    model: FakeModelServer
+    session_s: float = 3
+    prefix: str = field(default_factory=lambda: f"c{uuid.uuid4().hex[:10]}")
+    pipelines: Sequence[str] = ("alpha", "beta")
+
+    def __post_init__(self) -> None:
+        self.topic = f"{self.prefix}-events"
+        for name in self.pipelines:
+            home = self.folder / "home" / "pipelines" / name
+            home.mkdir(parents=True)
+            theirs = CHECKOUT / "pipelines" / "log_router"
+            for file in ("system.j2", "user.j2"):
+                (home / file).write_text((theirs / file).read_text(encoding="utf-8"), encoding="utf-8")
+            document = yaml.safe_load((theirs / "pipeline.yaml").read_text(encoding="utf-8"))
+            document["pipeline"] = name
+            document["source"]["kafka"] = {"topics": [self.topic], "format": "log", "start": "earliest"}
+            (home / "pipeline.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        valid = self.model.answer
+        self.model.answer = lambda body: "no JSON at all" if RUBBISH in str(body["messages"]) else valid(body)
+
+    @property
+    def group(self) -> str:
+        """Of the daemons."""
+        return f"{self.prefix}.line"
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """The events' own; the daemon makes the others."""
+        return {self.topic: 4} | dict.fromkeys(self.read, 2)
+
+    @property
+    def read(self) -> Sequence[str]:
+        """Findings and dead letters."""
+        return (*(f"{self.prefix}.findings.{name}" for name in self.pipelines), f"{self.prefix}.dead-letters")
+
+    def message(self, number: int) -> Message:
+        """A line of a service's log."""
+        what = RUBBISH if number % 37 == 5 else "connection refused"
+        return b"%d" % (number % 97), f"2026-03-02T10:11:12Z ERROR [service-{number}] {what}\n".encode(), ()
+
+    def outcome(self, record: Any) -> Outcome:
+        """A finding names its event, a dead letter its pipeline as well."""
+        if not record.topic.endswith("dead-letters"):
+            event = json.loads(record.value)["data"]["event"]
+            return record.topic.rpartition(".")[2], (event["partition"], event["offset"])
+        headers = dict(record.headers)
+        _, _, partition, offset = json.loads(headers["fs-origin"])
+        return headers["fs-pipeline"].decode() or None, (partition, offset)
+
+    def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
+        """`faultstream run --role line`."""
+        settings = {
+            "kafka": {
+                "bootstrap": bootstrap,
+                "create_topics": True,
+                "partitions": 2,
+                "session_timeout_s": self.session_s,
+                "request_timeout_s": 5,
+            },
+            "topics": {"prefix": self.prefix},
+            "pipelines": list(self.pipelines),
+            "models": {"lite": {"urls": [self.model.url], "timeout_s": 3, "attempts": 2}},
+            "limits": {"drain_s": 10},
+            "http": {"port": 0},
+        }
+        file = folder / "faultstream.yaml"
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        words = ["run", "--role", "line", "--config", file, "--home", self.folder / "home"]
+        return [sys.executable, "-m", "tests.chaos.line_process", folder, *words]
+
+    def obstruct(self, daemon: Daemon, how: str | None) -> None:
+        """By the model server, for all daemons at once."""
+        self.model.always = {"slow": "busy", "hang": "hang", None: None}[how]
+
+
+RUBBISH = "the model answers this with rubbish"

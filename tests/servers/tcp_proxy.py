@@ -1,0 +1,84 @@
+"""A stretch of network between a client and a server that can be cut: a TCP proxy on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Self
+
+LOOPBACK = "127.0.0.1"
+CHUNK = 65_536
+
+
+class TcpProxy:
+    """Forwards connections to `target`, a port of loopback, until it is told otherwise."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._refuses = False
+        self._passes = asyncio.Event()
+        self._passes.set()
+        self._open: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> Self:
+        """Listens on a free port."""
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def refuse(self) -> None:
+        """Breaks all connections and takes no new ones, as where a route is gone."""
+        self._refuses = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def silence(self) -> None:
+        """Holds back every byte, in connections that stay, as where packets are dropped."""
+        self._passes.clear()
+
+    def heal(self) -> None:
+        """Passes on what was held back, and takes connections again."""
+        self._refuses = False
+        self._passes.set()
+
+    async def stop(self) -> None:
+        """Ends all connections."""
+        self.refuse()
+        if self._server is not None:
+            self._server.close()
+        for pump in self._pumps:
+            pump.cancel()
+        if self._pumps:
+            await asyncio.wait(self._pumps)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
+            writer.transport.abort()
+            return
+        try:
+            theirs, to_them = await asyncio.open_connection(LOOPBACK, self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open |= {writer, to_them}
+        for source, sink in ((reader, to_them), (theirs, writer)):
+            pump = asyncio.create_task(self._pump(source, sink), name="tcp-proxy-pump")
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError):
+                while data := await source.read(CHUNK):
+                    await self._passes.wait()
+                    sink.write(data)
+                    await sink.drain()
+        finally:
+            self._open.discard(sink)
+            sink.close()
+            # Whoever closed must be told to both sides, or the other one would wait for ever.
+            with suppress(OSError):
+                await sink.wait_closed()
