@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit eval fuzz bench bench-kafka bench-reduce model-server fmt lock clean python
+.PHONY: help demo test check unit chaos eval fuzz bench bench-kafka bench-reduce model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -42,6 +42,9 @@ check: python ## format, lint, types and layers alone
 
 unit: python ## the unit tests alone
 	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m pytest tests/unit -q $(T)
+
+chaos: python ## kills, freezes and cuts off daemons and brokers for MINUTES=30, by SEED=n; counts what is lost or doubled
+	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m tests.chaos --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(A)
 
 eval: python ## how often rules, ranking and the model are right, on samples with known truth
 	@$(PYTHON) -m tools.bootstrap test && $(RUN) -m tools.evaluate $(A)

@@ -71,11 +71,11 @@ class Dispatcher:
         self.wake()
 
     def again(self, entry: Entry) -> None:
-        """Queues an entry that has waited; its key is still its own."""
+        """Queues an entry that has waited before all others, whose commits wait for it; its key is still its own."""
         if entry.partition.closed:
             self.leave(entry)
         else:
-            self._queue.append(entry)
+            self._queue.appendleft(entry)
             self.wake()
 
     def leave(self, entry: Entry) -> None:

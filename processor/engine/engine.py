@@ -128,11 +128,11 @@ class Engine:
     async def _start(self, stopping: asyncio.Task[Any]) -> bool:
         """Connects, which has no bound in the client; False if it is to stop before."""
         starting = asyncio.create_task(self._connect(), name=f"{self._name}-start")
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if stopping.done():
+        try:
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return not stopping.done() and starting.result() is None
+        finally:
             await self._end(starting)
-            return False
-        return starting.result() is None
 
     async def _connect(self) -> None:
         for start in (self._sink.start, lambda: self._source.start(self)):

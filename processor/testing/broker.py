@@ -151,6 +151,8 @@ class MemorySource:
 
     async def start(self, listener: Listener) -> None:
         """Joins the group."""
+        if self._crashed:
+            await asyncio.Event().wait()
         self._broker._check("start")
         self._listener = listener
         await self._broker._join(self)

@@ -90,6 +90,26 @@ async def test_the_same_record_again_after_retryable(rig: Rig) -> None:
     assert (tries[1], rig.values(), rig.values("dead")) == (12, [0, 1, 2, 3], [])
 
 
+async def test_what_has_waited_goes_before_what_is_newer(rig: Rig) -> None:
+    """The commits of all others wait for it: it isn't put behind all that is in flight."""
+    failed = False
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        nonlocal failed
+        if record.offset == 0 and not failed:
+            failed = True
+            raise Retryable("model away", shared=False)
+        await asyncio.sleep(0.002)
+        return await echo(record)
+
+    rig.fill(100)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, concurrency=1)):
+        await eventually(lambda: rig.committed() == 100)
+    again = [record.offset for record in worker.handled].index(0, 1)
+    assert again < 50
+
+
 async def test_a_shared_cause_pauses_the_partition_while_polling_goes_on(rig: Rig) -> None:
     """What is in flight goes on; nothing new is taken until it is over."""
     away = True
