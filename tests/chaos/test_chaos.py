@@ -54,10 +54,10 @@ async def test_the_whole_line_fails(one_broker: Cluster, tmp_path: Path) -> None
     """Two pipelines on one topic: each event comes to one finding or one dead letter in each of them."""
     async with FakeModelServer() as model:
         subject = Line(tmp_path, model)
-        async with Run(one_broker, subject, tmp_path, 2, rate=40) as run:
+        async with Run(one_broker, subject, tmp_path, 2, rate=20) as run:
             run.produce()
             assert await run.until(lambda: run.has(1))
-            await run.suffer(schedule(20262, 20, 2, subject.session_s, (*DAEMON, "hang", "slow")))
+            await run.suffer(schedule(20262, 15, 2, subject.session_s, (*DAEMON, "hang", "slow")))
             spotless(await run.verdict(), "the line")
 
 
@@ -65,7 +65,7 @@ async def test_from_one_daemon_to_four_and_back(one_broker: Cluster, tmp_path: P
     """Nothing is lost or comes twice, and four do more than one does, where each event takes a while."""
     # 8 at once and 200 ms each on average: one daemon does 40 a second, whatever the machine.
     subject = Copying(wait_ms=400, concurrency=8, partitions=8)
-    async with Run(one_broker, subject, tmp_path, 1, rate=180) as run:
+    async with Run(one_broker, subject, tmp_path, 1, rate=150) as run:
         run.produce()
         speeds = []
         for others in ([], [1, 2, 3], []):
