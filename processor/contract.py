@@ -102,6 +102,11 @@ class Outbound:
     headers: Headers = ()
     partition: int | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.value or b"") + len(self.key or b"")
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

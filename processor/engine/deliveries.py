@@ -20,7 +20,10 @@ class _Engine(Protocol):
 
 
 class Deliveries:
-    """Runs deliveries. `size` bounds the records of one; it waits `linger_s` for more unless that many are there."""
+    """Runs deliveries. `size` and `most_bytes` bound the records of one and the bytes of their outputs.
+
+    It waits `linger_s` for more unless `size` records are there.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Deliveries:
         engine: _Engine,
         *,
         size: int,
+        most_bytes: int,
         linger_s: float,
         substitute: Substitute,
         lost: Callable[[Partition], Awaitable[None]],
@@ -39,10 +43,12 @@ class Deliveries:
         self._metrics = metrics
         self._engine = engine
         self._size = size
+        self._most_bytes = most_bytes
         self._linger_s = linger_s
         self._substitute = substitute
         self._lost = lost
         self._wanted = asyncio.Event()
+        self._turn = 0
         self._running: dict[Partition | None, Batch] = {}  # by partition, or one for all
 
     def wake(self) -> None:
@@ -61,10 +67,14 @@ class Deliveries:
                 await asyncio.sleep(self._linger_s)
             self._wanted.clear()
             held = list(self._inflight.partitions.values())
+            # Another begins each time: with one batch over all, the first with much to deliver would starve the rest.
+            self._turn += 1
+            first = self._turn % max(1, len(held))
+            held = held[first:] + held[:first]
             groups = [(each, [each]) for each in held] if self._delivery.by_partition else [(None, held)]
             for key, partitions in groups:
                 if key not in self._running:
-                    batch = self._inflight.take(partitions, self._size)
+                    batch = self._inflight.take(partitions, self._size, self._most_bytes)
                     if batch.entries:
                         self._running[key] = batch
                         self._engine.job(self._deliver(key, batch), "deliver")

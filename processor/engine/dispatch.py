@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from processor.contract import Record
 from processor.engine.inflight import Entry
 
-TURN = 64
-"""Entries that a slot works on before it lets the rest of the event loop (heartbeats, acknowledgements) run."""
+TURN_S = 0.005
+"""How long all slots together start entries before the rest of the event loop (heartbeats, acknowledgements) runs."""
 
 
 class _Slot:
@@ -53,6 +53,7 @@ class Dispatcher:
         self._waking = False
         self._stopped = False
         self.alone: Entry | None = None  # while set, nothing else is begun
+        self._turn_ends = 0.0  # loop time; 0 before the turn's first entry
 
     def submit(self, entry: Entry) -> None:
         """Queues a new entry; the one that is to be alone goes before all."""
@@ -130,11 +131,10 @@ class Dispatcher:
             slot.task.add_done_callback(lambda task, slot=slot: self._ended(slot, task))  # type: ignore[misc]
 
     async def _run(self, slot: _Slot) -> None:
-        turn = 0
         self._waking = False
         while True:
-            if not self._queue or (self.alone is not None and self._queue[0] is not self.alone):
-                turn = 0
+            waits = self.alone is not None and bool(self._queue) and self._queue[0] is not self.alone
+            if not self._queue or waits or self._turn_is_over():
                 await self._rest(slot)
                 continue
             entry = self._queue.popleft()
@@ -146,10 +146,21 @@ class Dispatcher:
             slot.entry = entry
             await self._work(entry)
             slot.entry = None
-            turn += 1
-            if turn >= TURN:
-                turn = 0
-                await asyncio.sleep(0)
+
+    def _turn_is_over(self) -> bool:
+        # One bound over all: each slot that works wakes another, and each with a bound of its own would in the end
+        # have hundreds of them work one after the other before the loop turns.
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if not self._turn_ends:
+            self._turn_ends = now + TURN_S
+            loop.call_soon(self._next_turn)
+        return now >= self._turn_ends
+
+    def _next_turn(self) -> None:
+        self._turn_ends = 0.0
+        if self._queue:
+            self.wake()
 
     async def _rest(self, slot: _Slot) -> None:
         slot.idle = asyncio.get_running_loop().create_future()

@@ -6,6 +6,7 @@ The line and the ticket writer are two uses of it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -69,6 +70,7 @@ class Engine:
             self._metrics,
             self,
             size=self._limits.batch,
+            most_bytes=self._limits.batch_bytes,
             linger_s=self._limits.linger_s,
             substitute=self._unwritable,
             lost=self.begin_anew,
@@ -194,6 +196,7 @@ class Engine:
 
     def _accept(self, records: Sequence[Record]) -> None:
         partitions = self._inflight.partitions
+        now = time.monotonic()
         rewound: set[TopicPartition] = set()
         for record in records:
             tp = TopicPartition(record.topic, record.partition)
@@ -205,7 +208,7 @@ class Engine:
                     rewound.add(tp)
                     self._source.seek(tp, record.offset)
                 continue
-            entry = self._inflight.accept(partition, record)
+            entry = self._inflight.accept(partition, record, now)
             if entry is not None and not self._suspects.holds(entry):
                 self._dispatcher.submit(entry)
         self._flow.polled(records)
@@ -346,10 +349,11 @@ class Engine:
 
     def _finish(self, entry: Entry, outputs: Sequence[Outbound]) -> None:
         room = self._sink.max_bytes - HEADERS_ROOM
-        for output in outputs:
-            if len(output.value or b"") + len(output.key or b"") > room:
-                outputs = (self._unwritable(entry, Unwritable("an output is over the producer's limit", ())),)
-                break
+        sizes = [output.size for output in outputs]
+        if any(size > room for size in sizes):
+            outputs = (self._unwritable(entry, Unwritable("an output is over the producer's limit", ())),)
+            sizes = [outputs[0].size]
+        entry.weight = sum(sizes)
         entry.outputs = outputs
         partition = entry.partition
         if entry.waits:
@@ -380,6 +384,6 @@ class Engine:
         """The dead letter, without the body where that is what is too large."""
         letter = self._reject(entry, error)
         body = len(letter.value or b"")
-        if body + len(letter.key or b"") <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
+        if letter.size <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
             return letter
         return replace(letter, value=None, headers=(*letter.headers, ("fs-body-left-out", str(body).encode())))

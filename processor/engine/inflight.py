@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,12 +18,15 @@ from processor.contract import Outbound, Record, TopicPartition
 class Entry:
     """A record in flight. `outputs` is None until it is finished."""
 
-    __slots__ = ("attempt", "outputs", "partition", "record", "waits")
+    __slots__ = ("attempt", "outputs", "partition", "record", "since", "size", "waits", "weight")
 
-    def __init__(self, record: Record, partition: Partition) -> None:
+    def __init__(self, record: Record, partition: Partition, size: int, since: float) -> None:
         self.record = record
         self.partition = partition
+        self.size = size  # bytes of the record
+        self.since = since  # when it was taken in, by the monotonic clock
         self.outputs: Sequence[Outbound] | None = None
+        self.weight = 0  # bytes of the outputs
         self.attempt = 0
         self.waits = False  # holds its partition, because the cause of its last failure is shared
 
@@ -55,13 +58,17 @@ class Partition:
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
 
-    def finished(self, limit: int) -> list[Entry]:
-        """Takes out at most `limit` entries of the finished prefix."""
-        entries = self.entries
-        taken: list[Entry] = []
-        while entries and entries[0].outputs is not None and len(taken) < limit:
+    def finished(self, batch: Batch, limit: int, most_bytes: int) -> None:
+        """Moves the finished prefix into a batch, as far as its bounds allow; one entry fits into an empty one."""
+        entries, taken = self.entries, batch.entries
+        before = len(taken)
+        while entries and (entry := entries[0]).outputs is not None and len(taken) < limit:
+            if taken and batch.bytes + entry.weight > most_bytes:
+                break
+            batch.bytes += entry.weight
             taken.append(entries.popleft())
-        return taken
+        if len(taken) > before:
+            batch.offsets[self.tp] = taken[-1].record.offset + 1
 
 
 @dataclass(slots=True)
@@ -70,6 +77,7 @@ class Batch:
 
     entries: list[Entry] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    bytes: int = 0  # of the outputs
 
     @property
     def outputs(self) -> list[Outbound]:
@@ -103,32 +111,30 @@ class InFlight:
         partition = self.partitions.pop(tp, None)
         if partition is not None:
             partition.close()
-            for entry in partition.entries:
-                self._release(entry)
+            self._release(partition.entries)
             partition.entries.clear()
         return partition
 
-    def accept(self, partition: Partition, record: Record) -> Entry | None:
-        """Takes a record in; None for one that was taken before."""
+    def accept(self, partition: Partition, record: Record, since: float = 0.0) -> Entry | None:
+        """Takes a record in; None for one that was taken before. `since` is now, by the monotonic clock."""
         if record.offset < partition.position:
             return None
         partition.position = record.offset + 1
-        entry = Entry(record, partition)
+        size = record.size
+        entry = Entry(record, partition, size, since)
         partition.entries.append(entry)
         self.count += 1
-        self.bytes += record.size
+        self.bytes += size
         return entry
 
-    def take(self, partitions: Iterable[Partition], limit: int) -> Batch:
-        """The finished prefixes of these partitions, `limit` records at most. They count until `release`."""
+    def take(self, partitions: Iterable[Partition], limit: int, most_bytes: int) -> Batch:
+        """The finished prefixes of these partitions: at most `limit` records, whose outputs have `most_bytes` in all.
+
+        An output that is larger goes alone. They count until `release`.
+        """
         batch = Batch()
         for partition in partitions:
-            taken = partition.finished(limit - len(batch.entries))
-            if taken:
-                batch.entries += taken
-                batch.offsets[partition.tp] = taken[-1].record.offset + 1
-                if len(batch.entries) >= limit:
-                    break
+            partition.finished(batch, limit, most_bytes)
         return batch
 
     def delivered(self, batch: Batch) -> None:
@@ -138,16 +144,15 @@ class InFlight:
 
     def release(self, batch: Batch) -> None:
         """The batch is committed, or given up: it counts no more."""
-        for entry in batch.entries:
-            self._release(entry)
+        self._release(batch.entries)
 
     def pending(self) -> Iterator[Entry]:
         """Entries that are not finished."""
         return (e for p in self.partitions.values() for e in p.entries if e.outputs is None)
 
-    def _release(self, entry: Entry) -> None:
-        self.count -= 1
-        self.bytes -= entry.record.size
+    def _release(self, entries: Collection[Entry]) -> None:
+        self.count -= len(entries)
+        self.bytes -= sum(entry.size for entry in entries)
 
 
 def names(partitions: Iterable[TopicPartition]) -> list[str]:

@@ -152,7 +152,7 @@ def _append(batch: Batch, record: Outbound) -> bool:
 
 
 def _size(record: Outbound) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
+    size = record.size
     for name, value in record.headers:
         size += len(name) + len(value) + 8
     return size

@@ -175,7 +175,7 @@ def test_only_the_finished_prefix_is_taken(order: list[int], takes: set[int]) ->
         assert entry is not None
         entry.outputs = ()
         if step in takes:
-            batch = inflight.take([partition], 100)
+            batch = inflight.take([partition], 100, 1_000_000)
             taken += [e.record.offset // 3 for e in batch.entries]
             done = set(order[: step + 1])
             prefix = next((n for n in range(12) if n not in done), 12)
@@ -201,8 +201,21 @@ def test_closing_a_partition_drops_what_is_left() -> None:
     entries = [inflight.accept(partition, Record("in", 0, at, None, b"xy")) for at in range(3)]
     assert entries[0] is not None
     entries[0].outputs = ()
-    batch = inflight.take([partition], 10)
+    batch = inflight.take([partition], 10, 1_000_000)
     inflight.close(partition.tp)
     assert (inflight.count, inflight.bytes, partition.closed) == (1, 2, True)
     inflight.release(batch)
     assert (inflight.count, inflight.bytes) == (0, 0)
+
+
+def test_a_batch_is_bounded_by_bytes_of_outputs() -> None:
+    """What is over the bound waits for the next batch; what is larger than the bound goes alone."""
+    inflight = InFlight()
+    partition = inflight.open(TopicPartition("in", 0))
+    for at, weight in enumerate((40, 60, 1, 500, 99)):
+        entry = inflight.accept(partition, Record("in", 0, at, None, b""))
+        assert entry is not None
+        entry.outputs, entry.weight = (), weight
+    batches = [inflight.take([partition], 100, 100) for _ in range(5)]
+    assert [[entry.weight for entry in batch.entries] for batch in batches] == [[40, 60], [1], [500], [99], []]
+    assert [list(batch.offsets.values()) for batch in batches] == [[2], [3], [4], [5], []]

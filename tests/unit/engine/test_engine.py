@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,6 +73,26 @@ async def test_handlers_run_concurrently_up_to_the_limit(rig: Rig) -> None:
     async with rig.running(Worker(handler), replace(QUICK, concurrency=7)):
         await eventually(lambda: rig.committed() == 60)
     assert most == 7
+
+
+async def test_handlers_that_never_suspend_let_the_loop_turn(rig: Rig) -> None:
+    """Heartbeats and acknowledgements come in between, however many records wait."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        began = time.perf_counter()
+        while time.perf_counter() - began < 0.002:
+            pass
+        return await echo(record)
+
+    rig.fill(400)
+    worker = Worker(handler)
+    between = []
+    async with rig.running(worker):
+        while rig.committed() != 400:
+            before = len(worker.handled)
+            await asyncio.sleep(0)
+            between.append(len(worker.handled) - before)
+    assert 0 < max(between) <= 5
 
 
 async def test_the_same_record_again_after_retryable(rig: Rig) -> None:
