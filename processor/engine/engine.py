@@ -20,6 +20,7 @@ from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.dispatch import Dispatcher
 from processor.engine.flow import Flow
 from processor.engine.inflight import Entry, InFlight, Partition, names
+from processor.engine.lag import Lag
 from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics
 from processor.engine.ports import Sink, Source, Worker
@@ -83,7 +84,8 @@ class Engine:
             after=self._limits.poison_starts,
             window=self._limits.concurrency,
         )
-        self._metrics.watch(self._inflight, self._flow.paused)
+        self._lag = Lag(source, self._inflight, self._deliveries.entries)
+        self._metrics.watch(self._inflight, self._flow.paused, self._lag)
 
     # Running
 
@@ -102,6 +104,7 @@ class Engine:
                 return
             self._started = True
             tasks += [self._spawn(self._poll_loop(), "poll"), self._spawn(self._deliveries.run(), "deliver")]
+            tasks.append(self._spawn(self._lag.run(), "lag"))
             ends: list[asyncio.Future[Any]] = [stopping, self._failed]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             await self._end(tasks.pop(1))

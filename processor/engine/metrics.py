@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from processor.contract import TopicPartition
 from processor.engine.inflight import InFlight
+from processor.engine.lag import Lag
 
 PREFIX = "faultstream_engine"
 
@@ -30,6 +34,21 @@ class MetricFamilies:
         self.bytes = Gauge(f"{PREFIX}_in_flight_bytes", "Bytes of those records.", label, registry=registry)
         self.paused = Gauge(f"{PREFIX}_paused_partitions", "Partitions that pause.", label, registry=registry)
         self.held = Gauge(f"{PREFIX}_partitions", "Partitions that are held.", label, registry=registry)
+        self.oldest = Gauge(
+            f"{PREFIX}_oldest_seconds", "Since the oldest of those records was read.", label, registry=registry
+        )
+        self.lags: dict[str, Lag] = {}  # by engine
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """What has a label per partition: those come and go."""
+        lag = GaugeMetricFamily(
+            f"{PREFIX}_lag", "Records not committed, read or not.", labels=["engine", "topic", "partition"]
+        )
+        for engine, each in self.lags.items():
+            for tp, records in each.by_partition().items():
+                lag.add_metric([engine, tp.topic, str(tp.partition)], records)
+        yield lag
 
     def of(self, engine: str) -> EngineMetrics:
         """The metrics of the engine of that name (line, tickets)."""
@@ -67,8 +86,12 @@ class EngineMetrics:
         """Records that became dead letters for this reason."""
         return self.families.rejected.labels(self.engine, reason)
 
-    def watch(self, inflight: InFlight, paused: Collection[TopicPartition]) -> None:
+    def watch(self, inflight: InFlight, paused: Collection[TopicPartition], lag: Lag) -> None:
         """Has the gauges read from the engine's state when they are asked for."""
+        self.families.lags[self.engine] = lag
+        self.families.oldest.labels(self.engine).set_function(
+            lambda: 0.0 if (since := lag.oldest()) is None else time.monotonic() - since
+        )
         self.families.in_flight.labels(self.engine).set_function(lambda: inflight.count)
         self.families.bytes.labels(self.engine).set_function(lambda: inflight.bytes)
         self.families.paused.labels(self.engine).set_function(lambda: len(paused))

@@ -52,6 +52,9 @@ class Source(Protocol):
     async def metadata(self, partition: TopicPartition) -> str:
         """The note that was committed with it."""
 
+    async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset that the next record of each gets. Raises Retryable."""
+
     async def stop(self) -> None:
         """Leaves the group."""
 

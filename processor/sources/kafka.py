@@ -65,7 +65,7 @@ class KafkaSourceConfig:
     session_timeout_s: float = 30.0
     rebalance_s: float = 60.0
     max_poll_interval_s: float = 300.0
-    fetch_bytes: int = 16_000_000  # per partition and fetch
+    fetch_bytes: int = 4_000_000  # per partition and fetch, and held in memory; a larger record comes all the same
     read_committed: bool = True
 
 
@@ -217,6 +217,15 @@ class KafkaSource:
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"committed: {self._text(error)}") from error
         return found.get(tp)
+
+    async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset that the next record of each gets, asked of the brokers. Raises Retryable."""
+        try:
+            async with asyncio.timeout(self._client.request_timeout_s):
+                told = await self._joined.end_offsets([ClientPartition(*tp) for tp in partitions])
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"ends: {self._text(error)}") from error
+        return {TopicPartition(*tp): offset for tp, offset in told.items()}
 
     async def stop(self) -> None:
         """Leaves the group; bounded, for the brokers may be away."""

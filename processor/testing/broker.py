@@ -64,7 +64,7 @@ class MemoryBroker:
         return len(self._logs(partition.topic)[partition.partition])
 
     def fail(self, step: str, error: Exception, times: int = 1) -> None:
-        """Has the next `times` calls of `step` ("start", "poll", "publish", "commit") raise `error`.
+        """Has the next `times` calls of `step` ("start", "poll", "publish", "commit", "ends") raise `error`.
 
         "ack" raises after the records are written: the acknowledgement is lost. Of a transaction, "open" fails the
         take-over, "begin" the transaction before anything is written, "end" the acknowledgement of what is
@@ -217,6 +217,11 @@ class MemorySource:
     async def metadata(self, partition: TopicPartition) -> str:
         """The note that was committed with it."""
         return self._broker.metadata[self.group].get(partition, "")
+
+    async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset that the next record of each gets."""
+        self._broker._check("ends")
+        return {tp: self._broker.end(tp) for tp in partitions}
 
     async def stop(self) -> None:
         """Leaves the group."""

@@ -221,6 +221,18 @@ async def test_a_group_goes_on_at_its_commit(rig: Rig) -> None:
         assert numbers(await member.take(2)) == [4, 5]
 
 
+async def test_ends_are_those_of_the_brokers(rig: Rig) -> None:
+    """Also of a partition that is paused, which nothing is fetched from, and of an empty one."""
+    topic = f"ends-{uuid.uuid4().hex[:8]}"
+    await rig.create(topic, 2)
+    tps = [TopicPartition(topic, number) for number in range(2)]
+    async with connected(rig.sink()) as sink, joined(rig.source(f"g-{topic}", [topic])) as member:
+        member.source.pause(tps)
+        for number in range(3):  # one by one: of a batch, the embedded broker's end offset counts the first alone
+            await sink.publish([Outbound(topic, None, b"%d" % number, partition=0)])
+        assert await member.source.ends(tps) == {tps[0]: 3, tps[1]: 0}
+
+
 async def test_a_paused_partition_gives_nothing(rig: Rig) -> None:
     """While polling goes on; what was left comes after it is resumed, nothing is skipped."""
     topic = await prepared(rig, 10)
