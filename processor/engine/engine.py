@@ -353,7 +353,7 @@ class Engine:
     def _finish(self, entry: Entry, outputs: Sequence[Outbound]) -> None:
         room = self._sink.max_bytes - HEADERS_ROOM
         sizes = [output.size for output in outputs]
-        if any(size > room for size in sizes):
+        if sizes and max(sizes) > room:
             outputs = (self._unwritable(entry, Unwritable("an output is over the producer's limit", ())),)
             sizes = [outputs[0].size]
         entry.weight = sum(sizes)
