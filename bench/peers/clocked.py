@@ -52,6 +52,9 @@ class CountedDelivery:
     async def revoked(self, partitions: Collection[Partition]) -> None:
         await self._inner.revoked(partitions)
 
+    async def mark(self, partition: Partition, offset: int, note: str) -> None:
+        await self._inner.mark(partition, offset, note)
+
     async def stop(self) -> None:
         await self._inner.stop()
 
