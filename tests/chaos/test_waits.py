@@ -1,0 +1,190 @@
+"""The client waits without a bound in many places while brokers do not answer; the daemon doesn't."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+
+from processor.cluster.client import KafkaClient
+from processor.contract import Outbound, Record, TopicPartition
+from processor.engine import Engine, ExactlyOnce, Limits
+from processor.errors import Rejected, Retryable
+from processor.sinks import packing, transactions
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
+from processor.sources import kafka as source_module
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
+from tests.chaos.cluster import Cluster
+
+pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
+
+SLOT = 3
+BOUND_S = 1.0
+IN_TIME_S = 6 * BOUND_S  # on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds of a second instead of ten."""
+    monkeypatch.setattr(transactions, "TRANSACTION_S", BOUND_S)
+    monkeypatch.setattr(packing, "STOP_S", BOUND_S)
+    monkeypatch.setattr(source_module, "STOP_S", BOUND_S)
+
+
+@contextmanager
+def silence(cluster: Cluster) -> Iterator[None]:
+    """No broker answers, in connections that stay."""
+    network = cluster.network(SLOT)
+    for proxy in network:
+        proxy.silence()
+    try:
+        yield
+    finally:
+        for proxy in network:
+            proxy.heal()
+
+
+class Joined:
+    """A listener that knows when it has partitions."""
+
+    def __init__(self) -> None:
+        self.there = asyncio.Event()
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        if partitions:
+            self.there.set()
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
+
+
+class Stuck:
+    """A worker whose records are finished at once."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+        self.there = asyncio.Event()
+
+    async def handle(self, record: Record) -> Sequence[Outbound]:
+        return [Outbound(self.out, record.key, record.value)]
+
+    def reject(self, record: Record, error: Rejected) -> Outbound:
+        raise AssertionError(error)
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        self.there.set()
+
+    async def revoked(self, partition: TopicPartition) -> None: ...
+
+
+@pytest.fixture
+def client(one_broker: Cluster) -> KafkaClient:
+    """How the broker is reached through the network that is cut."""
+    return KafkaClient(one_broker.bootstrap_of(SLOT), request_timeout_s=BOUND_S)
+
+
+@asynccontextmanager
+async def joined(cluster: Cluster, client: KafkaClient) -> AsyncIterator[tuple[KafkaSource, TopicPartition]]:
+    """A member of a group with one partition."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await cluster.create({topic: 1})
+    source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
+    listener = Joined()
+    await source.start(listener)
+    await asyncio.wait_for(listener.there.wait(), 30)
+    try:
+        yield source, TopicPartition(topic, 0)
+    finally:
+        await source.stop()
+
+
+async def test_a_transaction_has_a_bound(one_broker: Cluster, client: KafkaClient) -> None:
+    """Its sends, offsets and commit wait for ever in the client; a successor then goes on."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await one_broker.create({topic: 1})
+    made = KafkaTransactions(KafkaSinkConfig(client.arguments()))
+    transactor = await made.open(topic)
+    offsets = {TopicPartition(topic, 0): 0}
+    with silence(one_broker):
+        async with asyncio.timeout(IN_TIME_S):
+            with pytest.raises(Retryable, match="did not end within"):
+                await transactor.write([Outbound(topic, None, b"x", partition=0)], "g", offsets)
+            transactor.close()
+            await made.stop()
+    successor = await made.open(topic)
+    for _ in range(2):
+        await successor.write([Outbound(topic, None, b"y", partition=0)], "g", offsets)
+    successor.close()
+    await made.stop()
+
+
+async def test_a_take_over_has_a_bound(one_broker: Cluster, client: KafkaClient) -> None:
+    """A producer's start waits for its id for ever."""
+    made = KafkaTransactions(KafkaSinkConfig(client.arguments()), start_s=BOUND_S)
+    with silence(one_broker):
+        async with asyncio.timeout(IN_TIME_S):
+            with pytest.raises(Retryable):
+                await made.open("waits")
+            await made.stop()
+    assert await made.available("waits")
+    await made.stop()
+
+
+async def test_a_members_waits_have_bounds(one_broker: Cluster, client: KafkaClient) -> None:
+    """Commit, committed offset, poll, and leaving the group."""
+    async with joined(one_broker, client) as (source, partition):
+        with silence(one_broker):
+            async with asyncio.timeout(4 * IN_TIME_S):
+                with pytest.raises(Retryable, match="commit"):
+                    await source.commit({partition: 0})
+                with pytest.raises(Retryable, match="committed"):
+                    await source.committed(partition)
+                assert await source.poll(0.2, 10) == []
+                await source.stop()
+
+
+async def test_stopping_a_sink_has_a_bound(one_broker: Cluster, client: KafkaClient) -> None:
+    """With records that no broker has acknowledged: its acknowledgements are waited for without a bound."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await one_broker.create({topic: 1})
+    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    await sink.start()
+    await sink.publish([Outbound(topic, None, b"x", partition=0)])
+    with silence(one_broker):
+        publishing = asyncio.create_task(sink.publish([Outbound(topic, None, b"y", partition=0)]))
+        done, _ = await asyncio.wait([publishing], timeout=2 * BOUND_S)
+        assert not done
+        publishing.cancel()
+        async with asyncio.timeout(IN_TIME_S):
+            await asyncio.wait([publishing])
+            await sink.stop()
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+async def test_an_engine_stops_though_no_broker_answers(
+    one_broker: Cluster, delivery: str, client: KafkaClient
+) -> None:
+    """With a record that is finished and can't be delivered, within the bounds of drain and of each end."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await one_broker.create({topic: 1, f"{topic}-out": 1})
+    source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
+    config = KafkaSinkConfig(client.arguments())
+    once = ExactlyOnce(source, KafkaTransactions(config, start_s=BOUND_S), f"g-{topic}")
+    worker = Stuck(f"{topic}-out")
+    limits = Limits(drain_s=BOUND_S, revoke_s=BOUND_S)
+    engine = Engine(source, KafkaSink(config), worker, limits, delivery=once if delivery == "exactly_once" else None)
+    stop = asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    await asyncio.wait_for(worker.there.wait(), 30)
+    with silence(one_broker):
+        direct = KafkaSink(KafkaSinkConfig(KafkaClient(one_broker.bootstrap).arguments()))
+        await direct.start()
+        await direct.publish([Outbound(topic, None, b"x", partition=0)])
+        await direct.stop()
+        stop.set()
+        async with asyncio.timeout(4 * IN_TIME_S):
+            await running
+    assert running.exception() is None
