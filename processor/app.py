@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,10 +37,12 @@ from processor.pipeline import Pipeline, load_all
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
+from processor.sources.backlog import Backlog
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
@@ -55,6 +58,9 @@ log = structlog.get_logger(__name__)
 
 ROLES = ("line", "tickets")
 _WAIT_S = 2.0
+
+_BUSY_S, _CALM_S = 0.5, 5.0
+"""Seconds between looks at what lies parked: while there is some, and else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +168,38 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         name="line",
     )
     parts.health.ready["line"] = engine.problem
+    backlog = Backlog(parts.client, settings.group)
+    life.cleanup("backlog", backlog.stop)
+    # What lies parked goes before what is new, from the first event on.
+    while not life.stop.is_set() and (error := await _look_at_parked(line, backlog, settings)):
+        await _start_waits(error, life.stop)
+    life.task("parked", _watch_parked(line, backlog, settings, life.stop))
     life.task("line", engine.run(life.stop))
+
+
+async def _look_at_parked(line: Line, backlog: Backlog, settings: Settings) -> Retryable | None:
+    """Tells each pipeline how many of its events lie parked. Returns what kept it from asking."""
+    for name, ward in line.wards.items():
+        try:
+            waiting = await backlog.waiting(f"{settings.topics.prefix}.parked.{name}")
+        except Retryable as error:
+            return error
+        ward.waiting = waiting.records
+        age_s = max(0.0, time.time() - waiting.oldest_ms / 1000) if waiting.oldest_ms else 0.0
+        line.metrics.aside(name, waiting.records, age_s)
+        if age_s > settings.topics.retention_h * 3600 / 2:
+            hours = round(age_s / 3600)
+            log.error("parked events may be deleted before they are read", action="park", pipeline=name, hours=hours)
+    return None
+
+
+async def _watch_parked(line: Line, backlog: Backlog, settings: Settings, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        busy = any(ward.sick or ward.waiting for ward in line.wards.values())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _BUSY_S if busy else _CALM_S)
+        if error := await _look_at_parked(line, backlog, settings):
+            log.warning("can't see what lies parked", action="park", error=str(error))
 
 
 def _unhealthy(client: ModelClient) -> str | None:
@@ -281,7 +318,11 @@ def build_line(
         for topic, wanting in by_topic.items()
     }
     for pipeline in pipelines:
-        topics[f"{shared.prefix}.retry.{pipeline.name}"] = Topic(decoder(pipeline.decode), (pipeline.name,), retry=True)
+        for kind in ("retry", "parked"):
+            topics[f"{shared.prefix}.{kind}.{pipeline.name}"] = Topic(
+                decoder(pipeline.decode), (pipeline.name,), kind=kind
+            )
     lanes = {each.name: Lane.on(each, settings, models[each.model.tier], shared) for each in pipelines}
     route = Route({each.name: each.match for each in pipelines})
-    return Line(shared.prefix, topics, lanes, route, shared.metrics, shared.redact)
+    wards = {each.name: Ward(each.name) for each in pipelines}
+    return Line(shared.prefix, topics, lanes, route, shared.metrics, shared.redact, wards)

@@ -17,6 +17,7 @@ from processor.pipeline import Pipeline
 from processor.pipeline.finding_schema import finding_schema, signal_schema
 from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, PIPELINE, REASON, TIME
+from processor.stages.park import TIME as PARKED
 from processor.tickets.messages import Command, TicketEvent, TicketState
 from processor.tickets.policy import Fault
 
@@ -25,8 +26,17 @@ KAFKA: Final = "0.5.0"
 
 JSON, CLOUD_EVENT = "application/json", "application/cloudevents+json"
 
-SENT: Final = ("findings", "review", "dead-letters", "unrouted", "signals", "ticket-commands", "ticket-events")
-READ: Final = ("source", "retry", "signals", "ticket-commands", "ticket-state", "changelog")
+SENT: Final = (
+    "findings",
+    "review",
+    "parked",
+    "dead-letters",
+    "unrouted",
+    "signals",
+    "ticket-commands",
+    "ticket-events",
+)
+READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog")
 KEPT: Final = ("ticket-state", "changelog")
 """Kinds of topics by what the daemon does with them; what is kept is both written and read."""
 
@@ -100,7 +110,8 @@ def _message_of(topic: topology.Topic) -> str:
     """The message that a topic carries: findings differ by pipeline, the rest does not."""
     if topic.kind in {"findings", "review"}:
         return f"finding.{topic.pipeline}"
-    return {"source": "event", "retry": "retried-event", "changelog": "fault"}.get(topic.kind, topic.kind)
+    named = {"source": "event", "retry": "retried-event", "parked": "parked-event", "changelog": "fault"}
+    return named.get(topic.kind, topic.kind)
 
 
 def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
@@ -109,6 +120,7 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
             "A log, a JSON payload or a CloudEvent; see docs/input.md.", {}, "as you like", headers=_event_headers()
         ),
         "retried-event": _message("An event as it was received, sent back.", {}, "as received", headers=_back()),
+        "parked-event": _message("An event as it was received, put aside.", {}, "as received", headers=_aside()),
         "dead-letters": _message("An event as it was received.", {}, "as received", headers=_dead_letter_headers()),
         "unrouted": _message("Attributes of an event.", unrouted_schema(), "as received", JSON),
         "signals": _message("A slim finding.", signal_schema(), "repository", JSON),
@@ -165,6 +177,12 @@ def _back() -> dict[str, Any]:
     made = _object({ORIGIN_HEADER: _ORIGIN})
     made["properties"][ATTEMPT] = {"type": "string", "pattern": "^[0-9]+$", "description": "Of a replayed dead letter."}
     made["properties"][NO_TICKETS_HEADER] = {"const": "1", "description": "No ticket shall come of it."}
+    return made
+
+
+def _aside() -> dict[str, Any]:
+    made = _object({ORIGIN_HEADER: _ORIGIN})
+    made["properties"][PARKED] = {"type": "string", "format": "date-time", "description": "When it was put aside."}
     return made
 
 

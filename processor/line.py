@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import orjson
 import structlog
@@ -46,6 +46,7 @@ from processor.stages.check import Answer, Check, Invalid
 from processor.stages.emit import Emit, trace_of
 from processor.stages.fetch import Fetch
 from processor.stages.infer import Infer
+from processor.stages.park import PROBE_S, WAIT_S, Ward, Way, parked
 from processor.stages.prompt import BuildPrompt
 from processor.stages.recognise import Recognise
 from processor.stages.redact import Redact
@@ -244,13 +245,20 @@ def _by_rule(reading: Reading) -> Step:
     return Step("diagnose", "rule", rule=rule.rule if rule else None, confidence=rule.precision if rule else None)
 
 
+_INVALID = frozenset({"invalid_answer", "cut_off"})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic that is read: how its records are decoded and which pipelines are asked."""
 
     decoder: Decoder
     pipelines: tuple[str, ...]
-    retry: bool = False
+    kind: Literal["source", "retry", "parked"] = "source"
 
 
 @dataclass(slots=True)
@@ -263,6 +271,7 @@ class Line:
     route: Route
     metrics: LineMetrics
     redact: Redact
+    wards: Mapping[str, Ward]
 
     async def handle(self, record: Record) -> list[Outbound]:
         """A record's outputs: per pipeline that wants it a finding or a dead letter, never nothing."""
@@ -271,33 +280,56 @@ class Line:
             event = topic.decoder.decode(record)
         except Rejected as error:  # whose it would have been is not known: a letter for each, so that each can replay
             return [self._dead_letter(record, error, name) for name in topic.pipelines]
-        if topic.retry:  # sent back to one pipeline, which has wanted it before
+        if topic.kind != "source":  # sent back to one pipeline, which has wanted it before
             tickets = all(name != NO_TICKETS_HEADER for name, _ in record.headers)
-            return await self._through(topic.pipelines[0], event, tickets=tickets)
+            return await self._through(topic.pipelines[0], event, self._way(topic.pipelines[0], topic), tickets=tickets)
         routed = self.route(event, topic.pipelines)
         outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
         if len(routed.wanted) == 1:
-            outputs += await self._through(routed.wanted[0], event)
+            outputs += await self._through(routed.wanted[0], event, self._way(routed.wanted[0], topic))
         elif routed.wanted:
-            for made in await asyncio.gather(*(self._through(name, event) for name in routed.wanted)):
+            ways = [self._way(name, topic) for name in routed.wanted]
+            lanes = zip(routed.wanted, ways, strict=True)
+            for made in await asyncio.gather(*(self._through(name, event, way) for name, way in lanes)):
                 outputs += made
         elif not outputs:
             self.metrics.unrouted(record.topic)
             outputs.append(unrouted(self.prefix, event, self.redact.text))
         return outputs
 
-    async def _through(self, name: str, event: Event, *, tickets: bool = True) -> list[Outbound]:
+    def _way(self, name: str, topic: Topic) -> Way:
+        """Whether an event of the topic goes on, aside, or waits. Raises Retryable for the last."""
+        ward = self.wards[name]
+        others = any(self.wards[other].sick is None for other in topic.pipelines if other != name)
+        way = ward.way(parked=topic.kind == "parked", others=others)
+        if way == "wait":
+            self.metrics.waiting(name)
+            why = ward.sick or f"{ward.waiting} events of {name} that were parked go first"
+            raise Retryable(why, wait=PROBE_S if ward.sick else WAIT_S)
+        return way
+
+    async def _through(self, name: str, event: Event, way: Way, *, tickets: bool = True) -> list[Outbound]:
         """One pipeline's outputs: what it rejects is its dead letter and nobody else's."""
+        ward = self.wards[name]
+        if way == "park":
+            self.metrics.parked(name)
+            return [parked(self.prefix, event.record, name, event.origin, _now())]
         token = PIPELINE.set(name)
         try:
-            return await self.lanes[name](event, tickets=tickets)
+            outputs = await self.lanes[name](event, tickets=tickets)
         except Rejected as error:
+            if error.reason in _INVALID:
+                ward.invalid(str(error))
             return [self._dead_letter(event.record, error, name)]
-        except Retryable:
+        except Retryable as error:
             self.metrics.waiting(name)
+            if not error.shared:
+                ward.failed(event.origin, str(error))
             raise
         finally:
             PIPELINE.reset(token)
+        ward.succeeded()
+        return outputs
 
     def reject(self, record: Record, error: Rejected) -> Outbound:
         """The dead letter of a record that met a defect of ours."""
@@ -309,8 +341,7 @@ class Line:
         self.metrics.rejected(pipeline, error.reason)
         log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
         origin = self.topics[record.topic].decoder.origin(record)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, now)
+        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now())
 
     async def assigned(self, partition: TopicPartition) -> None:
         """The line keeps no state of its partitions."""

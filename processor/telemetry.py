@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from processor.contract import Record, Step
 from processor.errors import ConfigError
@@ -70,7 +70,7 @@ def configure_logs(
     root.handlers = [handler]
     root.setLevel(level.upper())
     # These say in every case what the engine's own lines say once and better.
-    for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode", "processor.tickets.committed"):
+    for chatty in ("aiokafka", "kafka", "aiohttp.access", "faust", "mode", "processor.tickets.faust_consumer"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
@@ -218,6 +218,9 @@ class LineMetrics:
         self._repaired = Counter(f"{prefix}_repairs", "Answers asked for again.", [*one, "reason"], registry=registry)
         self._waiting = Counter(f"{prefix}_waits", "Tries that wait for a dependency.", one, registry=registry)
         self._unrouted = Counter(f"{prefix}_unrouted", "Events no pipeline wanted.", ["topic"], registry=registry)
+        self._parked = Counter(f"{prefix}_parked", "Events put aside.", one, registry=registry)
+        self._aside = Gauge(f"{prefix}_parked_waiting", "Events that lie aside, at most.", one, registry=registry)
+        self._age = Gauge(f"{prefix}_parked_age_seconds", "Age of the oldest of them.", one, registry=registry)
         self._tokens = Counter(f"{prefix}_tokens", "Tokens of model calls.", [*one, "kind"], registry=registry)
         self._seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", [*one, "step"], registry=registry)
         # What is counted for every event is bound to its labels once: looking them up costs more than counting.
@@ -262,6 +265,15 @@ class LineMetrics:
     def waiting(self, pipeline: str) -> None:
         """A try that waits for a dependency."""
         self._waiting.labels(pipeline).inc()
+
+    def parked(self, pipeline: str) -> None:
+        """An event was put aside."""
+        self._parked.labels(pipeline).inc()
+
+    def aside(self, pipeline: str, count: int, age_s: float) -> None:
+        """What lies aside: at most `count` events, the oldest for `age_s` seconds."""
+        self._aside.labels(pipeline).set(count)
+        self._age.labels(pipeline).set(age_s)
 
     def unrouted(self, topic: str) -> None:
         """An event that no pipeline wanted."""

@@ -19,6 +19,7 @@ Kind = Literal[
     "findings",
     "review",
     "retry",
+    "parked",
     "dead-letters",
     "unrouted",
     "signals",
@@ -92,6 +93,13 @@ def _of_pipeline(prefix: str, name: str) -> list[Topic]:
             "retry",
             "as received",
             "events sent back to the pipeline, original bytes",
+            name,
+        ),
+        Topic(
+            Wanted(f"{prefix}.parked.{name}", originals=True),
+            "parked",
+            "as received",
+            "events put aside while the pipeline can't work, original bytes",
             name,
         ),
     ]

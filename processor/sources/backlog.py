@@ -1,0 +1,85 @@
+"""How much of a topic a group has not read yet, and since when that lies there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import KafkaError
+
+from processor.cluster.client import KafkaClient
+from processor.cluster.diagnose import explain
+from processor.errors import Retryable
+
+LOOK_MS = 200
+"""How long a partition whose last offsets may be markers of transactions is looked at for a record."""
+
+
+class Waiting(NamedTuple):
+    """At most so many records, and the time of the oldest in Unix milliseconds; 0 if there is none."""
+
+    records: int
+    oldest_ms: int
+
+
+class Backlog:
+    """Asks for a group that others are the members of; one connection, made when it is first needed."""
+
+    def __init__(self, client: KafkaClient, group: str) -> None:
+        self._client = client
+        self._group = group
+        self._consumer: AIOKafkaConsumer | None = None
+        self._one = asyncio.Lock()
+
+    async def waiting(self, topic: str) -> Waiting:
+        """What lies on `topic` behind the group's committed offsets. Raises Retryable."""
+        try:
+            async with self._one, asyncio.timeout(self._client.request_timeout_s):
+                return await self._ask(topic)
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"{topic}: {explain(error, self._client.arguments())}") from error
+
+    async def _ask(self, topic: str) -> Waiting:
+        consumer = await self._connected()
+        await consumer._client._wait_on_metadata(topic)  # noqa: SLF001  (fetched by this call alone)
+        tps = [ClientPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        consumer.assign(tps)
+        ends, starts = await consumer.end_offsets(tps), await consumer.beginning_offsets(tps)
+        behind: dict[ClientPartition, int] = {}  # records and markers
+        for tp in tps:
+            at = max(await consumer.committed(tp) or 0, starts[tp])
+            if at < ends[tp]:
+                behind[tp] = ends[tp] - at
+                consumer.seek(tp, at)
+        if not behind:
+            return Waiting(0, 0)
+        consumer.pause(*(tp for tp in tps if tp not in behind))
+        # The end may stand behind nothing but markers of transactions: only a record tells.
+        found = await consumer.getmany(*behind, timeout_ms=LOOK_MS, max_records=len(behind))
+        oldest = [records[0].timestamp for records in found.values() if records]
+        left = [n for tp, n in behind.items() if found.get(tp) or await consumer.position(tp) < ends[tp]]
+        return Waiting(sum(left), min(oldest, default=0))
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                group_id=self._group,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                **self._client.arguments(),
+            )
+            try:
+                await consumer.start()
+            except KafkaError:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        return self._consumer
+
+    async def stop(self) -> None:
+        """Disconnects."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await asyncio.wait([asyncio.create_task(consumer.stop(), name="backlog-stop")], timeout=10)

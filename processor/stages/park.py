@@ -1,0 +1,117 @@
+"""park: events of a pipeline that can't work go aside, so that the others on their partition go on.
+
+A pipeline is sick when events fail one after the other for a cause of its own: its adapter is missing, what it
+fetches does not come, all its answers are invalid. Its events then go to `<prefix>.parked.<pipeline>`, and are read
+from there in order when it is well again. As long as some lie there, new ones go behind them; the last few are waited
+for, so that no event overtakes one that was parked before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+import structlog
+
+from processor.contract import ORIGIN_HEADER, Origin, Outbound, Record
+from processor.sinks.dead_letters import ATTEMPT, OWN, encode_origin
+
+log = structlog.get_logger(__name__)
+
+TIME: Final = "fs-parked"
+"""Header of a parked record: when it was first parked, RFC 3339."""
+
+FAILING: Final = 3
+"""Different events that fail in a row for a cause of the pipeline's own, after which it is sick."""
+
+INVALID: Final = 20
+"""Answers that are invalid in a row, after which it is sick."""
+
+WELL: Final = 2
+"""Successes in a row after which it is well again."""
+
+PROBE_S: Final = 5.0
+"""Seconds between the events by which a sick pipeline is tried."""
+
+FEW: Final = 100
+"""Parked events that are waited for instead of parking more behind them."""
+
+WAIT_S: Final = 0.5
+"""Seconds after which an event that waits for parked ones looks again."""
+
+Way = Literal["go", "park", "wait"]
+
+
+class Ward:
+    """How one pipeline does, and which way its events go. `waiting` is how many of them lie parked."""
+
+    def __init__(self, pipeline: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pipeline = pipeline
+        self.sick: str | None = None  # why
+        self.waiting = 0
+        self._clock = clock
+        self._failing: set[Origin] = set()
+        self._invalid = 0
+        self._well = 0
+        self._probed_at = -PROBE_S
+
+    def way(self, *, parked: bool, others: bool) -> Way:
+        """Where an event goes; `parked` if it comes from there, `others` if another pipeline on its topic is well."""
+        if self.sick is not None:
+            if others and not parked:
+                return "park"
+            # What lies parked is tried first. The trial counts as begun with this answer.
+            if (parked or not self.waiting) and self._clock() - self._probed_at >= PROBE_S:
+                self._probed_at = self._clock()
+                return "go"
+            return "wait"
+        if parked or not self.waiting:
+            return "go"
+        return "park" if others and self.waiting > FEW else "wait"
+
+    def failed(self, origin: Origin, why: str) -> None:
+        """An event failed for a cause that is the pipeline's own, and will be tried again."""
+        self._well = 0
+        self._failing.add(origin)
+        if len(self._failing) >= FAILING:
+            self._fall(why)
+
+    def invalid(self, why: str) -> None:
+        """The model's answer to an event was no good."""
+        self._well = 0
+        self._invalid += 1
+        if self._invalid >= INVALID:
+            self._fall(why)
+
+    def succeeded(self) -> None:
+        """An event has its finding."""
+        self._failing.clear()
+        self._invalid = 0
+        if self.sick is None:
+            return
+        self._well += 1
+        self._probed_at = -PROBE_S  # the next may follow at once
+        if self._well >= WELL:
+            log.warning("pipeline works again", action="park", pipeline=self.pipeline, parked=self.waiting)
+            self.sick = None
+            self._well = 0
+
+    def _fall(self, why: str) -> None:
+        if self.sick is None:
+            log.warning("pipeline can't work: parks", action="park", pipeline=self.pipeline, error=why)
+            self._probed_at = self._clock()
+        self.sick = why
+
+
+def parked(prefix: str, record: Record, pipeline: str, origin: Origin, now: str) -> Outbound:
+    """The record as it was received, on `<prefix>.parked.<pipeline>`; `now` is RFC 3339.
+
+    Its origin travels with it, so that its finding has the id that it would have had.
+    """
+    headers = dict(record.headers)
+    theirs = tuple(header for header in record.headers if header[0] not in OWN and header[0] != TIME)
+    ours = [(ORIGIN_HEADER, encode_origin(origin)), (TIME, headers.get(TIME, now.encode()))]
+    if ATTEMPT in headers:
+        ours.append((ATTEMPT, headers[ATTEMPT]))
+    return Outbound(f"{prefix}.parked.{pipeline}", record.key, record.value, (*theirs, *ours))
