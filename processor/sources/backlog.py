@@ -14,7 +14,7 @@ from processor.cluster.diagnose import explain
 from processor.errors import Retryable
 
 LOOK_MS = 200
-"""How long a partition whose last offsets may be markers of transactions is looked at for a record."""
+"""Bound on one look for a record, in milliseconds."""
 
 
 class Waiting(NamedTuple):
@@ -53,14 +53,17 @@ class Backlog:
             if at < ends[tp]:
                 behind[tp] = ends[tp] - at
                 consumer.seek(tp, at)
-        if not behind:
-            return Waiting(0, 0)
-        consumer.pause(*(tp for tp in tps if tp not in behind))
-        # The end may stand behind nothing but markers of transactions: only a record tells.
-        found = await consumer.getmany(*behind, timeout_ms=LOOK_MS, max_records=len(behind))
-        oldest = [records[0].timestamp for records in found.values() if records]
-        left = [n for tp, n in behind.items() if found.get(tp) or await consumer.position(tp) < ends[tp]]
-        return Waiting(sum(left), min(oldest, default=0))
+        # The end may stand behind nothing but markers of transactions: only a record tells, or a position at the end.
+        left, oldest = 0, 0
+        while behind:
+            found = await consumer.getmany(*behind, timeout_ms=LOOK_MS)
+            for tp in list(behind):
+                if records := found.get(tp):
+                    left += behind.pop(tp)
+                    oldest = min(oldest or records[0].timestamp, records[0].timestamp)
+                elif await consumer.position(tp) >= ends[tp]:
+                    del behind[tp]
+        return Waiting(left, oldest)
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
