@@ -34,7 +34,8 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def client_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the daemon changes in the Kafka library ends with the test: tests' own clients may create topics."""
-    monkeypatch.setattr(library, "MetadataRequest", library.MetadataRequest)
+    for name in ("MetadataRequest", "create_conn"):
+        monkeypatch.setattr(library, name, getattr(library, name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from aiokafka import client as library
 from aiokafka.protocol.metadata import MetadataRequest
 
-from processor.cluster.security import Security
+from processor.cluster.security import Security, connect
 from processor.settings.kafka import KafkaSettings
 
 
@@ -36,9 +36,10 @@ class KafkaClient:
     def of(cls, settings: KafkaSettings) -> Self:
         """The client that the settings describe. Raises ConfigError where a certificate or a key is of no use.
 
-        From then on no client of this process creates topics in passing; see `_AskOnly`.
+        From then on no client of this process creates topics in passing (see `_AskOnly`), and each connection uses
+        the secrets that lie in their files then (see `connect`).
         """
-        library.MetadataRequest = _AskOnly
+        library.MetadataRequest, library.create_conn = _AskOnly, connect
         return cls(
             settings.bootstrap,
             request_timeout_s=settings.request_timeout_s,

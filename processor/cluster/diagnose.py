@@ -8,6 +8,7 @@ connection, and the error that comes out is told. That is done only after a fail
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -16,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import errors
-from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
 from aiokafka.protocol.metadata import MetadataRequest
 
-from processor.cluster.security import principal
+from processor.cluster.security import connect, principal
 from processor.errors import ConfigError, FaultstreamError, Retryable
 
 PATIENCE_S: Final = 5.0
@@ -111,7 +112,7 @@ async def _try(host: str, port: int, arguments: dict[str, Any]) -> tuple[Trouble
     connection: AIOKafkaConnection | None = None
     try:
         async with asyncio.timeout(PATIENCE_S):
-            connection = await create_conn(host, port, request_timeout_ms=int(PATIENCE_S * 1000), **given)
+            connection = await connect(host, port, request_timeout_ms=int(PATIENCE_S * 1000), **given)
             answer = await connection.send(MetadataRequest([]))
         return None, [(broker[1], broker[2]) for broker in answer.brokers]
     except (OSError, errors.KafkaError, TimeoutError) as error:
@@ -119,7 +120,7 @@ async def _try(host: str, port: int, arguments: dict[str, Any]) -> tuple[Trouble
         return told, []
     finally:
         if connection is not None:
-            connection.close()
+            await asyncio.wait([connection.close()], timeout=1)
 
 
 async def _told(error: BaseException, host: str, port: int, given: Mapping[str, Any], *, connected: bool) -> Trouble:
@@ -224,7 +225,7 @@ async def _speaks_plain(host: str, port: int) -> bool:
                 writer.write(_HELLO)
                 answer = await reader.readexactly(8)
             finally:
-                writer.close()
+                await _dropped(writer)
     except (OSError, EOFError, TimeoutError):
         return False
     return answer[4:] == struct.pack(">i", 7)
@@ -238,9 +239,16 @@ async def _speaks_tls(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(PATIENCE_S):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-            writer.close()
+            await _dropped(writer)
     except ssl.SSLError as error:
         return "ALERT" in (error.reason or "")
     except (OSError, TimeoutError):
         return False
     return True
+
+
+async def _dropped(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection without a farewell."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

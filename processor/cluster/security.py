@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import structlog
+from aiokafka.conn import AIOKafkaConnection, create_conn
 
 from processor.cluster.tokens import TokenProvider
 from processor.errors import ConfigError
@@ -19,9 +20,64 @@ log = structlog.get_logger(__name__)
 
 
 class TlsContext(ssl.SSLContext):
-    """A context that remembers whose certificate it shows, for errors to say so."""
+    """A context that remembers whose certificate it shows, for errors to say so, and shows a new one when there is."""
 
     certfile: Path | None = None
+    _load: Callable[[], None] | None = None
+    _loaded: tuple[int, ...] = ()
+
+    def show(self, certfile: Path, keyfile: Path | None, password: str) -> None:
+        """Loads the certificate that is shown to the brokers. Raises ssl.SSLError, OSError."""
+
+        def load() -> None:
+            times = tuple(file.stat().st_mtime_ns for file in (certfile, keyfile or certfile))
+            if times != self._loaded:
+                # Without a password given, an encrypted key would have OpenSSL ask for one on the terminal.
+                self.load_cert_chain(certfile, keyfile, lambda: password)
+                self._loaded = times
+
+        load()
+        self.certfile, self._load = certfile, load
+
+    def renew(self) -> None:
+        """Loads it again if its files have changed; one that is of no use yet is tried again the next time."""
+        if self._load is not None:
+            try:
+                self._load()
+            except (ssl.SSLError, OSError) as error:
+                log.warning("the new certificate for Kafka is of no use", action="secret", error=str(error))
+
+
+class FilePassword(str):
+    """A password with the file that it was read from."""
+
+    __slots__ = ("file",)
+    file: Path
+
+    @classmethod
+    def of(cls, file: Path, otherwise: str) -> Self:
+        """The one in the file now, or `otherwise` if that can't be read."""
+        try:
+            made = cls(read_secret(file, "kafka.sasl_password_file"))
+        except ValueError as error:  # the last one that was read may still be good
+            log.warning("the old password of Kafka is used", action="secret", error=str(error))
+            made = cls(otherwise)
+        made.file = file
+        return made
+
+
+async def connect(host: str, port: int, **options: Any) -> AIOKafkaConnection:
+    """A connection of the client library, with the password and the certificate that lie in their files now.
+
+    It stands in the library's place (see `KafkaClient.of`), which would use those that a client was made with for as
+    long as it lives.
+    """
+    password, context = options.get("sasl_plain_password"), options.get("ssl_context")
+    if isinstance(password, FilePassword):
+        options["sasl_plain_password"] = FilePassword.of(password.file, password)
+    if isinstance(context, TlsContext):
+        context.renew()
+    return await create_conn(host, port, **options)
 
 
 class Security:
@@ -61,12 +117,8 @@ class Security:
 
     @staticmethod
     def _password(settings: KafkaSettings) -> str:
-        if settings.sasl_password_file:
-            try:
-                return read_secret(settings.sasl_password_file, "kafka.sasl_password_file")
-            except ValueError as error:  # the one that was read at start may still be good
-                log.warning("the old password of Kafka is used", action="secret", error=str(error))
-        return settings.sasl_password.get_secret_value() if settings.sasl_password else ""
+        password = settings.sasl_password.get_secret_value() if settings.sasl_password else ""
+        return FilePassword.of(settings.sasl_password_file, password) if settings.sasl_password_file else password
 
 
 def principal(arguments: Mapping[str, Any]) -> str:
@@ -112,11 +164,9 @@ def _show(context: TlsContext, settings: KafkaSettings, certfile: Path) -> None:
     for path, name in ((certfile, "kafka.ssl_certfile"), (key, named)):
         _readable(path, name)
     try:
-        # Without a password given, an encrypted key would have OpenSSL ask for one on the terminal.
-        context.load_cert_chain(certfile, settings.ssl_keyfile, lambda: password)
+        context.show(certfile, settings.ssl_keyfile, password)
     except ssl.SSLError as error:
         raise ConfigError(_key_fault(error, certfile, key, named, bool(password))) from None
-    context.certfile = certfile
 
 
 def _readable(path: Path, name: str) -> None:

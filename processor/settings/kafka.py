@@ -79,9 +79,7 @@ class KafkaSettings(Section):
     )
     sasl_username: str | None = Field(None, description="User, for PLAIN and SCRAM.")
     sasl_password: SecretStr | None = Field(None, description="Password, for PLAIN and SCRAM.")
-    sasl_password_file: Path | None = Field(
-        None, description="File that holds the password; read again when it changes, for the next connections."
-    )
+    sasl_password_file: Path | None = Field(None, description="File that holds the password; read for each connection.")
     oauth: OAuthSettings | None = Field(None, description="Where tokens come from, for OAUTHBEARER.")
 
     @model_validator(mode="before")

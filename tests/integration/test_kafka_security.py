@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
+from aiokafka import AIOKafkaProducer
 
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Wanted, describe
@@ -163,6 +164,51 @@ async def test_a_token_is_used_until_it_ages(way: Ways, cluster: SecureKafka) ->
         cluster.issuer.life_s = 600
     assert cluster.issuer.asked == before + 3
     assert "" not in {first, second}
+
+
+async def reconnected(producer: AIOKafkaProducer) -> bool:
+    """Whether a client gets a new connection after its old ones are closed."""
+    client = producer.client
+    for connection in client._conns.values():
+        connection.close()
+    (node,) = [broker.nodeId for broker in client.cluster.brokers()]
+    return bool(await client.ready(node))
+
+
+async def test_a_living_client_uses_the_password_that_is_there_now(way: Ways, cluster: SecureKafka) -> None:
+    """For its next connections, without being made anew."""
+    settings = way("SCRAM-SHA-512")
+    assert settings.sasl_password_file is not None
+    good = settings.sasl_password_file.read_text()
+    producer = AIOKafkaProducer(**KafkaClient.of(settings).arguments())
+    await producer.start()
+    try:
+        assert await reconnected(producer)
+        settings.sasl_password_file.write_text(WRONG)
+        assert not await reconnected(producer)
+        settings.sasl_password_file.write_text(good)
+        assert await reconnected(producer)
+    finally:
+        await producer.stop()
+
+
+async def test_a_new_certificate_is_shown_when_it_is_there(way: Ways, cluster: SecureKafka) -> None:
+    """By clients that live already; one that is half written is left until it is whole."""
+    settings = way("mutual TLS")
+    assert settings.ssl_certfile is not None
+    good = settings.ssl_certfile.read_bytes()
+    producer = AIOKafkaProducer(**KafkaClient.of(settings).arguments())
+    await producer.start()
+    try:
+        stranger = trustme.CA().issue_cert("a@example.com", common_name=CERTIFIED)
+        stranger.private_key_and_cert_chain_pem.write_to_path(settings.ssl_certfile)
+        assert not await reconnected(producer)
+        settings.ssl_certfile.write_bytes(good[: len(good) // 2])
+        assert not await reconnected(producer)
+        settings.ssl_certfile.write_bytes(good)
+        assert await reconnected(producer)
+    finally:
+        await producer.stop()
 
 
 async def failure(client: KafkaClient) -> FaultstreamError:
