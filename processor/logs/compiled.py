@@ -28,9 +28,10 @@ _MOST: Final = 64
 _DIGEST: Final = hashlib.sha256().digest_size
 
 
-def database(expressions: Sequence[tuple[bytes, int]], mode: int) -> Any:
-    """The database of (expression, flags) pairs, numbered in their order."""
-    name = _name(expressions, mode)
+def database(expressions: Sequence[tuple[bytes, int]], mode: int, numbers: Sequence[int] | None = None) -> Any:
+    """The database of (expression, flags) pairs; matches are reported by their `numbers`, or else by their places."""
+    numbers = range(len(expressions)) if numbers is None else numbers
+    name = _name(expressions, mode, numbers)
     folder = _folder()
     known = folder and _read(folder / name, mode)
     if known:
@@ -39,7 +40,7 @@ def database(expressions: Sequence[tuple[bytes, int]], mode: int) -> Any:
     made = hyperscan.Database(mode=mode)
     made.compile(
         expressions=[expression for expression, _ in expressions],
-        ids=list(range(len(expressions))),
+        ids=list(numbers),
         elements=len(expressions),
         flags=[flags for _, flags in expressions],
     )
@@ -49,11 +50,11 @@ def database(expressions: Sequence[tuple[bytes, int]], mode: int) -> Any:
     return made
 
 
-def _name(expressions: Sequence[tuple[bytes, int]], mode: int) -> str:
+def _name(expressions: Sequence[tuple[bytes, int]], mode: int, numbers: Sequence[int]) -> str:
     version = hyperscan.__version__  # type: ignore[attr-defined]
     digest = hashlib.sha256(f"{version} {platform.machine()} {mode}".encode())
-    for expression, flags in expressions:
-        digest.update(b"%d %d %s" % (flags, len(expression), expression))
+    for number, (expression, flags) in zip(numbers, expressions, strict=True):
+        digest.update(b"%d %d %d %s" % (number, flags, len(expression), expression))
     return f"{digest.hexdigest()[:32]}.hsdb"
 
 

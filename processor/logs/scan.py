@@ -37,21 +37,22 @@ class Scanner:
         caseless = hyperscan.HS_FLAG_CASELESS
         flagged = [(regex.encode(), hyperscan.HS_FLAG_MULTILINE | (caseless * alike)) for regex, alike in expressions]
         together = [index for index in range(len(flagged)) if index not in alone]
-        self._groups: Final = [group for group in (together, *([index] for index in alone)) if group]
         self._databases: Final = [
-            database([flagged[index] for index in group], hyperscan.HS_MODE_BLOCK) for group in self._groups
+            database([flagged[index] for index in group], hyperscan.HS_MODE_BLOCK, group)
+            for group in (together, *([index] for index in alone))
+            if group
         ]
         self._local: Final = threading.local()
 
     def hits(self, data: bytes) -> list[Hit]:
         """All matches in `data` as (pattern index, end)."""
         found: list[Hit] = []
-        for group, known, scratch in zip(self._groups, self._databases, self._scratches(), strict=True):
-            hits: list[Hit] = []
-            known.scan(data, match_event_handler=_collect, context=hits, scratch=scratch)
-            if hits:
-                found += hits if len(self._groups) == 1 else [(group[index], end) for index, end in hits]
-        if len(self._groups) > 1:
+        sorted_to = 0
+        for known, scratch in zip(self._databases, self._scratches(), strict=True):
+            before = len(found)
+            known.scan(data, match_event_handler=_collect, context=found, scratch=scratch)
+            sorted_to = sorted_to or before
+        if 0 < sorted_to < len(found):
             found.sort(key=_END)
         return found
 

@@ -28,7 +28,7 @@ _JUDGED: Final = 128
 """Bytes of a value that it is judged by: a longer one tells no more."""
 _OWN_REACH: Final = 1024
 """Bytes before and after what was scanned for that a user's expression may read."""
-_MARKS: Final = (b"***", b"${", b"$(", b"{{")
+_MARK: Final = re.compile(rb"\*\*\*|\$[{(]|\{\{")
 _CODE: Final = re.compile(rb"^[a-z_][A-Za-z_]*(?:(?:\.|->|::)[a-z_][A-Za-z_]*)+[()]*$")
 _PATH: Final = re.compile(rb"^(?:~|\.{1,2})?/[\w.@+/-]*$")
 _LONG_ID: Final = re.compile(rb"(?i)(?<![0-9a-z])[0-9a-f]{16,}(?![0-9a-z])")
@@ -39,6 +39,8 @@ _FILE: Final = re.compile(
     rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
 _LETTERS: Final = re.compile(rb"[a-z]+")
+_WEIGHED: Final = (0.0, *(n * math.log2(n) for n in range(1, _JUDGED + 1)))
+"""By how often a byte is there what it takes off the entropy, times the bytes."""
 _CHANGE: Final = re.compile(
     rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]|[!%^*#@$&~]"
 )
@@ -66,7 +68,7 @@ def harmless(value: bytes) -> bool:
     value = value[:_JUDGED]
     return bool(
         _HARMLESS.match(value)
-        or any(mark in value for mark in _MARKS)
+        or _MARK.search(value)
         or (_CODE.match(value) and (len(value) < 10 or wordlike(value)))
         or (_PATH.match(value) and (b"." in value or len(value) < 20 or not mixed(value)))
     )
@@ -170,4 +172,4 @@ def _classes(value: bytes) -> int:
 def _entropy(value: bytes) -> float:
     """Shannon entropy, bits per byte."""
     size = len(value)
-    return -sum(n / size * math.log2(n / size) for n in Counter(value).values())
+    return math.log2(size) - sum(map(_WEIGHED.__getitem__, Counter(value).values())) / size

@@ -77,3 +77,9 @@ TRACE = [b"x", *[b"\tat com.acme.shop.Cart.total(Cart.java:41)"] * 4, b"\tat jav
 def test_keeps_what_vectorscan_5_4_12_loses(expressions: tuple[str, ...], block: bytes, ends: list[int]) -> None:
     """The library that hyperscan 0.7.23 to 0.9.1 carries misses these on x86 (VectorCamp/vectorscan 304, 382)."""
     assert [end for _, end in Scanner([(one, False) for one in expressions]).hits(block)] == ends
+
+
+def test_keeps_the_order_of_matches_over_several_databases() -> None:
+    """What is looked for alone is reported by its own number, in order with the rest."""
+    expressions = [("[0-9]{3}", False), ("one", False), ("[a-z]{3}", False)]
+    assert Scanner(expressions, alone=(0, 2)).hits(b"123 one 456") == [(0, 3), (1, 7), (2, 7), (0, 11)]
