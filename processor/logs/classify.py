@@ -11,9 +11,9 @@ import json
 import math
 import re
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from processor.contract import Excerpt
 from processor.errors import ConfigError
@@ -29,9 +29,10 @@ WORDS_PER_LINE: Final = 40
 
 _LANE: Final = 64
 _MIDDLE: Final = 1 << 63
-"""Added to each lane while it is read, since weights may be negative."""
+"""Added to each lane before it is read, since weights may be negative."""
 _WEIGHT: Final = 1 << 28
 _SCALE: Final = 1 << 16
+_UNIT: Final = _WEIGHT * _SCALE
 """Weights are kept to 28 binary places and values of features to 16: sums of up to half a million fit a lane."""
 
 _WORD: Final = re.compile(r"[a-z][a-z_]{1,24}")
@@ -129,6 +130,9 @@ def _worded(lines: Sequence[str]) -> list[tuple[frozenset[str], frozenset[str]]]
 
 
 _WORDS: Final = PerLine(_worded)
+_NONE: Final[frozenset[str]] = frozenset()
+_MARKED: Final = 0.5
+"""The value of a marker."""
 
 
 def features(excerpt: Excerpt) -> dict[str, float]:
@@ -146,16 +150,38 @@ def _groups(excerpt: Excerpt, marked: Sequence[frozenset[str]]) -> list[tuple[st
 
     `marked` are the markers on each line of the excerpt.
     """
+    worded = _WORDS(_close(excerpt))
+    kinds = (
+        ("w:", _all([words for words, _ in worded])),
+        ("h:", _all([words for words, _ in worded[:HEAD]])),
+        ("b:", _all([pairs for _, pairs in worded])),
+    )
+    return [*[(prefix, _scale(group), group) for prefix, group in kinds if group], ("t:", _MARKED, _all(marked))]
+
+
+def _close(excerpt: Excerpt) -> list[str]:
+    """The lines whose words count: those ranked first, or the last ones where none is ranked."""
     by_number = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in by_number][:CLOSE]
-    worded = _WORDS([by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]])
-    words = frozenset().union(*[each for each, _ in worded])
-    head = frozenset().union(*[each for each, _ in worded[:HEAD]])
-    pairs = frozenset().union(*[each for _, each in worded])
-    marks = frozenset().union(*marked)
-    kinds = (("w:", words), ("h:", head), ("b:", pairs))
-    scaled = [(prefix, 1.0 / math.sqrt(len(group)), group) for prefix, group in kinds if group]
-    return [*scaled, ("t:", 0.5, marks)]
+    return [by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]]
+
+
+def _all(groups: Sequence[frozenset[str]]) -> frozenset[str]:
+    return _NONE.union(*groups)
+
+
+def _scale(group: frozenset[str]) -> float:
+    return 1.0 / math.sqrt(len(group))
+
+
+class _Known(NamedTuple):
+    """The words on a line and the pairs of words, and those of them that have a weight, also at the head."""
+
+    words: frozenset[str]
+    pairs: frozenset[str]
+    weighed: frozenset[str]
+    heads: frozenset[str]
+    paired: frozenset[str]
 
 
 class Ranker:
@@ -167,13 +193,14 @@ class Ranker:
 
     def __init__(self, values: Sequence[str], weights: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         self.values = tuple(values)
-        self._lanes = struct.Struct(f"<{len(self.values)}Q")
+        self._lanes = struct.Struct(f"<{len(self.values)}q")
         self._middle = sum(_MIDDLE << _LANE * at for at in range(len(self.values)))
         self._weights: dict[str, dict[str, int]] = {}
         for name, pairs in weights.items():
             prefix, separator, feature = name.partition(":")
             packed = sum(round(weight * _WEIGHT) << _LANE * at for at, weight in pairs)
             self._weights.setdefault(prefix + separator, {})[feature] = packed
+        self._known = PerLine(self._read)
 
     @classmethod
     def load(cls, path: Path) -> Ranker:
@@ -201,13 +228,32 @@ class Ranker:
         """
         if marked is None:
             marked = [marks for (marks,) in _lines()([line.text for line in excerpt.lines])]
-        added = 0
-        for kind, scale, names in (("bias", 1.0, ("",)), *_groups(excerpt, marked)):
-            added += sum(filter(None, map(self._weights.get(kind, {}).get, names))) * round(scale * _SCALE)
-        lanes = self._lanes.unpack((added + self._middle).to_bytes(self._lanes.size, "little"))
-        logits = [(lane - _MIDDLE) / (_WEIGHT * _SCALE) for lane in lanes]
+        read = self._known(_close(excerpt))
+        head = read[:HEAD]
+        groups = (
+            ("w:", _all([each.words for each in read]), _all([each.weighed for each in read])),
+            ("h:", _all([each.words for each in head]), _all([each.heads for each in head])),
+            ("b:", _all([each.pairs for each in read]), _all([each.paired for each in read])),
+        )
+        added = self._sum("bias", ("",), 1.0) + self._sum("t:", _all(marked), _MARKED)
+        added += sum(self._sum(kind, known, _scale(group)) for kind, group, known in groups if group)
+        # With the middle each lane is positive; turning its bit again makes signed numbers of them.
+        lanes = self._lanes.unpack(((added + self._middle) ^ self._middle).to_bytes(self._lanes.size, "little"))
+        logits = [lane / _UNIT for lane in lanes]
         highest = max(logits, default=0.0)
         odds = [math.exp(logit - highest) for logit in logits]
         total = sum(odds)
         ranked = sorted(range(len(odds)), key=lambda at: (-odds[at], at))
         return tuple((self.values[at], odds[at] / total) for at in ranked)
+
+    def _sum(self, kind: str, names: Iterable[str], scale: float) -> int:
+        """The weights of features of a kind, times the value that all of them have."""
+        return sum(filter(None, map(self._weights.get(kind, {}).get, names))) * round(scale * _SCALE)
+
+    def _read(self, lines: Sequence[str]) -> list[_Known]:
+        """What is on lines, and what of it has a weight: most words have none."""
+        weighed, heads, paired = (self._weights.get(kind, {}).keys() for kind in ("w:", "h:", "b:"))
+        return [
+            _Known(words, pairs, frozenset(words & weighed), frozenset(words & heads), frozenset(pairs & paired))
+            for words, pairs in _worded(lines)
+        ]
