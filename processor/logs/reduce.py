@@ -34,8 +34,6 @@ _MOST_MARKED: Final = 40_000
 _SMALL: Final = 400
 """A log of so many lines is read whole; of a larger one the neighbourhoods of its likeliest lines."""
 _TAIL: Final = 40
-_NO_TEXT: Final = "place-1"
-"""The pattern that has no literal text and can begin on each line."""
 _LONGEST_RUN: Final = 50_000
 """Lines that are the same are counted so far beyond those that are read."""
 
@@ -116,8 +114,7 @@ class Candidates:
 @functools.cache
 def _signs() -> Scanner:
     """Compiled at first use, which takes about a second."""
-    alone = [index for index, pattern in enumerate(SIGNS) if pattern.name == _NO_TEXT]
-    return Scanner([(pattern.regex, pattern.caseless) for pattern in SIGNS], alone)
+    return Scanner([(pattern.regex, pattern.caseless) for pattern in SIGNS])
 
 
 @functools.cache
