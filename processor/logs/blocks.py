@@ -18,6 +18,7 @@ _BRIDGE: Final = 3
 _ENOUGH: Final = 0.97
 """A budget used to this share is used up."""
 _ROUNDS: Final = 4
+_MARK: Final = " … "
 
 
 def choose(
@@ -29,6 +30,27 @@ def choose(
     count: TokenCounter,
 ) -> Excerpt:
     """The excerpt of at most `budget` tokens (as `count` counts its text) with the highest scores.
+
+    A likeliest line that is too long for the budget is cut.
+    """
+    excerpt = _fill(texts, scores, ranked, total, budget, count)
+    first = ranked[0] if ranked else max(scores, key=scores.__getitem__, default=0)
+    most = budget * 3 // 4 - 2 * count(f"[… {total} lines …]")
+    if all(line.number != first for line in excerpt.lines) and (cost := count(texts.get(first, ""))) > most > 0:
+        cut = _cut(texts[first], len(texts[first]) * most // cost * 9 // 10)
+        return _fill({**texts, first: cut}, scores, ranked, total, budget, count)
+    return excerpt
+
+
+def _fill(
+    texts: Mapping[int, str],
+    scores: Mapping[int, float],
+    ranked: tuple[int, ...],
+    total: int,
+    budget: int,
+    count: TokenCounter,
+) -> Excerpt:
+    """An excerpt of what fits as it is.
 
     What lines cost one by one is a little more than what they cost together, so that what is left over after a
     first round is spent in further ones.
@@ -53,6 +75,14 @@ def choose(
         if tried.tokens >= budget * _ENOUGH:
             break
     return excerpt
+
+
+def _cut(text: str, most: int) -> str:
+    """So many characters of a line: of one that was cut before the middle, where its error stands; else both ends."""
+    if _MARK in text:
+        first = (len(text) - most) // 2
+        return f"{_MARK}{text[first : first + most].strip()}{_MARK}"
+    return f"{text[: most * 3 // 5]}{_MARK}{text[len(text) - most * 2 // 5 :]}"
 
 
 def _worth(score: float, text: str) -> float:

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from processor.contract import REASONS
-from processor.errors import Rejected
-from processor.logs.text import sniff, wide
+from processor.logs.text import refused, sniff, wide
 
 _PIECE: Final = 1 << 16
 
@@ -23,7 +21,7 @@ def text_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
     head = next(source, b"")
     reason = sniff(head)
     if reason:
-        raise Rejected(reason, REASONS[reason])
+        raise refused(reason)
     if known := wide(head):
         name, mark = known
         return _transcoded(chain((head[mark:],), source), name)

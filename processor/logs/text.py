@@ -112,11 +112,16 @@ def decode(data: bytes) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
+def refused(reason: str) -> Rejected:
+    """Why a log can't be read, for those who gave one."""
+    return Rejected(reason, "the log is empty" if reason == "empty" else REASONS[reason])
+
+
 def require_text(data: bytes) -> bytes:
     """The decoded log, or Rejected with the reason that `sniff` gives."""
     reason = sniff(data)
     if reason:
-        raise Rejected(reason, REASONS[reason])
+        raise refused(reason)
     return decode(data)
 
 

@@ -203,3 +203,18 @@ def test_threads_share_the_scanner() -> None:
     expected = reduce(log)
     with ThreadPoolExecutor(8) as pool:
         assert all(excerpt == expected for excerpt in pool.map(reduce, [log] * 40))
+
+
+@pytest.mark.parametrize("budget", [60, 120, 250, 1000])
+def test_a_line_longer_than_the_budget_is_cut_around_its_error(budget: int) -> None:
+    """Where the likeliest line does not fit, what stands around its error is shown, within the budget."""
+    excerpt = reduce(b"starting\n" + b"x " * 100_000 + b"error: cannot open ledger.db " + b"y " * 100_000, budget)
+    assert excerpt.tokens <= budget
+    assert excerpt.lines[-1].number == 2
+    assert "error: cannot open" in excerpt.text
+
+
+def test_an_empty_log_is_called_one() -> None:
+    """What is wrong is said of the log, not of a record that nobody sent."""
+    with pytest.raises(Rejected, match="the log is empty"):
+        reduce(b"")
