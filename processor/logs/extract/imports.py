@@ -105,9 +105,9 @@ PATTERNS: tuple[Pattern, ...] = (
     package("pypi", r"invalid command '(?P<name>bdist_wheel)'", 0.85, clean=lambda _: "wheel"),
     package(
         "pypi",
-        r"(?:rror|ERROR|issing|required|not (?:installed|found)).*pip3? install (?:--?[\w-]+ )*['\"`]?"
+        r"(?:rror|ERROR|issing|required|not (?:installed|found)).*pip3? install (?:-[\w-]+ )*['\"`]?"
         r"(?P<name>(?!-)[A-Za-z][\w.-]*\w)",
         0.8,
     ),
-    package("pypi", r"pip3? install (?:--?[\w-]+ )*['\"`](?P<name>[A-Za-z][\w.-]*\w)", 0.45),
+    package("pypi", r"pip3? install (?:-[\w-]+ )*['\"`](?P<name>[A-Za-z][\w.-]*\w)", 0.45),
 )

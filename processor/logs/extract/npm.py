@@ -65,7 +65,7 @@ NPM = (
     npm(rf"^\W*Package\s+│\s+{NAME}\s", 0.8, cue="Package +│"),
     npm(rf"[Pp]ackage \"{SPEC}\" is licensed under", 0.9),
     npm(
-        rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:--?[\w-]+ )*['\"`]?{START}{NAME}",
+        rf"(?:not found|rror|issing|required|need).*npm (?:install|i|add) (?:-[\w-]+ )*['\"`]?{START}{NAME}",
         0.5,
         cue="npm (install|i|add) ",
     ),

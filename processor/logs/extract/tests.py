@@ -83,7 +83,7 @@ JVM = (
         cue="^(Failed tests:|Tests in error:|  ).*[A-Z].*:[0-9]",
     ),
     test(rf"^\d+\) (?P<name>{IDENT}{PARAMETERS}\({CLASS}\))$", 0.95, cue="^[0-9]+\\) .*\\(.*\\)$"),
-    test(r"^(?P<name>[\w$.]+(?:\[[^\]]*\])?(?: > .+)+) FAILED$", 1.0),
+    test(r"^(?P<name>[\w$.]+(?:\[[^\]]*\])? > .+) FAILED$", 1.0),
     test(rf"{BRANCH}(?P<name>\S.*?) \[X\]", 0.9, cue=r"\[X\]"),
     test(rf"^\s*(?:\[junit\] )?Testcase: (?P<name>{IDENT}\({CLASS}\)):\s*(?:FAILED|Caused an ERROR)", 0.98),
     test(rf"^\s*\[junit\] Test(?:case:)? (?P<name>{CLASS}) FAILED", 0.85),

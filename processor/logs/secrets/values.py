@@ -23,7 +23,7 @@ _VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1|SHA256|MD5)[-:=].*")
 _HEX: Final = re.compile(rb"(?i)^(?:0x)?[0-9a-f]+$")
-_WORDY: Final = re.compile(rb"^[A-Za-z]?[a-z]*(?:[-_. ][A-Za-z]?[a-z]*)*[.!?]?$")
+_WORDY: Final = re.compile(rb"^(?:[A-Za-z][a-z]*)?(?:[-_. ](?:[A-Za-z][a-z]*)?)*[.!?]?$")
 _JUDGED: Final = 128
 """Bytes of a value that it is judged by: a longer one tells no more."""
 _OWN_REACH: Final = 1024
