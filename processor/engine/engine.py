@@ -294,10 +294,12 @@ class Engine:
 
         if not await self.until(settled, bound_s):
             log.warning("dropped what did not finish in time", action="let_go", bound_s=bound_s)
+        # A mark that is taken back beside a delivery could undo its offset.
+        delivering = {id(entry.partition) for entry in self._deliveries.entries()}
         for partition in partitions:
-            await self._suspects.let_go(partition)
             self._inflight.close(partition.tp)
         await self._dispatcher.cancel_closed()
+        await asyncio.gather(*(self._suspects.let_go(p, keeps=id(p) in delivering) for p in partitions))
         await self._delivery.revoked(partitions)
         for partition in partitions:
             await self._worker.revoked(partition.tp)

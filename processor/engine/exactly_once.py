@@ -69,8 +69,11 @@ class ExactlyOnce:
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """By a transaction as well: a plain commit is not fenced, and would undo what another owner has committed."""
+        transactor = self._open.get(partition)
+        if transactor is None:
+            raise Lost  # what it had begun is being settled
         try:
-            await self._open[partition].write((), self._group, {partition.tp: offset}, note)
+            await transactor.write((), self._group, {partition.tp: offset}, note)
         except Retryable as error:
             await self._back_off(partition, 1, error)
             raise Lost from error

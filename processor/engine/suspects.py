@@ -109,10 +109,13 @@ class Suspects:
             self._try_next()
         return True
 
-    async def let_go(self, partition: Partition) -> None:
-        """An orderly end: what was written down about it is taken back. Raises nothing, for the brokers may be away."""
+    async def let_go(self, partition: Partition, *, keeps: bool) -> None:
+        """An orderly end: what was written down about it is taken back, unless it `keeps` that.
+
+        Raises nothing, for the brokers may be away.
+        """
         watch = self._watches.pop(partition, None)
-        if watch is None or watch.marked is None or partition.delivered > watch.marked[0]:
+        if keeps or watch is None or watch.marked is None or partition.delivered > watch.marked[0]:
             return
         try:
             await self._delivery.mark(partition, watch.marked[0], str(watch.marked[1]))

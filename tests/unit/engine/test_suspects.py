@@ -11,6 +11,7 @@ import pytest
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Backoff, Engine, ExactlyOnce
 from processor.engine.suspects import Note
+from processor.testing.broker import BROKER_AWAY
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
 
@@ -76,6 +77,31 @@ async def test_an_orderly_end_is_no_death(rig: Rig) -> None:
             await eventually(lambda: len(worker.handled) == 3)  # noqa: B023 (awaited here)
             assert rig.broker.metadata["group"][TopicPartition("in", 0)] == str(Note(1, 0))
         assert rig.broker.metadata["group"][TopicPartition("in", 0)] == ""
+
+
+async def test_an_orderly_end_beside_a_transaction_of_unknown_end(rig: Rig) -> None:
+    """There is no producer to take the mark back with: the daemon ends all the same, and nothing comes twice."""
+    rig.fill(3)
+
+    async def echo_while_the_broker_goes(record: Record) -> Sequence[Outbound]:
+        if record.offset == 0:
+            rig.broker.fail("end", BROKER_AWAY)
+            rig.broker.fail("open", BROKER_AWAY, times=100_000)
+        return await echo(record)
+
+    source = rig.broker.source("group", ["in"])
+    delivery = ExactlyOnce(source, rig.broker.transactions(), "group", Backoff(0.001, 0.01), yield_s=0.01)
+    limits = replace(LIMITS, drain_s=0.05)
+    engine = Engine(source, rig.broker.sink(), Worker(echo_while_the_broker_goes), limits, delivery=delivery)
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    await eventually(lambda: len(rig.broker.faults["open"]) < 99_999)
+    stop.set()
+    await asyncio.wait([task])
+    assert task.exception() is None
+    rig.broker.faults.clear()
+    assert await life(rig, 3, set(), exactly_once=True)
+    assert sorted(rig.values()) == [0, 1, 2]
 
 
 async def test_progress_wipes_the_mark_out(rig: Rig) -> None:
