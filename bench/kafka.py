@@ -32,24 +32,32 @@ from tools import bootstrap
 from tools.servers import kafka
 
 RESULTS = HERE / "results" / "kafka.json"
-COUNT, LARGE_COUNT, LINE_COUNT = 20_000, 1_500, 1_500
+COUNT, LARGE_COUNT, LINE_COUNT = 20_000, 1_500, 1_000
 LARGE = 65_536
 MODEL_MS = 300
 SLOW_COUNT = 33 * CONCURRENCY
+FEW = 3
+"""Rounds of what takes ten seconds and more, and varies little."""
 
 
-def peers(*, others: bool) -> list[Peer]:
-    """All that are compared at full speed. `others`: those that need an environment of their own, too."""
+def peers(*, others: bool, batches: bool = True) -> list[Peer]:
+    """All that are compared at full speed.
+
+    `others`: those that need an environment of their own, too. `batches`: bare loops that pack batches by hand, too.
+    """
     ours = [sys.executable, "-m", "bench.peers.engine"]
     found = [
         Peer("bare", lambda: _script("bare.py")),
         Peer("engine", lambda: ours),
         Peer("bare_once", lambda: _script("bare_transactional.py")),
         Peer("engine_once", lambda: [*ours, "--once"]),
-        Peer("bare_batches", lambda: _script("bare_batches.py")),
-        Peer("bare_batches_once", lambda: [*_script("bare_batches.py"), "--once"]),
         Peer("faust", lambda: _script("with_faust.py"), 0.05),
     ]
+    if batches:
+        found += [
+            Peer("bare_batches", lambda: _script("bare_batches.py")),
+            Peer("bare_batches_once", lambda: [*_script("bare_batches.py"), "--once"]),
+        ]
     if others:
         python = str(bootstrap.BENCH.ensure())
         found += [
@@ -96,10 +104,12 @@ class Bench:
         asyncio.run(prepare(self._address, topic, out, [replace(record, topic=topic) for record in made]))
         return topic, out
 
-    def compare(self, compared: Sequence[Peer], made: Sequence[Outbound], suffix: str = "") -> dict[str, float]:
-        """Records per second of each, the median of the rounds."""
+    def compare(
+        self, compared: Sequence[Peer], made: Sequence[Outbound], suffix: str = "", *, most: int = 100
+    ) -> dict[str, float]:
+        """Records per second of each, the median of the rounds, of which there are at most `most`."""
         topic, out = self.topics(made)
-        for number in range(self._rounds):
+        for number in range(min(self._rounds, most)):
             for peer in compared if number % 2 == 0 else reversed(compared):
                 told = measure(peer, self._address, topic, out, len(made))
                 self._tell(number, peer.name + suffix, f"{told['records_per_s']:10,.0f} records/s")
@@ -110,14 +120,14 @@ class Bench:
         """The share of what a model of so many milliseconds allows with so many questions open."""
         command = [sys.executable, "-m", "bench.peers.engine", "--once", "--model-ms", str(MODEL_MS)]
         peer = Peer("slow_model", lambda: command)
-        rate = self.compare([peer], made[:SLOW_COUNT])["slow_model"]
+        rate = self.compare([peer], made[:SLOW_COUNT], most=FEW)["slow_model"]
         return {"slow_model_share_of_ideal": rate / (CONCURRENCY / MODEL_MS * 1000)}
 
     def latency(self) -> dict[str, float]:
         """Milliseconds from an event to its finding, through the whole line with transactions."""
         command = [sys.executable, "-m", "bench.peers.whole_line", "--once"]
         runs = []
-        for number in range(self._rounds):
+        for number in range(min(self._rounds, FEW)):
             topic, _ = self.topics([])
             out = f"{PREFIX}.findings.ci_failure"
             told = asyncio.run(latency(self._address, command, topic, out, of_finding, cwd=HERE.parent))
@@ -132,17 +142,11 @@ class Bench:
 
 def ratios(rates: dict[str, float], suffix: str = "") -> dict[str, float]:
     """What is judged, of the rates of one comparison."""
-    found = {
-        "at_least_once_vs_bare": rates["engine"] / rates["bare"],
-        "exactly_once_vs_bare": rates["engine_once"] / rates["bare_once"],
-        "at_least_once_vs_bare_batches": rates["engine"] / rates["bare_batches"],
-        "exactly_once_vs_bare_batches": rates["engine_once"] / rates["bare_batches_once"],
-    }
-    found |= {
-        f"vs_{name}": rates["engine"] / rates[name]
-        for name in ("faust", "faststream", "quix", "confluent")
-        if name in rates
-    }
+    names = {"at_least_once_vs_bare": "bare", "at_least_once_vs_bare_batches": "bare_batches"}
+    names |= {f"vs_{name}": name for name in ("faust", "faststream", "quix", "confluent")}
+    found = {told: rates["engine"] / rates[name] for told, name in names.items() if name in rates}
+    names = {"exactly_once_vs_bare": "bare_once", "exactly_once_vs_bare_batches": "bare_batches_once"}
+    found |= {told: rates["engine_once"] / rates[name] for told, name in names.items() if name in rates}
     return {name + suffix: value for name, value in found.items()}
 
 
@@ -154,9 +158,9 @@ def run(*, rounds: int, count: int, others: bool) -> dict[str, Any]:
         made = list(records("", max(count, SLOW_COUNT), partitions=PARTITIONS))
         measures = ratios(bench.compare(peers(others=others), made[:count]))
         large = enlarged(made[:LARGE_COUNT], LARGE)
-        measures |= ratios(bench.compare(peers(others=others), large, "_64k"), "_64k")
+        measures |= ratios(bench.compare(peers(others=others, batches=False), large, "_64k"), "_64k")
         measures |= bench.slow(made) | bench.latency()
-        bench.compare(lines(), made[:LINE_COUNT])
+        bench.compare(lines(), made[:LINE_COUNT], most=FEW)
     ci = bench.runs["line_ci_failure"]
     measures["rss_mb"] = statistics.median(run["rss_mb"] for run in ci)
     measures["rss_rest_mb"] = statistics.median(run["rss_rest_mb"] for run in ci)
