@@ -1,7 +1,7 @@
 """The failing line of each tool in tests/data/failing_tools.txt is found in a long log full of harmless noise.
 
-The file was written by hand after the form in which tools print; the recorded samples are the real ones. A section each;
-`▶` marks the line that must be kept.
+The file was written by hand after the form in which tools print, a section each; the recorded samples are the real
+ones. `▶` marks the line that must be kept.
 """
 
 from __future__ import annotations
