@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine import Backoff, Engine, ExactlyOnce
+from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce
+from processor.engine.delivery import Lost, Substitute
+from processor.engine.inflight import Batch, Partition
 from processor.engine.suspects import Note
-from processor.testing.broker import BROKER_AWAY
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
 
@@ -79,29 +80,35 @@ async def test_an_orderly_end_is_no_death(rig: Rig) -> None:
         assert rig.broker.metadata["group"][TopicPartition("in", 0)] == ""
 
 
-async def test_an_orderly_end_beside_a_transaction_of_unknown_end(rig: Rig) -> None:
-    """There is no producer to take the mark back with: the daemon ends all the same, and nothing comes twice."""
+async def test_a_mark_stays_beside_a_delivery_that_does_not_end(rig: Rig) -> None:
+    """Taking it back would commit the offset before that delivery, which may have gone through."""
+    marks: list[tuple[int, str]] = []
+    delivering = asyncio.Event()
+
+    class Hanging(AtLeastOnce):
+        async def deliver(self, batch: Batch, substitute: Substitute) -> None:
+            delivering.set()
+            await asyncio.Event().wait()
+
+        async def mark(self, partition: Partition, offset: int, note: str) -> None:
+            marks.append((offset, note))
+
     rig.fill(3)
-
-    async def echo_while_the_broker_goes(record: Record) -> Sequence[Outbound]:
-        if record.offset == 0:
-            rig.broker.fail("end", BROKER_AWAY)
-            rig.broker.fail("open", BROKER_AWAY, times=100_000)
-        return await echo(record)
-
-    source = rig.broker.source("group", ["in"])
-    delivery = ExactlyOnce(source, rig.broker.transactions(), "group", Backoff(0.001, 0.01), yield_s=0.01)
-    limits = replace(LIMITS, drain_s=0.05)
-    engine = Engine(source, rig.broker.sink(), Worker(echo_while_the_broker_goes), limits, delivery=delivery)
+    source, sink = rig.broker.source("group", ["in"]), rig.broker.sink()
+    engine = Engine(source, sink, Worker(), replace(LIMITS, drain_s=0.05), delivery=Hanging(source, sink))
     stop = asyncio.Event()
     task = asyncio.create_task(engine.run(stop))
-    await eventually(lambda: len(rig.broker.faults["open"]) < 99_999)
+    await delivering.wait()
     stop.set()
-    await asyncio.wait([task])
-    assert task.exception() is None
-    rig.broker.faults.clear()
-    assert await life(rig, 3, set(), exactly_once=True)
-    assert sorted(rig.values()) == [0, 1, 2]
+    await task
+    assert marks == [(0, str(Note(1, 0)))]
+
+
+async def test_there_is_nothing_to_mark_by_while_a_transaction_is_settled(rig: Rig) -> None:
+    """The partition has no transactor then; that is no defect."""
+    delivery = ExactlyOnce(rig.broker.source("group", ["in"]), rig.broker.transactions(), "group")
+    with pytest.raises(Lost):
+        await delivery.mark(Partition(TopicPartition("in", 0)), 0, "")
 
 
 async def test_progress_wipes_the_mark_out(rig: Rig) -> None:
