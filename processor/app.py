@@ -152,7 +152,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         life.cleanup(f"models.{tier}", client.stop)
         parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
-    shared = Shared(settings.topics.prefix, fetch, redact, LineMetrics(parts.registry))
+    shared = Shared(settings.topics.prefix, fetch, redact, LineMetrics(parts.registry), settings.limits.questions)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)

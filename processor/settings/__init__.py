@@ -40,6 +40,11 @@ class Limits(Section):
 
     in_flight: int = Field(256, ge=1, description="Most events being worked on at once.")
     in_flight_bytes: int = Field(256_000_000, ge=1, description="Most bytes of records being worked on at once.")
+    questions: int = Field(
+        64,
+        ge=1,
+        description="Most questions of one pipeline that are open at once; models.<tier>.concurrency bounds too.",
+    )
     record_bytes: int = Field(
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
     )
