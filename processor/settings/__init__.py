@@ -43,7 +43,7 @@ class Limits(Section):
     questions: int = Field(
         64,
         ge=1,
-        description="Most questions of one pipeline that are open at once; models.<tier>.concurrency bounds too.",
+        description="Most questions of one pipeline open at once; models.<tier>.concurrency bounds too.",
     )
     record_bytes: int = Field(
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
