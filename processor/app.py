@@ -157,7 +157,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
-    source = KafkaSource(parts.client, KafkaSourceConfig(settings.group, starts, settings.kafka.session_timeout_s))
+    source = KafkaSource(parts.client, _member(settings, settings.group, starts))
     engine = Engine(
         source,
         parts.sink(),
@@ -233,7 +233,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         unsettled_s=settings.jira.timeout_s + settings.jira.search_lag_s,
         redact=redact,
     )
-    source = KafkaSource(parts.client, KafkaSourceConfig(topics.writer, {topics.commands: "earliest"}))
+    source = KafkaSource(parts.client, _member(settings, topics.writer, {topics.commands: "earliest"}))
     engine = Engine(
         source, parts.sink(), writer, parts.limits(), key_of=Writer.key_of, metrics=families.of("write"), name="write"
     )
@@ -255,6 +255,13 @@ async def _ensure_topics(
         except Retryable as error:
             await _start_waits(error, stop)
     return {}
+
+
+def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:
+    kafka = settings.kafka
+    return KafkaSourceConfig(
+        group, topics, kafka.session_timeout_s, assignor=kafka.assignor, instance=kafka.group_instance_id
+    )
 
 
 def sink_config(settings: Settings, client: KafkaClient) -> KafkaSinkConfig:

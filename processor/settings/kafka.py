@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from processor.settings.section import Address, Section, from_file
 
+Assignor = Literal["range", "roundrobin", "sticky"]
 PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 OAUTH = "OAUTHBEARER"
 
@@ -50,6 +51,15 @@ class KafkaSettings(Section):
     create_topics: bool = Field(False, description="Create missing topics at start; leave it off in production.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that are created.")
     replication: int = Field(-1, description="Replication factor of topics that are created; -1: the broker's.")
+    assignor: Assignor = Field(
+        "roundrobin", description="How partitions are shared out among replicas; all of them have to agree."
+    )
+    group_instance_id: str | None = Field(
+        None,
+        description="Makes a static member: a restart within session_timeout_s moves no partition. Set it only where "
+        "it is unique, such as the name of a StatefulSet's pod; two live replicas with one id take the partitions from "
+        "each other again and again.",
+    )
     session_timeout_s: float = Field(30, gt=0, description="Silence after which the group drops a member.")
     request_timeout_s: float = Field(30, gt=0, description="Bound on each wait for a broker.")
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(

@@ -13,11 +13,14 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as ClientPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -25,6 +28,7 @@ from processor.cluster.client import KafkaClient
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
+from processor.settings.kafka import Assignor
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +60,21 @@ def parse_start(text: str) -> Start:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+ASSIGNORS: Final[Mapping[Assignor, Any]] = {
+    "range": RangePartitionAssignor,
+    "roundrobin": RoundRobinPartitionAssignor,
+    "sticky": StickyPartitionAssignor,
+}
+"""How a group shares partitions out; all its members have to agree."""
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaSourceConfig:
-    """A group and its topics, each with where to begin. `rebalance_s` bounds what `revoked` may take."""
+    """A group and its topics, each with where to begin. `rebalance_s` bounds what `revoked` may take.
+
+    `instance` makes a static member, whose restart within the session's time-out is no rebalance. The broker does not
+    keep two live ones of that name apart: they take the membership from each other.
+    """
 
     group: str
     topics: Mapping[str, Start]
@@ -67,6 +83,8 @@ class KafkaSourceConfig:
     max_poll_interval_s: float = 300.0
     fetch_bytes: int = 4_000_000  # per partition and fetch, and held in memory; a larger record comes all the same
     read_committed: bool = True
+    assignor: Assignor = "roundrobin"
+    instance: str | None = None
 
 
 class KafkaSource:
@@ -94,6 +112,8 @@ class KafkaSource:
             fetch_max_bytes=max(self._config.fetch_bytes, 52_428_800),
             isolation_level="read_committed" if self._config.read_committed else "read_uncommitted",
             metadata_max_age_ms=60_000,
+            partition_assignment_strategy=(ASSIGNORS[self._config.assignor],),
+            group_instance_id=self._config.instance,
         )
         consumer.subscribe(list(self._config.topics), listener=_Rebalance(self, listener))
         self._consumer = consumer  # the first assignment comes while it starts

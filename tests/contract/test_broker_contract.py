@@ -16,6 +16,7 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits, Sink, Source, Transactions
 from processor.errors import Fatal, Fenced, Rejected, Unwritable
+from processor.settings.kafka import Assignor
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, parse_start
@@ -298,6 +299,31 @@ async def test_members_share_partitions(rig: Rig) -> None:
             async with connected(rig.sink()) as sink:
                 await sink.publish([Outbound(topic, None, b"%d" % p, partition=p) for p in range(4)])
             await asyncio.gather(polling, two.take(2))
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("assignor", ["range", "roundrobin", "sticky"])
+async def test_a_static_member_that_restarts_moves_nothing(apache_kafka: str, assignor: Assignor) -> None:
+    """It has the partitions that it had, and the other member learns of nothing; each assignor shares all out."""
+    rig = KafkaRig(apache_kafka, "kafka")
+    topic = await prepared(rig, 0, partitions=4)
+
+    def source(instance: str) -> KafkaSource:
+        config = KafkaSourceConfig(
+            f"g-{topic}", {topic: "earliest"}, session_timeout_s=20, assignor=assignor, instance=instance
+        )
+        return KafkaSource(KafkaClient(apache_kafka), config)
+
+    async with joined(source("b")) as other:
+        async with joined(source("a")) as member, asyncio.timeout(60):
+            while len(other.held) != 2 or len(member.held) != 2:
+                await other.source.poll(0.1, 1)
+                await member.source.poll(0.1, 1)
+            held, times = set(member.held), other.times
+        async with joined(source("a")) as again:
+            assert again.held == held
+            await other.source.poll(0.5, 1)
+            assert (other.times, other.held & held) == (times, set())
 
 
 async def test_a_failed_change_of_partitions_is_fatal(rig: Rig) -> None:
