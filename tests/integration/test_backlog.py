@@ -31,6 +31,8 @@ async def test_markers_are_no_records(apache_kafka: str) -> None:
         await transactor.write(
             [Outbound(topic, b"k", b"x", partition=1) for _ in range(3)], "other", {TopicPartition(topic, 0): 0}
         )
+        transactor.close()
+        transactor = await transactions.open(topic)  # settles what the commit has begun: only then it is seen
         found = await backlog.waiting(topic)
         assert found.records >= 3
         assert found.oldest_ms > 1_600_000_000_000

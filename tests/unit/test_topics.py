@@ -110,7 +110,7 @@ def test_the_bundled_pipelines_topics() -> None:
         "fs.decide-faults-changelog": "fs.signals",
     }
     originals = {topic.name for topic in listed if topic.wanted.originals}
-    assert originals == {"fs.dead-letters", *(name for name in names if ".retry." in name)}
+    assert originals == {"fs.dead-letters", *(name for name in names if ".retry." in name or ".parked." in name)}
     assert all(topic.name.startswith("fs.") for topic in listed if not topic.wanted.source)
 
 

@@ -60,7 +60,8 @@ def _one(kind: Any, argument: Any) -> str:
         letters = re.compile("".join(_class(kind, argument)))
         return next((letter for letter in "a1A -/.:_=\t\"'(" if letters.fullmatch(letter)), "~")
     if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
-        return sample(argument[2]) * max(1, argument[0])
+        least: int = argument[0]
+        return sample(argument[2]) * max(1, least)
     if kind is op.BRANCH:
         return sample(argument[1][0])
     if kind is op.SUBPATTERN:
