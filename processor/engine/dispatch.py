@@ -76,7 +76,8 @@ class Dispatcher:
         if entry.partition.closed:
             self.leave(entry)
         else:
-            self._queue.appendleft(entry)
+            # Behind the one that is to be alone: nothing is begun while that one is not the first.
+            self._queue.insert(int(bool(self._queue) and self._queue[0] is self.alone), entry)
             self.wake()
 
     def leave(self, entry: Entry) -> None:

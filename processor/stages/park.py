@@ -73,8 +73,9 @@ class Ward:
     def failed(self, origin: Origin, why: str) -> None:
         """An event failed for a cause that is the pipeline's own, and will be tried again."""
         self._well = 0
-        self._failing.add(origin)
-        if len(self._failing) >= FAILING:
+        if len(self._failing) < FAILING:
+            self._failing.add(origin)
+        if len(self._failing) == FAILING:
             self._fall(why)
 
     def invalid(self, why: str) -> None:

@@ -79,16 +79,21 @@ async def life(broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bo
     await asyncio.wait([task])
 
 
-@settings(max_examples=100, deadline=None)
-@given(data=st.data())
-def test_no_gap_and_no_loss_over_crashes(data: st.DataObject) -> None:
-    """Crash after any number of completions in any order, with faults of the broker, then run to the end."""
+def filled(data: st.DataObject, partitions: int) -> tuple[int, WatchedBroker]:
+    """Some records that are their number, dealt to the partitions in turn; how many there are, and their broker."""
     total = data.draw(st.integers(1, 24), "records")
-    partitions = data.draw(st.integers(1, 3), "partitions")
     broker = WatchedBroker(partitions)
     broker.create("in", partitions)
     for number in range(total):
         broker.produce(Outbound("in", None, b"%d" % number, partition=number % partitions))
+    return total, broker
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_gap_and_no_loss_over_crashes(data: st.DataObject) -> None:
+    """Crash after any number of completions in any order, with faults of the broker, then run to the end."""
+    total, broker = filled(data, data.draw(st.integers(1, 3), "partitions"))
 
     async def lives() -> None:
         for _ in range(data.draw(st.integers(0, 3), "crashes")):
@@ -108,12 +113,7 @@ def test_no_gap_and_no_loss_over_crashes(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_exactly_once_over_crashes(data: st.DataObject) -> None:
     """As above, with transactions: each record has its output once, whatever died, and whenever that was learnt."""
-    total = data.draw(st.integers(1, 24), "records")
-    partitions = data.draw(st.integers(1, 3), "partitions")
-    broker = WatchedBroker(partitions)
-    broker.create("in", partitions)
-    for number in range(total):
-        broker.produce(Outbound("in", None, b"%d" % number, partition=number % partitions))
+    total, broker = filled(data, data.draw(st.integers(1, 3), "partitions"))
 
     async def lives() -> None:
         for more in [True] * data.draw(st.integers(0, 3), "crashes") + [False]:
@@ -133,11 +133,7 @@ def test_exactly_once_over_crashes(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_exactly_once_beside_frozen_owners(data: st.DataObject) -> None:
     """Owners that were dropped by their group, and do not know, go on beside the new one: each output comes once."""
-    total = data.draw(st.integers(1, 24), "records")
-    broker = WatchedBroker(1)
-    broker.create("in", 1)
-    for number in range(total):
-        broker.produce(Outbound("in", None, b"%d" % number, partition=0))
+    total, broker = filled(data, 1)
 
     async def lives() -> None:
         zombies = []

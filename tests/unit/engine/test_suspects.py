@@ -11,7 +11,8 @@ import pytest
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce
 from processor.engine.delivery import Lost, Substitute
-from processor.engine.inflight import Batch, Partition
+from processor.engine.dispatch import Dispatcher
+from processor.engine.inflight import Batch, Entry, Partition
 from processor.engine.suspects import Note
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
@@ -109,6 +110,27 @@ async def test_there_is_nothing_to_mark_by_while_a_transaction_is_settled(rig: R
     delivery = ExactlyOnce(rig.broker.source("group", ["in"]), rig.broker.transactions(), "group")
     with pytest.raises(Lost):
         await delivery.mark(Partition(TopicPartition("in", 0)), 0, "")
+
+
+async def test_an_entry_that_has_waited_does_not_go_before_the_one_that_is_alone() -> None:
+    """Nothing at all would be begun then."""
+    done: list[int] = []
+
+    async def work(entry: Entry) -> None:
+        done.append(entry.record.offset)
+
+    dispatcher = Dispatcher(work, 4, None, lambda _: None, "test")
+    partition = Partition(TopicPartition("in", 0))
+    partition.taking = True
+    alone, other = (Entry(Record("in", 0, offset, None, b""), partition) for offset in (0, 1))
+    dispatcher.alone = alone
+    dispatcher.submit(alone)
+    dispatcher.again(other)
+    await eventually(lambda: done == [0])
+    dispatcher.alone = None
+    dispatcher.wake()
+    await eventually(lambda: done == [0, 1])
+    await dispatcher.stop()
 
 
 async def test_progress_wipes_the_mark_out(rig: Rig) -> None:
