@@ -122,7 +122,7 @@ async def test_an_entry_that_has_waited_does_not_go_before_the_one_that_is_alone
     dispatcher = Dispatcher(work, 4, None, lambda _: None, "test")
     partition = Partition(TopicPartition("in", 0))
     partition.taking = True
-    alone, other = (Entry(Record("in", 0, offset, None, b""), partition) for offset in (0, 1))
+    alone, other = (Entry(Record("in", 0, offset, None, b""), partition, 0, 0.0) for offset in (0, 1))
     dispatcher.alone = alone
     dispatcher.submit(alone)
     dispatcher.again(other)
