@@ -237,13 +237,15 @@ class Engine:
         self._changed.set()
 
     def _begin(self, tp: TopicPartition) -> None:
-        self.job(self._prepare(self._inflight.open(tp)), f"prepare-{tp.topic}-{tp.partition}")
+        partition = self._inflight.open(tp)
+        partition.preparing = self.job(self._prepare(partition), f"prepare-{tp.topic}-{tp.partition}")
 
-    def job(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def job(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs it beside the rest; its failure is the engine's, and it ends with it."""
         job = self._spawn(work, name)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        return job
 
     async def _prepare(self, partition: Partition) -> None:
         attempt = 0
@@ -282,7 +284,10 @@ class Engine:
             self._begin(partition.tp)
 
     async def _let_go(self, partitions: Sequence[Partition], bound_s: float) -> None:
+        # At once, however long others take: a take-over that ends late would fence off the next owner.
         for partition in partitions:
+            if partition.preparing is not None:
+                await self._end(partition.preparing)
             partition.taking = False
         leaving = {id(partition) for partition in partitions}
 

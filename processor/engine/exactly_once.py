@@ -52,12 +52,15 @@ class ExactlyOnce:
         return True
 
     async def assigned(self, partition: Partition) -> int | None:
-        """Fences off the previous owner; only then the committed offset is true."""
+        """Fences off the previous owner; only then the committed offset is true.
+
+        Given up as soon as the partition is closed: going on, it would fence off the next owner.
+        """
         tp = partition.tp
         self._close(partition)
-        transactor = await self._transactions.open(f"{self._group}-{tp.topic}-{tp.partition}")
-        if partition.closed:
-            transactor.close()
+        opening = self._transactions.open(f"{self._group}-{tp.topic}-{tp.partition}")
+        transactor = await partition.unless_closed(opening)
+        if transactor is None:
             return None
         self._open[partition] = transactor
         return await self._source.committed(tp)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from processor.contract import Outbound, Record, TopicPartition
+
+T = TypeVar("T")
 
 
 class Entry:
@@ -34,7 +37,7 @@ class Entry:
 class Partition:
     """The records of one assignment of one partition. A new assignment makes a new one."""
 
-    __slots__ = ("_ended", "closed", "delivered", "entries", "held", "position", "taking", "tp")
+    __slots__ = ("_bounds", "_ended", "closed", "delivered", "entries", "held", "position", "preparing", "taking", "tp")
 
     def __init__(self, tp: TopicPartition) -> None:
         self.tp = tp
@@ -43,20 +46,37 @@ class Partition:
         self.delivered = -1  # offset after the last record that was delivered
         self.taking = False  # records are accepted and started: the worker has loaded what it needs, none leaves
         self.closed = False  # let go: nothing of it may be started, published or committed any more
+        self.preparing: asyncio.Task[None] | None = None  # before it takes records
         self.held = 0  # entries that wait for something shared; above zero the partition pauses
         self._ended = asyncio.Event()
+        self._bounds: set[asyncio.Timeout] = set()  # of what is done only while it is held
 
     def close(self) -> None:
         """Lets go of it."""
         self.closed = True
         self.taking = False
         self._ended.set()
+        for bound in self._bounds:
+            bound.reschedule(0)
 
     async def closing(self, seconds: float) -> None:
         """Waits, no longer than until it is closed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
+
+    async def unless_closed(self, work: Awaitable[T]) -> T | None:
+        """What the work comes to; it is cancelled as soon as the partition is closed, and comes to None."""
+        try:
+            async with asyncio.timeout(0 if self.closed else None) as bound:
+                self._bounds.add(bound)
+                return await work
+        except TimeoutError:
+            if bound.expired():
+                return None
+            raise
+        finally:
+            self._bounds.discard(bound)
 
     def finished(self, batch: Batch, limit: int, most_bytes: int) -> None:
         """Moves the finished prefix into a batch, as far as its bounds allow; one entry fits into an empty one."""

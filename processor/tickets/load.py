@@ -40,8 +40,8 @@ class StateLoader:
         consumer = AIOKafkaConsumer(
             **self._client.arguments(), enable_auto_commit=False, isolation_level="read_committed"
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([tp])
             await consumer.seek_to_beginning(tp)
             end = (await consumer.end_offsets([tp]))[tp]

@@ -12,6 +12,7 @@ import pytest
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
+from processor.engine.inflight import Partition
 from processor.errors import Rejected, Retryable
 from processor.sinks import packing, transactions
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
@@ -131,6 +132,29 @@ async def test_a_take_over_has_a_bound(one_broker: Cluster, client: KafkaClient)
             await made.stop()
     assert await made.available("waits")
     await made.stop()
+
+
+async def test_a_take_over_is_given_up_with_its_partition(one_broker: Cluster, client: KafkaClient) -> None:
+    """Long before its bound; the partition's next owner is not fenced off when the network is back."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await one_broker.create({topic: 1})
+    source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
+    made = KafkaTransactions(KafkaSinkConfig(client.arguments()), start_s=60)
+    direct = KafkaTransactions(KafkaSinkConfig(KafkaClient(one_broker.bootstrap).arguments()))
+    partition = Partition(TopicPartition(topic, 0))
+    with silence(one_broker):
+        taking = asyncio.create_task(ExactlyOnce(source, made, f"g-{topic}").assigned(partition))
+        done, _ = await asyncio.wait([taking], timeout=BOUND_S)
+        assert not done
+        partition.close()
+        async with asyncio.timeout(IN_TIME_S):
+            assert await taking is None
+            await made.stop()
+        successor = await direct.open(f"g-{topic}-{topic}-0")
+    for number in range(3):
+        await successor.write([Outbound(topic, None, b"y", partition=0)], f"g-{topic}", {partition.tp: number})
+    successor.close()
+    await direct.stop()
 
 
 async def test_a_members_waits_have_bounds(one_broker: Cluster, client: KafkaClient) -> None:

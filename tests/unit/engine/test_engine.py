@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 
 from processor.contract import Outbound, Record, TopicPartition
+from processor.engine import Backoff, Engine, ExactlyOnce
 from processor.errors import Fatal, Rejected, Retryable
 from processor.telemetry import RECORD
-from processor.testing.broker import BROKER_AWAY, MemorySource
+from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource, MemoryTransactions, MemoryTransactor
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
 
@@ -482,3 +483,101 @@ async def test_metrics_and_readiness(rig: Rig) -> None:
         assert rig.engine.problem() is None
     registry = rig.metrics.families
     assert registry.delivered.labels("engine")._value.get() == 5
+
+
+class Endless(MemoryTransactions):
+    """Take-over number `which` of partition 0 does not end by itself."""
+
+    def __init__(self, broker: MemoryBroker, which: int) -> None:
+        super().__init__(broker)
+        self.which = which
+        self.opened = 0
+        self.begun = asyncio.Event()
+        self.given_up = asyncio.Event()
+
+    async def open(self, name: str) -> MemoryTransactor:
+        self.opened += name == "group-in-0"
+        if name != "group-in-0" or self.opened != self.which:
+            return await super().open(name)
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up.set()
+        raise AssertionError
+
+
+async def test_a_take_over_ends_when_its_partition_goes(rig: Rig) -> None:
+    """At once, though another partition has its time to finish; it would fence off the next owner."""
+    gate = asyncio.Event()
+    transactions = Endless(rig.broker, 1)
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.partition == 1:
+            await gate.wait()
+        return await echo(record)
+
+    rig.fill(2, partitions=2)
+    source, worker = rig.broker.source("group", ["in"]), Worker(handler)
+    delivery = ExactlyOnce(source, transactions, "group")
+    engine = Engine(source, rig.broker.sink(), worker, replace(QUICK, revoke_s=30), delivery=delivery)
+    stop = asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    await transactions.begun.wait()
+    await eventually(lambda: worker.handled)
+    rebalance = asyncio.create_task(rig.broker.rebalance("group"))
+    await asyncio.wait_for(transactions.given_up.wait(), 5)
+    assert not rebalance.done()
+    gate.set()
+    await rebalance
+    await eventually(lambda: sorted(rig.values()) == [0, 1])
+    stop.set()
+    await running
+
+
+async def test_settling_a_transaction_ends_when_its_partition_goes(rig: Rig) -> None:
+    """The successor settles it."""
+    transactions = Endless(rig.broker, 2)
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 0:
+            rig.broker.fail("end", BROKER_AWAY)
+        return await echo(record)
+
+    rig.fill(1)
+    source = rig.broker.source("group", ["in"])
+    delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01))
+    engine = Engine(source, rig.broker.sink(), Worker(handler), replace(QUICK, revoke_s=0.01), delivery=delivery)
+    stop = asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    await transactions.begun.wait()
+    await rig.broker.rebalance("group")
+    await asyncio.wait_for(transactions.given_up.wait(), 5)
+    rig.fill(1)
+    await eventually(lambda: rig.committed() == 2)
+    stop.set()
+    await running
+    assert rig.values() == [0, 0], "each of the two records, whose number is 0, once"
+
+
+async def test_what_is_loaded_for_a_partition_is_given_up_with_it(rig: Rig) -> None:
+    """The worker hears that it is revoked only after its loading has ended."""
+    told: list[str] = []
+
+    class Loading(Worker):
+        async def assigned(self, partition: TopicPartition) -> None:
+            told.append("begins")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)  # closing what it reads from takes a while
+                told.append("ends")
+
+        async def revoked(self, partition: TopicPartition) -> None:
+            told.append("revoked")
+
+    rig.fill(1)
+    async with rig.running(Loading()):
+        await eventually(lambda: told)
+        await rig.broker.rebalance("group")
+        assert told[:3] == ["begins", "ends", "revoked"]
