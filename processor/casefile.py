@@ -210,7 +210,7 @@ class _Canned(Infer):
             self.fault = "; ".join(faults)
             raise Rejected("internal", self.fault)
         text = orjson.dumps({name: value for name, value in answer.items() if name in offered}).decode()
-        return Completion(text, "stop", model="canned")
+        return Completion(text, "stop", model="canned", adapter=self.adapter)
 
 
 def _coded(name: str, value: Any, codes: Mapping[str, Meaning], faults: list[str]) -> Any:

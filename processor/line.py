@@ -225,7 +225,7 @@ class Lane:
             decided_by="model",
             tier=self.infer.tier,
             model=completions[-1].model,
-            adapter=self.infer.adapter,
+            adapter=completions[-1].adapter,
             usage=Usage(
                 sum(usage.prompt_tokens for usage in usages),
                 sum(usage.cached_tokens for usage in usages),

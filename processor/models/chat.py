@@ -52,7 +52,8 @@ class Token:
 class Completion:
     """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
 
-    `milliseconds` is the time of the request that succeeded; `waited_ms` what passed before it was sent.
+    `adapter` is the served name of the adapter that was asked, None for the base model. `milliseconds` is the time
+    of the request that succeeded; `waited_ms` what passed before it was sent.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Completion:
     replica: str = ""
     milliseconds: float = 0.0
     waited_ms: float = 0.0
+    adapter: str | None = None
 
     @property
     def cut_off(self) -> bool:

@@ -94,10 +94,12 @@ class Prompt:
     """A question for one event. `codes` by field: what each code on offer stands for.
 
     `smaller` makes the messages again with half of the excerpt, for a server that finds these too long; the
-    codes are the same.
+    codes are the same. `event` is the id of the event's finding: whatever is chosen by chance for an event (a share
+    of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
     """
 
     messages: tuple[Message, ...]
     form: Form
     codes: Mapping[str, Mapping[str, Meaning]]
     smaller: Callable[[], tuple[Message, ...]] | None = None
+    event: str = ""

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from processor.errors import Rejected
 from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.question import Prompt
 
+Served = Callable[[str, str], str]
+"""The served name of an adapter for an event's id. Raises Retryable (not shared) where no version can be served."""
+
+
+def as_named(adapter: str, event: str) -> str:  # noqa: ARG001  the signature is Served's
+    """The adapter's own name: it is the servers' business to have it."""
+    return adapter
+
 
 class Infer:
-    """Asks one tier. `adapter` is the served name of the pipeline's adapter, None for the base model."""
+    """Asks one tier. `adapter` is the pipeline's adapter, None for the base model; `served` says which version."""
 
-    def __init__(self, model: Model, tier: str = "lite", adapter: str | None = None, max_tokens: int = 192) -> None:
+    def __init__(
+        self,
+        model: Model,
+        tier: str = "lite",
+        adapter: str | None = None,
+        max_tokens: int = 192,
+        served: Served = as_named,
+    ) -> None:
         self._model = model
         self.tier = tier
         self.adapter = adapter
         self._max_tokens = max_tokens
+        self._served = served
 
     async def __call__(self, prompt: Prompt) -> Completion:
         """The completion; a prompt that the server finds too long is asked again with half of the excerpt.
 
-        Raises as `ModelClient.complete`.
+        Raises as `ModelClient.complete` and `Served`.
         """
-        request = ChatRequest(prompt.messages, prompt.form, self.adapter, self._max_tokens)
+        adapter = self._served(self.adapter, prompt.event) if self.adapter else None
+        request = ChatRequest(prompt.messages, prompt.form, adapter, self._max_tokens)
         try:
-            return await self._model.complete(request)
+            completion = await self._model.complete(request)
         except Rejected as error:
             if error.reason != "prompt_too_long" or prompt.smaller is None:
                 raise
-            shorter = prompt.smaller()
-        return await self._model.complete(replace(request, messages=shorter))
+            completion = await self._model.complete(replace(request, messages=prompt.smaller()))
+        return replace(completion, adapter=adapter)

@@ -88,6 +88,7 @@ class BuildPrompt:
             form=self._form(codes),
             codes=codes,
             smaller=functools.partial(self._smaller, fixed, reading.excerpt, labels),
+            event=event.origin.id(self._name),
         )
 
     def _smaller(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Message, ...]:

@@ -49,3 +49,27 @@ async def test_too_long_with_nothing_to_leave_out_is_rejected() -> None:
     with pytest.raises(Rejected) as caught:
         await Infer(Narrow())(PROMPT)
     assert caught.value.reason == "prompt_too_long"
+
+
+async def test_the_version_that_answers_is_chosen_by_the_event() -> None:
+    """Each event asks the version that it is given, also when asked again with less; the answer says which."""
+    model = Narrow()
+    asked: list[str | None] = []
+
+    async def complete(request: ChatRequest) -> Completion:
+        asked.append(request.model)
+        return await model.complete(request)
+
+    infer = Infer(StubModel(), "lite", "ci", served=lambda adapter, event: f"{adapter}@{event}")
+    infer._model.complete = complete  # type: ignore[method-assign]
+    prompt = Prompt(PROMPT.messages, FORM, {}, lambda: (Message("user", "short"),), event="e1")
+    assert (await infer(prompt)).adapter == "ci@e1"
+    assert asked == ["ci@e1", "ci@e1"]
+
+
+async def test_the_base_model_has_no_version() -> None:
+    """A pipeline without an adapter asks nobody for one."""
+    asked: list[str] = []
+    infer = Infer(StubModel(), served=lambda adapter, event: asked.append(event) or adapter)  # type: ignore[func-returns-value]
+    assert (await infer(PROMPT)).adapter is None
+    assert not asked
