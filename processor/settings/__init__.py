@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from processor.errors import ConfigError
 from processor.settings.kafka import KafkaSettings
+from processor.settings.models import ModelSettings as ModelSettings
 from processor.settings.section import Address, Section, from_file
 
 
@@ -49,36 +50,6 @@ class Limits(Section):
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
     )
     drain_s: float = Field(20, gt=0, description="How long a stop waits for what is in flight.")
-
-
-class ModelSettings(Section):
-    """The model servers of one tier."""
-
-    urls: list[Address] = Field(description="Base addresses of the replicas, each ending in /v1.", min_length=1)
-    model: str = Field("base", description="Name under which the servers serve the base model.")
-    base_model: str | None = Field(
-        None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
-    )
-    api_key: SecretStr | None = Field(None, description="Bearer key, if the servers ask for one.")
-    api_key_file: Path | None = Field(None, description="File that holds the key.")
-    context_tokens: int = Field(8192, ge=256, description="Context length that the servers serve.")
-    tokenizer: Path | None = Field(
-        None,
-        description="The model's tokenizer.json, to count tokens by (needs the extra faultstream[tokenizer]); "
-        "without it they are estimated, safely for Qwen 2 to 3, Llama 3 and GPT-4.",
-    )
-    concurrency: int = Field(16, ge=1, description="Most requests in flight per replica.")
-    connect_timeout_s: float = Field(5, gt=0, description="Bound on connecting.")
-    timeout_s: float = Field(120, gt=0, description="Bound on one whole request.")
-    attempts: int = Field(3, ge=1, description="Tries of one request before the event goes back to wait.")
-    usd_per_million_prompt: float | None = Field(None, ge=0, description="Price of a million prompt tokens.")
-    usd_per_million_cached: float | None = Field(None, ge=0, description="Price of a million cached prompt tokens.")
-    usd_per_million_completion: float | None = Field(None, ge=0, description="Price of a million written tokens.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _secret(cls, values: Any) -> Any:
-        return from_file(values, "api_key")
 
 
 class JiraSettings(Section):
