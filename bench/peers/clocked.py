@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.peers.bare import peak_mb, report
 from processor.cluster.client import KafkaClient
-from processor.contract import Record
+from processor.contract import Record, TopicPartition
 from processor.engine import AtLeastOnce, Delivery, Engine, ExactlyOnce, Limits, MetricFamilies, Worker
 from processor.engine.delivery import Substitute
 from processor.engine.inflight import Batch, Partition
@@ -25,9 +25,9 @@ class ClockedSource(KafkaSource):
     started = 0.0
     cpu = 0.0
 
-    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
+    async def poll(self, timeout_s: float, limit: int, partitions: Collection[TopicPartition] = ()) -> Sequence[Record]:
         """As it is."""
-        found = await super().poll(timeout_s, limit)
+        found = await super().poll(timeout_s, limit, partitions)
         if found and not self.started:
             self.started, self.cpu = time.perf_counter(), time.process_time()
         return found

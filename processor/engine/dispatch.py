@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 
 from processor.contract import Record
-from processor.engine.inflight import Entry
+from processor.engine.inflight import Entry, Partition
 
 TURN_S = 0.005
 """How long all slots together start entries before the rest of the event loop (heartbeats, acknowledgements) runs."""
@@ -25,6 +25,53 @@ class _Slot:
         self.entry: Entry | None = None
         self.idle: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
+
+
+class Turns:
+    """Entries that wait: the partitions take turns, so that one with many holds none of the others up."""
+
+    __slots__ = ("_first", "_queues", "_ring")
+
+    def __init__(self) -> None:
+        self._first: deque[Entry] = deque()  # before all others
+        self._queues: dict[Partition, deque[Entry]] = {}
+        self._ring: deque[deque[Entry]] = deque()  # none of them empty
+
+    def __bool__(self) -> bool:
+        return bool(self._first or self._ring)
+
+    @property
+    def head(self) -> Entry:
+        """The next one."""
+        return self._first[0] if self._first else self._ring[0][0]
+
+    def append(self, entry: Entry) -> None:
+        """Behind those of its partition."""
+        queue = self._queues.get(entry.partition)
+        if queue is None:
+            queue = self._queues[entry.partition] = deque()
+            self._ring.append(queue)
+        queue.append(entry)
+
+    def ahead(self, entry: Entry, *, of_all: bool = False) -> None:
+        """Before all that are in turn; `of_all`: before those that were put ahead, too."""
+        if of_all:
+            self._first.appendleft(entry)
+        else:
+            self._first.append(entry)
+
+    def take(self) -> Entry:
+        """Takes the next one."""
+        if self._first:
+            return self._first.popleft()
+        queue = self._ring[0]
+        entry = queue.popleft()
+        if queue:
+            self._ring.rotate(-1)
+        else:
+            self._ring.popleft()
+            del self._queues[entry.partition]
+        return entry
 
 
 class Dispatcher:
@@ -46,7 +93,7 @@ class Dispatcher:
         self._key_of = key_of
         self._crashed = crashed
         self._name = name
-        self._queue: deque[Entry] = deque()
+        self._queue = Turns()
         self._behind: dict[Hashable, deque[Entry]] = {}  # by key: who waits for the entry that is worked on
         self._slots: set[_Slot] = set()
         self._idle: list[_Slot] = []
@@ -58,7 +105,7 @@ class Dispatcher:
     def submit(self, entry: Entry) -> None:
         """Queues a new entry; the one that is to be alone goes before all."""
         if entry is self.alone:
-            self._queue.appendleft(entry)
+            self._queue.ahead(entry, of_all=True)
             self.wake()
             return
         if self._key_of is not None:
@@ -76,8 +123,7 @@ class Dispatcher:
         if entry.partition.closed:
             self.leave(entry)
         else:
-            # Behind the one that is to be alone: nothing is begun while that one is not the first.
-            self._queue.insert(int(bool(self._queue) and self._queue[0] is self.alone), entry)
+            self._queue.ahead(entry)  # and behind the one that is to be alone
             self.wake()
 
     def leave(self, entry: Entry) -> None:
@@ -134,11 +180,11 @@ class Dispatcher:
     async def _run(self, slot: _Slot) -> None:
         self._waking = False
         while True:
-            waits = self.alone is not None and bool(self._queue) and self._queue[0] is not self.alone
+            waits = self.alone is not None and bool(self._queue) and self._queue.head is not self.alone
             if not self._queue or waits or self._turn_is_over():
                 await self._rest(slot)
                 continue
-            entry = self._queue.popleft()
+            entry = self._queue.take()
             if not entry.partition.taking:
                 self.leave(entry)
                 continue

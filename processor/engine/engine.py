@@ -177,25 +177,15 @@ class Engine:
         attempt = 0
         loop = asyncio.get_running_loop()
         while True:
-            if self._flow.full:
-                await self._wait_for_room()
-            else:
-                self._flow.apply()
-                try:
-                    self._accept(await self._source.poll(self._limits.poll_s, self._flow.room))
-                    attempt = 0
-                except Retryable as error:
-                    attempt += 1
-                    log.warning("poll waits", action="poll", attempt=attempt, error=str(error))
-                    await asyncio.sleep(self._backoff.seconds(attempt, error.wait))
+            try:
+                self._accept(await self._flow.poll(self.until))
+                attempt = 0
+            except Retryable as error:
+                attempt += 1
+                log.warning("poll waits", action="poll", attempt=attempt, error=str(error))
+                await asyncio.sleep(self._backoff.seconds(attempt, error.wait))
             self._beat = loop.time()
             await asyncio.sleep(0)  # a poll that finds records does not suspend; the handlers want a turn
-
-    async def _wait_for_room(self) -> None:
-        """At the bound. Pausing throws away what the client has fetched ahead, so a short wait does without."""
-        if not await self.until(lambda: self._flow.relaxed, self._limits.poll_s):
-            self._flow.apply(self._inflight.partitions)
-            self._accept(await self._source.poll(0, 1))  # keeps the membership alive
 
     def _accept(self, records: Sequence[Record]) -> None:
         partitions = self._inflight.partitions

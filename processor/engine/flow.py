@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from processor.contract import Record, TopicPartition
 from processor.engine.inflight import InFlight
 from processor.engine.limits import Limits
 from processor.engine.ports import Source
+
+KEPT_S = 0.05
+"""Between looks at partitions for which room is kept."""
+
+Until = Callable[[Callable[[], bool], float], Awaitable[bool]]
+"""Waits for a condition, no longer than so many seconds; whether it came true."""
 
 
 class Flow:
@@ -29,10 +35,22 @@ class Flow:
     @property
     def relaxed(self) -> bool:
         """A quarter is free again: polling for less costs more than it brings."""
+        return not self.crowded or self._inflight.count == 0
+
+    @property
+    def crowded(self) -> bool:
+        """Three quarters are taken: what is left is kept for the partitions of `lesser`."""
         limits, inflight = self._limits, self._inflight
-        return 4 * inflight.count <= 3 * limits.in_flight and (
-            4 * inflight.bytes <= 3 * limits.in_flight_bytes or inflight.count == 0
-        )
+        return 4 * inflight.count >= 3 * limits.in_flight or 4 * inflight.bytes >= 3 * limits.in_flight_bytes
+
+    @property
+    def lesser(self) -> list[TopicPartition]:
+        """The partitions that have less in flight than an equal share; none where there is but one."""
+        held = self._inflight.partitions
+        if len(held) < 2:
+            return []
+        share = self._limits.in_flight / len(held)
+        return [tp for tp, each in held.items() if each.taking and not each.held and len(each.entries) < share]
 
     @property
     def room(self) -> int:
@@ -40,6 +58,26 @@ class Flow:
         limits, inflight = self._limits, self._inflight
         free = (limits.in_flight_bytes - inflight.bytes) // self._largest
         return max(1, min(limits.poll, limits.in_flight - inflight.count, free))
+
+    async def poll(self, until: Until) -> Sequence[Record]:
+        """The next records that there is room for. Raises as the source.
+
+        Once most of the room is taken, only of partitions that have less than their share, so that none starves.
+        """
+        if self.full:
+            # Pausing throws away what the client has fetched ahead, so a short wait does without.
+            if await until(lambda: self.relaxed, self._limits.poll_s):
+                return ()
+            self.apply(self._inflight.partitions)
+            return await self._source.poll(0, 1)  # keeps the membership alive
+        self.apply()
+        lesser = self.lesser if self.crowded else []
+        if not lesser:
+            return await self._source.poll(self._limits.poll_s, self.room)
+        found = await self._source.poll(0, self.room, lesser)
+        if not found:
+            await until(lambda: not self.crowded, min(self._limits.poll_s, KEPT_S))
+        return found
 
     def polled(self, records: Sequence[Record]) -> None:
         """What the next poll is measured by."""

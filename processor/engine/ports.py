@@ -25,8 +25,10 @@ class Source(Protocol):
     async def start(self, listener: Listener) -> None:
         """Joins the group. Raises Retryable while the brokers are away."""
 
-    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
+    async def poll(self, timeout_s: float, limit: int, partitions: Collection[TopicPartition] = ()) -> Sequence[Record]:
         """At most `limit` records, per partition in offset order; empty after `timeout_s`.
+
+        Of these `partitions` alone, if any are named.
 
         No record of a partition comes before `assigned` has returned for it. Raises Fatal for good.
         """

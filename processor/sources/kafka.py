@@ -167,12 +167,18 @@ class KafkaSource:
             else:
                 log.info("start resolved", action="start", topic=topic, start=str(start), offsets=_by_number(offsets))
 
-    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
-        """At most `limit` records; empty after `timeout_s`. Raises Retryable, Fatal."""
+    async def poll(self, timeout_s: float, limit: int, partitions: Collection[TopicPartition] = ()) -> Sequence[Record]:
+        """At most `limit` records, of `partitions` if any are named; empty after `timeout_s`.
+
+        Raises Retryable, Fatal.
+        """
         self._raise_failure()
         epoch = self._epoch
+        named = self._assigned(partitions)
+        if partitions and not named:
+            return []
         try:
-            found = await self._joined.getmany(timeout_ms=int(timeout_s * 1000), max_records=limit)
+            found = await self._joined.getmany(*named, timeout_ms=int(timeout_s * 1000), max_records=limit)
         except KafkaError as error:
             if error.retriable:
                 raise Retryable(f"poll: {self._text(error)}") from error

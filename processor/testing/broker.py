@@ -157,28 +157,28 @@ class MemorySource:
         self._listener = listener
         await self._broker._join(self)
 
-    async def poll(self, timeout_s: float, limit: int) -> Sequence[Record]:
-        """At most `limit` records; empty after `timeout_s`."""
+    async def poll(self, timeout_s: float, limit: int, partitions: Collection[TopicPartition] = ()) -> Sequence[Record]:
+        """At most `limit` records, of `partitions` if any are named; empty after `timeout_s`."""
         self.polls += 1
         self._broker._check("poll")
         if self._failure is not None:
             if isinstance(self._failure, Fatal):
                 raise self._failure
             raise Fatal(f"a change of partitions failed: {self._failure}") from self._failure
-        records = self._take(limit)
+        records = self._take(limit, partitions)
         if not records and timeout_s > 0:
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._broker._arrived.wait()
             except TimeoutError:
                 return []
-            records = self._take(limit)
+            records = self._take(limit, partitions)
         return records
 
-    def _take(self, limit: int) -> list[Record]:
+    def _take(self, limit: int, partitions: Collection[TopicPartition]) -> list[Record]:
         taken: list[Record] = []
         for tp in self.positions:
-            if tp not in self.paused:
+            if tp not in self.paused and (not partitions or tp in partitions):
                 begin = self.positions[tp]
                 found = self._broker._logs(tp.topic)[tp.partition][begin : begin + limit - len(taken)]
                 self.positions[tp] += len(found)

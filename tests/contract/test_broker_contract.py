@@ -139,12 +139,14 @@ class Member:
     async def revoked(self, partitions: Collection[TopicPartition]) -> None:
         self.held -= set(partitions)
 
-    async def take(self, count: int, timeout_s: float = 30) -> list[Record]:
-        """Polls until `count` records have come."""
+    async def take(
+        self, count: int, partitions: Collection[TopicPartition] = (), timeout_s: float = 30
+    ) -> list[Record]:
+        """Polls until `count` records have come, of `partitions` if any are named."""
         taken: list[Record] = []
         async with asyncio.timeout(timeout_s):
             while len(taken) < count:
-                records = await self.source.poll(0.2, count - len(taken))
+                records = await self.source.poll(0.2, count - len(taken), partitions)
                 assert all(TopicPartition(r.topic, r.partition) in self.held for r in records)
                 taken += records
         return taken
@@ -246,6 +248,17 @@ async def test_a_paused_partition_gives_nothing(rig: Rig) -> None:
         assert numbers(await member.take(7)) == list(range(3, 10))
 
 
+async def test_a_poll_may_name_partitions(rig: Rig) -> None:
+    """Then it gives theirs alone; what was fetched of the others comes with the next."""
+    topic = await prepared(rig, 8, partitions=2)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        first = await member.take(1)
+        rest = [TopicPartition(topic, 1 - first[0].partition)]
+        assert {r.partition for r in await member.take(4, rest)} == {rest[0].partition}
+        assert await member.source.poll(0.1, 10, rest) == []
+        assert {r.partition for r in await member.take(3)} == {first[0].partition}
+
+
 async def test_seek_reads_again(rig: Rig) -> None:
     """From the offset given."""
     topic = await prepared(rig, 5)
@@ -290,7 +303,7 @@ async def test_members_share_partitions(rig: Rig) -> None:
     topic = await prepared(rig, 0, partitions=4)
     async with joined(rig.source(f"g-{topic}", [topic])) as one:
         assert len(one.held) == 4
-        polling = asyncio.create_task(one.take(2, 60))
+        polling = asyncio.create_task(one.take(2, timeout_s=60))
         async with joined(rig.source(f"g-{topic}", [topic])) as two, asyncio.timeout(30):
             while len(one.held) != 2:
                 await two.source.poll(0.1, 1)

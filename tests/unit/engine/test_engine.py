@@ -147,7 +147,7 @@ async def test_a_shared_cause_pauses_the_partition_while_polling_goes_on(rig: Ri
         polls = rig.source.polls
         rig.fill(2, partitions=2)
         await eventually(lambda: rig.committed(1) == 2 and rig.source.polls > polls + 2)
-        assert rig.source.positions[TopicPartition("in", 0)] == 1
+        assert rig.source.positions.get(TopicPartition("in", 0)) == 1
         away = False
         await eventually(lambda: rig.committed(0) == 2)
     assert not rig.source.paused
@@ -247,6 +247,53 @@ async def test_in_flight_is_bounded_by_bytes(rig: Rig) -> None:
         assert len(worker.handled) <= 10
         gate.set()
         await eventually(lambda: rig.committed() == 50)
+
+
+async def test_partitions_take_turns(rig: Rig) -> None:
+    """What waits of a partition with much does not go before what another has."""
+    rig.fill(200)
+    worker = Worker()
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        await gate.wait()
+        return await echo(record)
+
+    worker.handler = handler
+    rig.broker.create("in", 2)
+    async with rig.running(worker, replace(QUICK, concurrency=4)):
+        await eventually(lambda: rig.engine.problem() is None and len(worker.handled) == 4)
+        rig.broker.produce(Outbound("in", b"k", b"200", partition=1))
+        rig.broker.produce(Outbound("in", b"k", b"201", partition=1))
+        await eventually(lambda: rig.source.positions.get(TopicPartition("in", 1)) == 2)
+        gate.set()
+        await eventually(lambda: rig.committed() == 200 and rig.committed(1) == 2)
+    turns = [record.partition for record in worker.handled]
+    assert turns[:4] == [0, 0, 0, 0]
+    assert 1 in turns[4:6]
+    assert turns[4:9].count(1) == 2
+
+
+async def test_a_partition_that_has_much_leaves_room_to_the_others(rig: Rig) -> None:
+    """Though all of its records wait for an answer, those of another are taken and worked on."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.partition == 0:
+            await gate.wait()
+        return await echo(record)
+
+    rig.fill(300)
+    rig.broker.create("in", 2)
+    async with rig.running(Worker(handler), replace(QUICK, in_flight=40, concurrency=40, poll=10)):
+        await eventually(lambda: rig.source.positions.get(TopicPartition("in", 0)) == 30)
+        for number in range(300, 320):
+            rig.broker.produce(Outbound("in", b"k", b"%d" % number, partition=1))
+        await eventually(lambda: rig.committed(1) == 20)
+        assert rig.committed() == 0
+        gate.set()
+        await eventually(lambda: rig.committed() == 300)
+    assert sorted(rig.values()) == list(range(320))
 
 
 async def test_records_of_a_key_run_one_after_the_other(rig: Rig) -> None:
