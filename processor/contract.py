@@ -38,7 +38,10 @@ REASONS: Final[Mapping[str, str]] = {
     "prompt_too_long": "system prompt and smallest excerpt together exceed the model's context",
     "invalid_answer": "the model's answer did not pass the schema, nor did its repair",
     "cut_off": "the model's answer was cut at max_tokens, and so was its repair",
-    "request_refused": "the model server refused the request (4xx)",
+    "request_refused": "the model server refused the request again and again (4xx), and answered others of the same "
+    "pipeline after each time",
+    "model_failed": "the model server failed on this event again and again (5xx, no answer in time, no whole one), and "
+    "answered another one of the same pipeline after each time",
     "ticket_refused": "Jira refused the ticket for good; the error text names the setting to check",
     "invalid_signal": "the signal is none that this version reads",
     "invalid_command": "the record is no ticket command",

@@ -27,6 +27,13 @@ class Fenced(Retryable):
     """Somebody else has taken over this partition's writing, as a new owner does."""
 
 
+class Suspect(Retryable):
+    """This event fails where others like it do not, as far as is known: it is tried again, and nobody waits for it."""
+
+    def __init__(self, message: str | None = None, *, wait: float | None = None) -> None:
+        super().__init__(message, wait=wait, shared=False)
+
+
 class Rejected(FaultstreamError):
     """This event can never become a finding: it goes to the dead letters and the line goes on.
 

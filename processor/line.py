@@ -31,7 +31,7 @@ from processor.contract import (
     TopicPartition,
     Usage,
 )
-from processor.errors import Rejected, Retryable
+from processor.errors import Rejected, Retryable, Suspect
 from processor.logs.extract.beyond import beyond
 from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
@@ -246,6 +246,8 @@ def _by_rule(reading: Reading) -> Step:
 
 
 _INVALID = frozenset({"invalid_answer", "cut_off"})
+_FAILED = frozenset({"model_failed", "request_refused"})
+"""Reasons that are an event's own; of several events in a row, their pipeline's."""
 
 
 def _now() -> str:
@@ -320,10 +322,12 @@ class Line:
         except Rejected as error:
             if error.reason in _INVALID:
                 ward.invalid(str(error))
+            elif error.reason in _FAILED:
+                ward.failed(event.origin, str(error))
             return [self._dead_letter(event.record, error, name)]
         except Retryable as error:
             self.metrics.waiting(name)
-            if not error.shared:
+            if not (error.shared or isinstance(error, Suspect)):
                 ward.failed(event.origin, str(error))
             raise
         finally:

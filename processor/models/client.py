@@ -2,7 +2,8 @@
 
 Whatever goes wrong on the way (refused, timed out, 5xx, half a body, garbage) is tried again a bounded number
 of times, on another replica where there is one, and is Retryable after that: an event is never lost because a
-server is down. What the server says about the request itself (too long, malformed) is Rejected at once.
+server is down. What is too long for the model is Rejected at once; what a server refuses or fails on, when it has done
+so again and again and answered others meanwhile (see `trials`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Final, Self
 import aiohttp
 
 from processor.contract import Usage
-from processor.errors import FaultstreamError, Retryable
+from processor.errors import FaultstreamError, Rejected, Retryable
 from processor.models.chat import Capabilities, ChatRequest, Completion
 from processor.models.probe import CHAT, Reply, probe
 from processor.models.replicas import Pauses, Replica, Replicas
-from processor.models.wire import BadAnswerError, decode, encode, error_of
+from processor.models.trials import Trials
+from processor.models.wire import BadAnswerError, FailedError, decode, encode, error_of
 from processor.settings import ModelSettings
 
 _LARGEST_ANSWER: Final = 4_000_000
@@ -31,7 +33,11 @@ _LONGEST_WAIT_S: Final = 5.0
 
 
 class AwayError(Retryable):
-    """The server could not be reached, or did not answer whole and in time."""
+    """The server could not be reached."""
+
+
+class UnansweredError(FailedError):
+    """The server did not answer whole and in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class ModelClient:
         self._where = f"models.{tier}"
         self._pauses = pauses or Pauses()
         self._replicas = Replicas(settings.urls, settings.concurrency, self._pauses)
+        self._trials = Trials(self._control, settings.give_up_after)
         self._key = settings.api_key.get_secret_value() if settings.api_key else ""
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=settings.connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -82,26 +89,42 @@ class ModelClient:
         """Answers `request` from one of the replicas.
 
         Raises Retryable (all tries failed, or the server asks to wait longer than is worth waiting here; not
-        shared where only the adapter is missing), Rejected (`prompt_too_long`, `request_refused`), ConfigError
-        (the key is refused, the base model is not there).
+        shared where only the adapter is missing, or the server fails on this pipeline's requests alone; Suspect
+        where it fails on this one alone), Rejected (`prompt_too_long`; `request_refused` and `model_failed` where it
+        answers others), ConfigError (the key is refused, the base model is not there).
         """
         began = time.perf_counter()
-        avoid: Replica | None = None
+        target: Replica | None = None
+        failed: tuple[Replica, FailedError] | None = None
         for attempt in itertools.count(1):
             try:
-                target = self._replicas.pick(request.model or "", avoid)
-                avoid = target
+                target = self._replicas.pick(request.model or "", target)
                 async with target.slots:
                     answer = await self._ask(target, request)
             except Retryable as error:
+                if isinstance(error, FailedError) and target is not None:
+                    failed = target, error
                 spent = time.perf_counter() - began
                 pause = self._pause(error, attempt)
                 if attempt >= self._settings.attempts or spent + pause > self._settings.timeout_s:
-                    raise
+                    if failed is None:
+                        raise
+                    raise await self._trials.judge(failed[0], request, failed[1]) from error
                 await asyncio.sleep(pause)
+            except Rejected as error:
+                if error.reason != "request_refused" or target is None:
+                    raise
+                raise await self._trials.judge(target, request, error) from error
             else:
+                self._trials.answered(target, request)
                 return replace(answer, waited_ms=(time.perf_counter() - began) * 1000 - answer.milliseconds)
         raise AssertionError  # count() has no end
+
+    async def _control(self, target: Replica, request: ChatRequest) -> Completion:
+        """Asks a replica that has just failed once more, when it has rested."""
+        await asyncio.sleep(self._replicas.resting(target))
+        async with target.slots:
+            return await self._ask(target, request)
 
     def _pause(self, error: Retryable, attempt: int) -> float:
         """Seconds before the next try: what the error asks for; none where another replica is there to ask."""
@@ -141,10 +164,10 @@ class ModelClient:
             completion = decode(data, server)
         except BadAnswerError as error:
             self._replicas.failed(target, away=False)
-            raise Retryable(f"{target.url}: {error}") from error
+            raise FailedError(f"{target.url}: {error}") from error
         except Retryable as error:
             if error.shared:
-                self._replicas.failed(target, away=isinstance(error, AwayError), wait=error.wait)
+                self._replicas.failed(target, away=isinstance(error, AwayError | UnansweredError), wait=error.wait)
             raise
         target.succeeded()
         spent = (time.perf_counter() - began) * 1000
@@ -162,19 +185,23 @@ class ModelClient:
                     target.capabilities = await probe(partial(self._send, target), self._settings.model, self._where)
                 except Retryable as error:
                     self._replicas.failed(target, away=True, wait=error.wait)
-                    raise
+                    raise AwayError(str(error), wait=error.wait) from error  # no request has failed yet
             return target.capabilities
 
     async def _send(self, target: Replica, method: str, path: str, body: bytes | None) -> Reply:
-        """One HTTP exchange. Raises AwayError where no whole answer came back."""
+        """One HTTP exchange. Raises AwayError, or UnansweredError where no whole answer came back."""
         try:
             async with self._http().request(method, target.url + path, data=body, allow_redirects=False) as response:
                 data = await self._read(response)
                 return response.status, response.headers, data
+        except aiohttp.ConnectionTimeoutError as error:
+            raise AwayError(f"{target.url}: no connection within {self._settings.connect_timeout_s:g} s") from error
         except TimeoutError as error:
-            raise AwayError(f"{target.url} did not answer within {self._settings.timeout_s:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+            raise UnansweredError(f"{target.url} did not answer within {self._settings.timeout_s:g} s") from error
+        except aiohttp.ClientConnectorError as error:
             raise AwayError(f"{target.url}: {_reason(error)}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnansweredError(f"{target.url}: {_reason(error)}") from error
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from processor.errors import ConfigError, Rejected
+from processor.errors import ConfigError, Rejected, Retryable
 from processor.models.chat import FEATURES, Capabilities, ChatRequest, Completion, Engine, Message
 from processor.models.form import Slot, compile_form
 from processor.models.wire import BadAnswerError, decode, encode, error_of
@@ -38,6 +38,8 @@ async def probe(send: Send, model: str, where: str) -> Capabilities:
     )
     if status >= 500 or status in (401, 403, 429):
         raise error_of(status, data, headers, where, None)
+    if status == 200:
+        _decoded(data, found)
     found = replace(found, adapters=status in (400, 404))
     full = await _ask(send, replace(found, json_schema=True, logprobs=True), model, where)
     if full is not None:
@@ -46,6 +48,9 @@ async def probe(send: Send, model: str, where: str) -> Capabilities:
         await _ask(send, replace(found, json_schema=schema, logprobs=logprobs), model, where)
         for schema, logprobs in ((True, False), (False, True))
     ]
+    # What fails on the plainest question says nothing about the others: a server in trouble is asked again later.
+    if parts == [None, None] and await _ask(send, found, model, where) is None:
+        raise Retryable("the model server answers no question")
     return replace(found, json_schema=parts[0] is not None, logprobs=parts[1] is not None)
 
 
@@ -86,6 +91,13 @@ async def _ask(send: Send, assumed: Capabilities, model: str, where: str) -> Cap
         return None
     details = (orjson.loads(data).get("usage") or {}).get("prompt_tokens_details")
     return replace(assumed, cached_tokens=isinstance(details, dict) and "cached_tokens" in details)
+
+
+def _decoded(data: bytes, assumed: Capabilities) -> Completion:
+    try:
+        return decode(data, assumed)
+    except BadAnswerError as error:
+        raise Retryable(str(error)) from error
 
 
 def _followed(answer: Completion) -> bool:

@@ -28,6 +28,10 @@ class BadAnswerError(ValueError):
     """The server's answer is not what the protocol says."""
 
 
+class FailedError(Retryable):
+    """The server took the request and failed on it, which may be the request's own doing."""
+
+
 def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
     """The request's body for `server`: the form as its grammar on llama.cpp, else as a JSON Schema."""
     body: dict[str, Any] = {
@@ -95,7 +99,7 @@ def error_of(status: int, data: bytes, headers: Mapping[str, str], where: str, a
     if status in (429, 503):
         return Retryable(f"the model server is busy ({said})", wait=retry_after(headers))
     if status >= 500 or status < 400 or status == 408:
-        return Retryable(f"the model server failed ({said})")
+        return FailedError(f"the model server failed ({said})")
     if status == 404:
         if adapter and _is_model_error(data):
             return Retryable(f"the model server has no adapter {adapter} ({said})", shared=False)

@@ -30,6 +30,13 @@ class ModelSettings(Section):
     connect_timeout_s: float = Field(5, gt=0, description="Bound on connecting.")
     timeout_s: float = Field(120, gt=0, description="Bound on one whole request.")
     attempts: int = Field(3, ge=1, description="Tries of one request before the event goes back to wait.")
+    give_up_after: int = Field(
+        5,
+        ge=1,
+        description="So many times in a row an event may go back to wait while the server, asked right after, answers "
+        "another one of the same pipeline; then it is a dead letter (`model_failed`). While the server fails on "
+        "others too, nothing is counted.",
+    )
     usd_per_million_prompt: float | None = Field(None, ge=0, description="Price of a million prompt tokens.")
     usd_per_million_cached: float | None = Field(None, ge=0, description="Price of a million cached prompt tokens.")
     usd_per_million_completion: float | None = Field(None, ge=0, description="Price of a million written tokens.")

@@ -105,7 +105,8 @@ class FakeModelServer:
     """An OpenAI-compatible server on a loopback port that behaves like vLLM, until it is told to fail.
 
     `answer` makes the text from the request's body, by default a valid one. `faults` are used up one per chat
-    completion, `always` (if set) stays. Probes with the name of no adapter are answered without using up any.
+    completion, `always` (if set) stays, and `poison` gives the fault of a request's body alone, if it has one. Probes
+    with the name of no adapter are answered without using up any.
 
     500, busy (429 with Retry-After), html (502 with a page), half (the connection ends in mid-body), hang (no
     byte ever), trickle (a byte now and then, no end), garbage (200, no JSON), empty (200, no choices), cut_off
@@ -119,6 +120,7 @@ class FakeModelServer:
     answer: Callable[[dict[str, Any]], str] = _valid
     faults: deque[Fault] = field(default_factory=deque)
     always: Fault | None = None
+    poison: Callable[[dict[str, Any]], Fault | None] = lambda _: None
     retry_after: str = "1"
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
@@ -177,7 +179,7 @@ class FakeModelServer:
         self.asked.append(Asked(body, dict(request.headers)))
         if sum(len(message["content"].split()) for message in body["messages"]) > CONTEXT_TOKENS:
             return self._refusal("too_long")
-        fault = self.always or (self.faults.popleft() if self.faults else None)
+        fault = self.always or self.poison(body) or (self.faults.popleft() if self.faults else None)
         if fault in ("half", "hang", "trickle", "dies"):
             return await self._break(request, fault)
         if fault:

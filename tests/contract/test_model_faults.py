@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from processor.errors import ConfigError, Rejected, Retryable
+from processor.errors import ConfigError, Rejected, Retryable, Suspect
 from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
 from processor.models.form import Slot, compile_form
@@ -18,6 +19,7 @@ from processor.testing.model import FakeModelServer, Fault
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summary", "text", length=40)))
 ASK = ChatRequest((Message("system", "You judge."), Message("user", "A log.")), FORM)
+OTHER = ChatRequest((ASK.messages[0], Message("user", "Another log.")), FORM)
 QUICK = Pauses(first_s=0.01, longest_s=0.02)
 
 
@@ -47,13 +49,85 @@ async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: Fa
 
 @pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies"])
 async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fault: Fault) -> None:
-    """After the last try the event goes back to wait; the tries are bounded."""
-    server.always = fault
+    """After the last try the event goes back to wait, however often; tries are bounded, and so are comparisons."""
     async with client_of(server) as client:
-        with pytest.raises(Retryable) as caught:
-            await client.complete(ASK)
-    assert caught.value.shared
-    assert len(server.asked) <= 3
+        await client.complete(ASK)
+        server.always = fault
+        for times in range(1, 4):
+            with pytest.raises(Retryable) as caught:
+                await client.complete(OTHER)
+            assert caught.value.shared
+            assert len(server.asked) <= 1 + 4 * times
+
+
+@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "hang", "trickle"])
+async def test_a_fault_of_one_question_alone_is_its_own(server: FakeModelServer, fault: Fault) -> None:
+    """It is suspected while others are answered, by itself and without a pause for others, and given up in the end."""
+    server.poison = lambda body: fault if body["messages"][-1]["content"] == "Another log." else None
+    async with client_of(server, timeout_s=0.3, attempts=2, give_up_after=3) as client:
+        await client.complete(ASK)
+        for _ in range(2):
+            with pytest.raises(Suspect) as caught:
+                await client.complete(OTHER)
+            assert not caught.value.shared
+            assert client.healthy
+        with pytest.raises(Rejected, match="3 times the model server failed on this event") as rejected:
+            await client.complete(OTHER)
+        assert rejected.value.reason == "model_failed"
+        assert (await client.complete(ASK)).finish_reason == "stop"
+
+
+async def test_failures_count_in_a_row_only(server: FakeModelServer) -> None:
+    """An answer, or a failure of the comparison as well, begins the count anew."""
+    hurt: set[str] = {"Another log."}
+    server.poison = lambda body: "500" if body["messages"][-1]["content"] in hurt else None
+    async with client_of(server, attempts=1, give_up_after=2) as client:
+        await client.complete(ASK)
+        for everybody in (False, True, False):
+            hurt |= {"A log."} if everybody else set()
+            with pytest.raises(Retryable) as caught:
+                await client.complete(OTHER)
+            assert caught.value.shared is everybody
+            hurt -= {"A log."}
+        hurt.clear()
+        await client.complete(OTHER)
+        hurt.add("Another log.")
+        with pytest.raises(Suspect):
+            await client.complete(OTHER)
+
+
+async def test_what_fails_for_one_pipeline_alone_is_that_pipelines(server: FakeModelServer) -> None:
+    """Its questions are neither given up nor everybody's trouble: they are what parks it."""
+    theirs = ChatRequest(ASK.messages, compile_form("another", FORM.slots))
+    server.poison = lambda body: "500" if body["response_format"]["json_schema"]["name"] == "t" else None
+    async with client_of(server, attempts=1, give_up_after=1) as client:
+        await client.complete(theirs)
+        for request in (ASK, OTHER, ASK):
+            with pytest.raises(Retryable, match="this pipeline's questions alone") as caught:
+                await client.complete(request)
+            assert not caught.value.shared
+            assert not isinstance(caught.value, Suspect)
+
+
+async def test_the_first_question_of_all_is_nobodys_trouble(server: FakeModelServer) -> None:
+    """Nothing has been answered that could be asked instead: it is tried again, nobody waits and nothing is counted."""
+    server.always = "500"
+    async with client_of(server, attempts=1, give_up_after=1) as client:
+        for _ in range(3):
+            with pytest.raises(Suspect):
+                await client.complete(ASK)
+
+
+async def test_many_that_fail_at_once_are_compared_once(server: FakeModelServer) -> None:
+    """Servers in trouble are not asked twice as much."""
+    async with client_of(server, attempts=1) as client:
+        await client.complete(ASK)
+        server.always = "500"
+        asked = [ChatRequest((*ASK.messages, Message("user", f"log {number}"))) for number in range(12)]
+        asked = [replace(each, form=FORM) for each in asked]
+        results = await asyncio.gather(*(client.complete(each) for each in asked), return_exceptions=True)
+    assert all(isinstance(each, Retryable) and each.shared for each in results)
+    assert sum(each.user == "A log." for each in server.asked) <= 4
 
 
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
@@ -91,17 +165,38 @@ async def test_a_long_retry_after_is_left_to_the_engine(server: FakeModelServer)
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize(("fault", "reason"), [("too_long", "prompt_too_long"), ("refused", "request_refused")])
-async def test_what_is_wrong_with_the_request_is_rejected_at_once(
-    server: FakeModelServer, fault: Fault, reason: str
-) -> None:
-    """The server's verdict on a request is not asked for twice."""
-    server.always = fault
+async def test_what_is_too_long_is_rejected_at_once(server: FakeModelServer) -> None:
+    """The server's verdict on a request's length is not asked for twice."""
+    server.always = "too_long"
     async with client_of(server) as client:
         with pytest.raises(Rejected) as caught:
             await client.complete(ASK)
-    assert caught.value.reason == reason
+    assert caught.value.reason == "prompt_too_long"
     assert len(server.asked) == 1
+
+
+async def test_what_is_refused_is_rejected_where_others_are_answered(server: FakeModelServer) -> None:
+    """One round is no proof, for a proxy may stand before the server for a moment."""
+    server.poison = lambda body: "refused" if body["messages"][-1]["content"] == "Another log." else None
+    async with client_of(server, give_up_after=2) as client:
+        await client.complete(ASK)
+        with pytest.raises(Suspect):
+            await client.complete(OTHER)
+        with pytest.raises(Rejected) as caught:
+            await client.complete(OTHER)
+    assert caught.value.reason == "request_refused"
+    assert [each.user for each in server.asked] == ["A log.", *2 * ("Another log.", "A log.")]
+
+
+async def test_a_server_that_refuses_everything_is_waited_for(server: FakeModelServer) -> None:
+    """A proxy that stands before it, say: no event is to blame."""
+    async with client_of(server) as client:
+        await client.complete(ASK)
+        server.always = "refused"
+        for request in (ASK, OTHER):
+            with pytest.raises(Retryable, match="refused the request") as caught:
+                await client.complete(request)
+            assert caught.value.shared
 
 
 async def test_a_missing_adapter_is_this_pipelines_own_trouble(server: FakeModelServer) -> None:

@@ -87,6 +87,17 @@ async def test_a_server_in_trouble_is_asked_again_later(status: int) -> None:
         await probe(send, "base", "models.lite")
 
 
+@pytest.mark.parametrize("answer", [(200, {}, b"<html>"), (200, {}, b'{"choices": []}'), (400, {}, b"no")])
+async def test_nothing_is_concluded_from_a_server_that_answers_no_question(answer: Reply) -> None:
+    """It would be taken for one that lacks everything, and be asked without a schema for ever."""
+
+    async def send(method: str, path: str, body: bytes | None) -> Reply:
+        return answer
+
+    with pytest.raises(Retryable):
+        await probe(send, "base", "models.lite")
+
+
 def test_what_a_pipeline_needs_and_a_server_lacks_is_named() -> None:
     """The error names the pipeline, the features and the server's engine."""
     found = Capabilities("llama.cpp", json_schema=True)

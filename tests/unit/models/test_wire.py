@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from processor.errors import ConfigError, Rejected, Retryable
 from processor.models.chat import Capabilities, ChatRequest, Message
 from processor.models.form import Slot, compile_form
-from processor.models.wire import BadAnswerError, decode, encode, error_of, retry_after
+from processor.models.wire import BadAnswerError, FailedError, decode, encode, error_of, retry_after
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")),))
 ASK = ChatRequest((Message("system", "S"), Message("user", "U")), FORM, max_tokens=9)
@@ -94,8 +94,8 @@ def test_anything_else_is_a_bad_answer(data: bytes) -> None:
         (403, b"no", None, ConfigError, "models.lite.api_key"),
         (429, b"", None, Retryable, "busy"),
         (503, b"<html>", None, Retryable, "busy"),
-        (500, b'{"error": {"message": "engine died"}}', None, Retryable, "engine died"),
-        (302, b"", None, Retryable, "failed"),
+        (500, b'{"error": {"message": "engine died"}}', None, FailedError, "engine died"),
+        (302, b"", None, FailedError, "failed"),
         (404, b'{"error": {"message": "The model `a@1` does not exist."}}', "a@1", Retryable, "no adapter a@1"),
         (404, b'{"error": {"message": "The model `b` does not exist."}}', None, Retryable, "models.lite.model"),
         (404, b"not found", None, Retryable, "models.lite.urls"),
