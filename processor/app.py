@@ -53,6 +53,7 @@ from processor.tickets.messages import Topics
 from processor.tickets.plans import plans, policies
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
+from processor.tiers.metrics import TierMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -150,9 +151,13 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     for tier, model in settings.models.items():
         models[tier] = client = ModelClient(model, tier)
         life.cleanup(f"models.{tier}", client.stop)
-        parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
+        if any(pipeline.model.tier == tier for pipeline in parts.pipelines):  # without a larger one work goes on
+            parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
-    shared = Shared(settings.topics.prefix, fetch, redact, LineMetrics(parts.registry), settings.limits.questions)
+    tiers = TierMetrics(parts.registry)
+    counts = LineMetrics(parts.registry)
+    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers)
+    _say_tiers(parts.pipelines, settings)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
@@ -175,6 +180,14 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         await _start_waits(error, life.stop)
     life.task("parked", _watch_parked(line, backlog, settings, life.stop))
     life.task("line", engine.run(life.stop))
+
+
+def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:
+    for each in pipelines:
+        up = each.model.escalate
+        if up is not None and up.to not in settings.models:
+            said = f"no tier {up.to} in the settings: what is unsure is flagged for review"
+            log.info(said, action="start", pipeline=each.name)
 
 
 async def _look_at_parked(line: Line, backlog: Backlog, settings: Settings) -> Retryable | None:
@@ -329,7 +342,7 @@ def build_line(
             topics[f"{shared.prefix}.{kind}.{pipeline.name}"] = Topic(
                 decoder(pipeline.decode), (pipeline.name,), kind=kind
             )
-    lanes = {each.name: Lane.on(each, settings, models[each.model.tier], shared) for each in pipelines}
+    lanes = {each.name: Lane.on(each, settings, models, shared) for each in pipelines}
     route = Route({each.name: each.match for each in pipelines})
     wards = {each.name: Ward(each.name) for each in pipelines}
     return Line(shared.prefix, topics, lanes, route, shared.metrics, shared.redact, wards)

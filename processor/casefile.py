@@ -8,7 +8,7 @@ right choice was on offer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,7 +16,7 @@ import orjson
 from prometheus_client import CollectorRegistry
 from pydantic import Field
 
-from processor.contract import ATTRIBUTES, REASONS, Candidate, Event, ExcerptLine, Finding, Origin, Record
+from processor.contract import ATTRIBUTES, REASONS, Candidate, Event, ExcerptLine, Finding, Origin, Record, deciding
 from processor.errors import ConfigError, Rejected
 from processor.lang import yaml
 from processor.lang.fields import ResultSchema
@@ -250,13 +250,13 @@ async def run_cases(pipeline: Pipeline, cases: Iterable[Case], live: Model | Non
 
 async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
     outcome = Outcome(case)
-    canned = _Canned(case, lane.infer)
+    canned = _Canned(case, lane.judge.ask.infer)
     try:
         event = event_of(case, lane.pipeline.folder)
         if lane.pipeline.match is not None and not lane.pipeline.match.evaluate({"event": event.attributes}):
             outcome.failures.append(f"the pipeline does not want this event (match: {lane.pipeline.match.text})")
             return outcome
-        outcome.finding = await (replace(lane, infer=canned) if offline else lane).find(event)
+        outcome.finding = await (lane.answered_by(canned) if offline else lane).find(event)
     except Rejected as error:
         outcome.rejected = error
     if canned.fault:
@@ -296,7 +296,7 @@ def compare(expect: Expect, outcome: Outcome) -> list[str]:
     found: list[str] = []
     for name, wanted in expect.result.items():
         found += _differences(f"result.{name}", wanted, finding.result.get(name))
-    step = finding.steps[-1]
+    step = deciding(finding.steps) or finding.steps[-1]
     if expect.decided_by is not None and step.decided_by != expect.decided_by:
         by = f"rule {step.rule}" if step.rule else "the model"
         found.append(f"decided_by: expected {expect.decided_by}, got {by}")

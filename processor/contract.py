@@ -7,9 +7,9 @@ reads them back) and knows no Kafka client, model server or Jira.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Self
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -275,6 +275,17 @@ class Usage:
     completion_tokens: int = 0
     cost_usd: float | None = None
 
+    @classmethod
+    def sum(cls, usages: Sequence[Self]) -> Self:
+        """All together; the cost is unknown as soon as one of them is."""
+        costs = [each.cost_usd for each in usages]
+        return cls(
+            prompt_tokens=sum(each.prompt_tokens for each in usages),
+            cached_tokens=sum(each.cached_tokens for each in usages),
+            completion_tokens=sum(each.completion_tokens for each in usages),
+            cost_usd=None if not costs or None in costs else sum(cost for cost in costs if cost is not None),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -294,7 +305,11 @@ class Confidence:
 
 @dataclass(slots=True)
 class Step:
-    """One decision on the way to the result and what it cost."""
+    """One decision on the way to the result and what it cost.
+
+    Where more than one tier was asked, `result` is what this one answered, and `unused` says why that is not the
+    finding's: it was unsure (or uncalibrated, where that counts), invalid_answer, cut_off, or the tier was away.
+    """
 
     name: str
     decided_by: Literal["rule", "model"]
@@ -305,6 +320,13 @@ class Step:
     usage: Usage = field(default_factory=Usage)
     timings_ms: dict[str, float] = field(default_factory=dict)
     confidence: float | None = None
+    result: dict[str, Any] | None = None
+    unused: str | None = None
+
+
+def deciding(steps: Sequence[Step]) -> Step | None:
+    """The step that gave the finding's result."""
+    return next((step for step in reversed(steps) if step.unused is None), None)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The line: what happens to an event, from the record to the finding. Read this first.
 
     source → route → fetch → redact → reduce → recognise → prompt → infer → check → emit
-
+                                                            └─ processor.tiers ─┘
 The engine hands `Line.handle` a record and delivers what it returns: findings, dead letters, or the note that
 no pipeline wanted the event.
 """
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, Literal
 
 import orjson
 import structlog
+from prometheus_client import CollectorRegistry
 
 from processor.contract import (
     NO_TICKETS_HEADER,
@@ -29,7 +30,6 @@ from processor.contract import (
     Record,
     Step,
     TopicPartition,
-    Usage,
 )
 from processor.errors import Rejected, Retryable, Suspect
 from processor.logs.extract.beyond import beyond
@@ -37,12 +37,11 @@ from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
 from processor.logs.text import sniff
 from processor.logs.tokens import TokenCounter, counter, estimate
-from processor.models.chat import Completion, Model
+from processor.models.chat import Model
 from processor.pipeline import Pipeline
 from processor.settings import Settings
 from processor.sinks.dead_letters import dead_letter
 from processor.sources.decode import Decoder
-from processor.stages.check import Answer, Check, Invalid
 from processor.stages.emit import Emit, trace_of
 from processor.stages.fetch import Fetch
 from processor.stages.infer import Infer
@@ -53,19 +52,23 @@ from processor.stages.redact import Redact
 from processor.stages.reduce import Reduce
 from processor.stages.route import Route, unrouted
 from processor.telemetry import PIPELINE, LineMetrics
+from processor.tiers.ask import Ask
+from processor.tiers.judge import Judge, Verdict
+from processor.tiers.metrics import TierMetrics
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all lanes share. `concurrency` bounds the questions of one pipeline that are open at once."""
+    """What all lanes share. `concurrency` bounds the questions of one pipeline to one tier that are open at once."""
 
     prefix: str
     fetch: Fetch
     redact: Redact
     metrics: LineMetrics
     concurrency: int = 64
+    tiers: TierMetrics = field(default_factory=lambda: TierMetrics(CollectorRegistry()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,9 @@ class Lane:
     redact: Redact
     reduce: Reduce
     recognise: Recognise
-    prompt: BuildPrompt
-    infer: Infer
-    check: Check
+    judge: Judge
     emit: Emit
     metrics: LineMetrics
-    running: asyncio.Semaphore
 
     @classmethod
     def of(
@@ -93,9 +93,21 @@ class Lane:
         *,
         context_tokens: int = 8192,
         count: TokenCounter = estimate,
+        larger: Ask | None = None,
     ) -> Lane:
-        """The lane of a pipeline whose questions `model` answers; `count` counts that model's tokens."""
-        part = pipeline.model
+        """The lane of a pipeline whose questions `model` answers, and `larger` where that is unsure.
+
+        `count` counts the model's tokens.
+        """
+        ask = Ask.of(
+            pipeline,
+            pipeline.model.tier,
+            model,
+            shared.metrics,
+            concurrency=shared.concurrency,
+            context_tokens=context_tokens,
+            count=count,
+        )
         return cls(
             pipeline=pipeline,
             fetch=shared.fetch,
@@ -106,17 +118,7 @@ class Lane:
                 pipeline.rankers,
                 frozenset(each.source for each in pipeline.questions if each.kind == "candidate"),
             ),
-            prompt=BuildPrompt(
-                pipeline.name,
-                pipeline.prompt.system,
-                pipeline.prompt.user,
-                pipeline.questions,
-                context_tokens,
-                part.max_tokens,
-                count,
-            ),
-            infer=Infer(model, part.tier, part.adapter, part.max_tokens),
-            check=Check(pipeline.schema, pipeline.questions),
+            judge=Judge.of(pipeline, ask, shared.tiers, larger),
             emit=Emit(
                 pipeline.name,
                 pipeline.version,
@@ -126,14 +128,41 @@ class Lane:
                 dataschema=f"urn:faultstream:{pipeline.name}:{pipeline.version}",
             ),
             metrics=shared.metrics,
-            running=asyncio.Semaphore(shared.concurrency),
         )
 
     @classmethod
-    def on(cls, pipeline: Pipeline, settings: Settings, model: Model, shared: Shared) -> Lane:
-        """The lane of a pipeline for the model of its tier, with that one's context and tokenizer."""
-        tier = settings.models[pipeline.model.tier]
-        return cls.of(pipeline, model, shared, context_tokens=tier.context_tokens, count=counter(tier.tokenizer))
+    def on(cls, pipeline: Pipeline, settings: Settings, models: Mapping[str, Model], shared: Shared) -> Lane:
+        """The lane of a pipeline for the models of its tiers, each with its own context and tokenizer."""
+        part = pipeline.model
+        tier, up = settings.models[part.tier], part.escalate.to if part.escalate is not None else None
+        larger = None
+        if up in models and up in settings.models:
+            larger = Ask.of(
+                pipeline,
+                up,
+                models[up],
+                shared.metrics,
+                concurrency=shared.concurrency,
+                context_tokens=settings.models[up].context_tokens,
+                count=counter(settings.models[up].tokenizer),
+            )
+        return cls.of(
+            pipeline,
+            models[part.tier],
+            shared,
+            context_tokens=tier.context_tokens,
+            count=counter(tier.tokenizer),
+            larger=larger,
+        )
+
+    @property
+    def prompt(self) -> BuildPrompt:
+        """What makes the question to the pipeline's own tier."""
+        return self.judge.ask.prompt
+
+    def answered_by(self, infer: Infer) -> Lane:
+        """The lane with other answers, and nobody to pass them up to."""
+        return replace(self, judge=replace(self.judge, ask=replace(self.judge.ask, infer=infer), escalation=None))
 
     def warm(self) -> None:
         """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
@@ -154,30 +183,25 @@ class Lane:
         excerpt = await self.reduce(body, session, passing)
         reading = self.recognise(excerpt)
         reduced_ms = (time.perf_counter() - started) * 1000
-        if reading.rule is not None and reading.rule.decides:
-            answer, step = self.check.decided(reading, reading.rule), _by_rule(reading)
-        else:
-            answer, step = await self._ask(event, reading)
-        step.timings_ms["reduce"] = round(reduced_ms, 2)
-        self.metrics.found(self.pipeline.name, step)
+        verdict = await self._judge(event, reading)
+        verdict.steps[0].timings_ms["reduce"] = round(reduced_ms, 2)
+        self.metrics.found(self.pipeline.name, verdict.steps)
         return self.emit.finding(
             event,
             reading,
-            result=answer.result,
-            evidence=answer.evidence,
-            confidence=answer.confidence,
-            steps=[step],
-            review=self._unsure(answer, event),
+            result=verdict.answer.result,
+            evidence=verdict.answer.evidence,
+            confidence=verdict.answer.confidence,
+            steps=verdict.steps,
+            review=verdict.review,
         )
 
-    def _unsure(self, answer: Answer, event: Event) -> bool:
-        """Whether a person should look at it."""
-        value, pipeline = answer.confidence.value, self.pipeline
-        if value is None:
-            return pipeline.ticket is not None and pipeline.ticket.unsure == "review"
-        if pipeline.escalate is None:
-            return False
-        return pipeline.escalate.evaluate({"confidence": value, "result": answer.result, "event": event.attributes})
+    async def _judge(self, event: Event, reading: Reading) -> Verdict:
+        rule = reading.rule
+        if rule is None or not rule.decides:
+            return await self.judge(event, reading)
+        step = Step("diagnose", "rule", rule=rule.rule, confidence=rule.precision)
+        return self.judge.by_rule(event, self.judge.ask.check.decided(reading, rule), step)
 
     async def _body(self, event: Event) -> bytes | BinaryIO:
         if event.body:
@@ -197,52 +221,6 @@ class Lane:
             log.warning("reads without the passing run", action="fetch", error=str(error))
             return None
         return None if sniff(passing) else passing
-
-    async def _ask(self, event: Event, reading: Reading) -> tuple[Answer, Step]:
-        """The model's answer, with one repair; what it cost in all."""
-        prompt = self.prompt(event, reading)
-        waiting = time.perf_counter()
-        async with self.running:
-            queued_ms = (time.perf_counter() - waiting) * 1000
-            first = await self.infer(prompt)
-            try:
-                answer = self.check(prompt, first, reading)
-                return answer, self._step([first], answer, queued_ms)
-            except Invalid as fault:
-                self.metrics.repaired(self.pipeline.name, fault.reason)
-                second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
-        try:
-            answer = self.check(prompt, second, reading)
-        except Invalid as fault:
-            raise fault.rejected() from fault
-        return answer, self._step([first, second], answer, queued_ms)
-
-    def _step(self, completions: Sequence[Completion], answer: Answer, queued_ms: float) -> Step:
-        usages = [each.usage for each in completions]
-        costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None]
-        return Step(
-            name="diagnose",
-            decided_by="model",
-            tier=self.infer.tier,
-            model=completions[-1].model,
-            adapter=completions[-1].adapter,
-            usage=Usage(
-                sum(usage.prompt_tokens for usage in usages),
-                sum(usage.cached_tokens for usage in usages),
-                sum(usage.completion_tokens for usage in usages),
-                sum(costs) if len(costs) == len(usages) else None,
-            ),
-            timings_ms={
-                "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
-                "infer": round(sum(each.milliseconds for each in completions), 2),
-            },
-            confidence=answer.certainty,
-        )
-
-
-def _by_rule(reading: Reading) -> Step:
-    rule = reading.rule
-    return Step("diagnose", "rule", rule=rule.rule if rule else None, confidence=rule.precision if rule else None)
 
 
 _INVALID = frozenset({"invalid_answer", "cut_off"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from processor.contract import Record, Step
+from processor.contract import Record, Step, deciding
 from processor.errors import ConfigError
 
 RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
@@ -228,12 +228,18 @@ class LineMetrics:
         self._counted: dict[str, tuple[Counter, ...]] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
 
-    def found(self, pipeline: str, step: Step) -> None:
-        """A finding and the step that made it."""
-        counter = self._bound.get((pipeline, step.decided_by))
+    def found(self, pipeline: str, steps: Sequence[Step]) -> None:
+        """A finding and the steps that led to it."""
+        decided = deciding(steps)
+        by = decided.decided_by if decided is not None else "model"
+        counter = self._bound.get((pipeline, by))
         if counter is None:
-            counter = self._bound[pipeline, step.decided_by] = self._findings.labels(pipeline, step.decided_by)
+            counter = self._bound[pipeline, by] = self._findings.labels(pipeline, by)
         counter.inc()
+        for step in steps:
+            self._spent(pipeline, step)
+
+    def _spent(self, pipeline: str, step: Step) -> None:
         if step.decided_by == "model":
             used = step.usage
             for counted, amount in zip(

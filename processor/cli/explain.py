@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,7 +18,7 @@ from rich.text import Text
 from processor.cli import options
 from processor.cli.inputs import Input, gather
 from processor.cli.show import as_json, console, show
-from processor.contract import Candidate, Event, Finding, Reading, Record
+from processor.contract import Candidate, Event, Finding, Reading, Record, deciding
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
@@ -123,11 +123,13 @@ class Explainer:
 
     async def each(self, inputs: Sequence[Input]) -> AsyncIterator[tuple[str, Result]]:
         """Name and result of each log, in their order. Raises FaultstreamError where no model answers."""
-        tier = self._pipeline.model.tier
-        async with self._fetch, ModelClient(self._settings.models[tier], tier) as model:
+        part, known = self._pipeline.model, self._settings.models
+        wanted = {part.tier, part.escalate.to if part.escalate is not None else part.tier} & known.keys()
+        async with self._fetch, AsyncExitStack() as stack:
+            models = {tier: await stack.enter_async_context(ModelClient(known[tier], tier)) for tier in wanted}
             metrics = LineMetrics(CollectorRegistry())
             shared = Shared("explain", self._fetch, self._redact, metrics)
-            lane = Lane.on(self._pipeline, self._settings, model, shared)
+            lane = Lane.on(self._pipeline, self._settings, models, shared)
             tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:
                 for log, task in zip(inputs, tasks, strict=True):
@@ -231,7 +233,7 @@ class Shown:
         self.out.print(Text("\nevidence", style="dim"))
         for line in finding.evidence:
             self.out.print(Text.assemble((f"{line.line:>7} │ ", "dim"), (line.text, "red")))
-        step = finding.steps[-1]
+        step = deciding(finding.steps) or finding.steps[-1]
         decided = f"rule {step.rule}" if step.decided_by == "rule" else f"model {step.model}, tier {step.tier}"
         sure = finding.confidence.value
         how = f"{sure:.0%}" if sure is not None else "not calibrated, treat it as a guess"

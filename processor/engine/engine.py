@@ -371,10 +371,7 @@ class Engine:
             entry.partition.held += 1
         wait = self._backoff.seconds(entry.attempt, error.wait)
         self._metrics.retried.inc()
-        # A cause that is shared is told of once for all that wait for it, for whom the oldest of a partition speaks.
-        if not error.shared or entry.partition.entries[0] is entry:
-            told = {"attempt": entry.attempt, "wait_s": round(wait, 3), "waiting": entry.partition.held}
-            log.warning("record waits", action="retry", **told, error=str(error))
+        log.warning("record waits", action="retry", attempt=entry.attempt, wait_s=round(wait, 3), error=str(error))
         asyncio.get_running_loop().call_later(wait, self._dispatcher.again, entry)
         self._changed.set()
 

@@ -312,6 +312,8 @@ def _models(checked: Checked, tiers: Mapping[str, str | None] | None) -> None:
         known = {*tiers, *(() if path == ("model", "tier") else ("pro",))} if tiers is not None else None
         if known is not None and name is not None and name not in known:
             checked.say(path, f"no tier {name!r} in the settings (models)", nearest(name, known))
+        elif path[-1] == "to" and name == tier:
+            checked.say(path, f"the tier {name!r} answers already; name another one")
     adapter = checked.text("model", "adapter")
     if adapter is None or adapter == "none":
         return

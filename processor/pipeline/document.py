@@ -115,7 +115,20 @@ class Escalate(Part):
     when: str = Field(
         description="Predicate over `confidence` (0 to 1), `result` and `event`.", examples=["confidence < 0.7"]
     )
-    to: str = Field("pro", description="Tier to ask.", examples=["pro"])
+    to: str = Field(
+        "pro",
+        description="Tier to ask. Where the settings have none of that name, or it does not answer, the finding is "
+        "flagged for review instead.",
+        examples=["pro"],
+    )
+    within: Duration = Field(
+        30.0, gt=0, description="How long it is waited for; then the first answer goes out, flagged.", examples=["30s"]
+    )
+    uncalibrated: bool = Field(
+        False,
+        description="Whether answers whose confidence is null (uncalibrated) go up as well; `when` never sees them.",
+        examples=[True],
+    )
 
 
 class Shadow(Part):

@@ -86,6 +86,8 @@ def _step() -> dict[str, Any]:
         "usage": _usage(),
         "timings_ms": {"type": "object", "additionalProperties": {"type": "number"}},
         "confidence": _NUMBER_OR_NULL,
+        "result": {"type": ["object", "null"]},
+        "unused": _TEXT_OR_NULL,
     })  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from processor.contract import (
     Reading,
     Step,
     Usage,
+    deciding,
 )
 from processor.logs.anchor import fingerprint
 
@@ -144,7 +145,7 @@ class Emit:
 
 def slim(finding: Finding) -> dict[str, Any]:
     """What *decide* and the ticket's text need of a finding: all but steps and usage, and who decided it."""
-    last = finding.steps[-1] if finding.steps else None
+    step = deciding(finding.steps)
     return {
         "id": finding.id,
         "pipeline": finding.pipeline,
@@ -157,10 +158,10 @@ def slim(finding: Finding) -> dict[str, Any]:
         "evidence": finding.evidence,
         "confidence": finding.confidence,
         "decided": {
-            "by": last.decided_by if last else "rule",
-            "rule": last.rule if last else None,
-            "model": last.model if last else None,
-            "adapter": last.adapter if last else None,
+            "by": step.decided_by if step else "rule",
+            "rule": step.rule if step else None,
+            "model": step.model if step else None,
+            "adapter": step.adapter if step else None,
         },
         "build": finding.build,
         "event": finding.event,
@@ -174,14 +175,7 @@ def total(steps: Sequence[Step]) -> Usage:
     """The sum over all steps; the cost is unknown as soon as one model call's is."""
     if len(steps) == 1:
         return steps[0].usage
-    asked = [step.usage for step in steps if step.decided_by == "model"]
-    costs = [usage.cost_usd for usage in asked]
-    return Usage(
-        prompt_tokens=sum(usage.prompt_tokens for usage in asked),
-        cached_tokens=sum(usage.cached_tokens for usage in asked),
-        completion_tokens=sum(usage.completion_tokens for usage in asked),
-        cost_usd=None if not costs or None in costs else sum(cost for cost in costs if cost is not None),
-    )
+    return Usage.sum([step.usage for step in steps if step.decided_by == "model"])
 
 
 def trace_of(event: Event) -> str:

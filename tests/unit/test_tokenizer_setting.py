@@ -42,6 +42,6 @@ def test_a_lane_counts_by_the_tokenizer_of_its_tier(tmp_path: Path) -> None:
     for tokenizer in (tmp_path / "tokenizer.json", None):
         settings = _settings(tokenizer)
         pipeline = next(each for each in app.load(settings, Homes.of([])) if each.name == "ci_failure")
-        counts.append(Lane.on(pipeline, settings, StubModel(), shared).reduce.count)
+        counts.append(Lane.on(pipeline, settings, {"lite": StubModel()}, shared).reduce.count)
     assert counts[0]("three-letter words, 1,000 of them") == 5
     assert counts[1] is estimate

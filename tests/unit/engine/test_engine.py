@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from structlog.testing import capture_logs
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Backoff, Engine, ExactlyOnce
@@ -152,27 +151,6 @@ async def test_a_shared_cause_pauses_the_partition_while_polling_goes_on(rig: Ri
         away = False
         await eventually(lambda: rig.committed(0) == 2)
     assert not rig.source.paused
-
-
-async def test_a_shared_cause_is_told_once_for_all_that_wait(rig: Rig) -> None:
-    """An hour's outage does not fill the log with a line for each record and try."""
-    away = True
-
-    async def handler(record: Record) -> Sequence[Outbound]:
-        if away:
-            raise Retryable("model away")
-        return await echo(record)
-
-    rig.fill(100)
-    worker = Worker(handler)
-    with capture_logs() as lines:
-        async with rig.running(worker):
-            await eventually(lambda: len(worker.handled) >= 500)
-            away = False
-            await eventually(lambda: rig.committed() == 100)
-    told = [line for line in lines if line["event"] == "record waits"]
-    assert 1 <= len(told) <= 30
-    assert max(line["waiting"] for line in told) == 100
 
 
 async def test_the_wait_that_an_error_asks_for_is_kept(rig: Rig) -> None:

@@ -1,0 +1,1 @@
+"""Tiers of models: asking one, and asking a larger one where the first is unsure."""

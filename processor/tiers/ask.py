@@ -1,0 +1,107 @@
+"""Asks one tier: prompt → infer → check, with one repair."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from processor.contract import Event, Reading, Step, Usage
+from processor.logs.tokens import TokenCounter, estimate
+from processor.models.chat import Completion, Model
+from processor.pipeline import Pipeline
+from processor.stages.check import Answer, Check, Invalid
+from processor.stages.infer import Infer
+from processor.stages.prompt import BuildPrompt
+from processor.telemetry import LineMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A tier's valid answer, or what is wrong with its last one; `step` says what it cost either way."""
+
+    step: Step
+    answer: Answer | None = None
+    fault: Invalid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One pipeline's questions to one tier. `running` bounds those that are open at once."""
+
+    name: str
+    prompt: BuildPrompt
+    infer: Infer
+    check: Check
+    metrics: LineMetrics
+    running: asyncio.Semaphore
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        tier: str,
+        model: Model,
+        metrics: LineMetrics,
+        *,
+        concurrency: int = 64,
+        context_tokens: int = 8192,
+        count: TokenCounter = estimate,
+    ) -> Ask:
+        """The questions of a pipeline to `tier`, which `model` answers; `count` counts that model's tokens.
+
+        The pipeline's adapter belongs to its own tier: any other one answers with its base model.
+        """
+        part = pipeline.model
+        return cls(
+            name=pipeline.name,
+            prompt=BuildPrompt(
+                pipeline.name,
+                pipeline.prompt.system,
+                pipeline.prompt.user,
+                pipeline.questions,
+                context_tokens,
+                part.max_tokens,
+                count,
+            ),
+            infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens),
+            check=Check(pipeline.schema, pipeline.questions),
+            metrics=metrics,
+            running=asyncio.Semaphore(concurrency),
+        )
+
+    async def __call__(self, event: Event, reading: Reading) -> Asked:
+        """What the tier says, after one repair where its answer can't be used. Raises Rejected or Retryable."""
+        prompt = self.prompt(event, reading)
+        waiting = time.perf_counter()
+        async with self.running:
+            queued_ms = (time.perf_counter() - waiting) * 1000
+            first = await self.infer(prompt)
+            try:
+                answer = self.check(prompt, first, reading)
+                return Asked(self._step([first], queued_ms, answer), answer)
+            except Invalid as fault:
+                self.metrics.repaired(self.name, fault.reason)
+                second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
+        try:
+            answer = self.check(prompt, second, reading)
+        except Invalid as fault:
+            return Asked(self._step([first, second], queued_ms), fault=fault)
+        return Asked(self._step([first, second], queued_ms, answer), answer)
+
+    def _step(self, completions: Sequence[Completion], queued_ms: float, answer: Answer | None = None) -> Step:
+        usages = [each.usage for each in completions]
+        return Step(
+            name="diagnose",
+            decided_by="model",
+            tier=self.infer.tier,
+            model=completions[-1].model,
+            adapter=completions[-1].adapter,
+            usage=usages[0] if len(usages) == 1 else Usage.sum(usages),
+            timings_ms={
+                "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
+                "infer": round(sum(each.milliseconds for each in completions), 2),
+            },
+            confidence=answer.certainty if answer is not None else None,
+        )

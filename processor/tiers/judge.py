@@ -1,0 +1,180 @@
+"""Judges an event by the pipeline's model, and by a larger one where that is unsure or has no valid answer.
+
+There is always a finding where one of them answered: what stays unsure, or could not be passed up, is flagged for
+review. The larger model never holds up an answer for longer than `within_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import structlog
+
+from processor.contract import Event, Reading, Step, Usage
+from processor.errors import FaultstreamError, Rejected
+from processor.lang.predicate import Predicate
+from processor.pipeline import Pipeline
+from processor.stages.check import Answer
+from processor.tiers.ask import Ask, Asked
+from processor.tiers.metrics import TierMetrics
+
+log = structlog.get_logger(__name__)
+
+FAILURES: Final = 3
+"""Times in a row that the larger model did not answer, after which it is left alone for as long as it is waited for."""
+
+Why = Literal["unsure", "uncalibrated", "invalid_answer", "cut_off"]
+"""Why an answer goes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer, the steps that led to it (one of them gave it: `unused` is None there), and if to look at it."""
+
+    answer: Answer
+    steps: list[Step]
+    review: bool = False
+
+
+@dataclass(slots=True)
+class Larger:
+    """The tier that hard cases go up to: waited for a bounded time, and left alone for a while when it is away."""
+
+    ask: Ask
+    within_s: float
+    clock: Callable[[], float] = time.monotonic
+    _failures: int = field(default=0, init=False)
+    _rests_until: float = field(default=float("-inf"), init=False)
+
+    async def __call__(self, event: Event, reading: Reading) -> Asked | None:
+        """What it says; None where it does not answer in time, or not at all."""
+        if self.clock() < self._rests_until:
+            return None
+        try:
+            async with asyncio.timeout(self.within_s):
+                asked = await self.ask(event, reading)
+        except (FaultstreamError, TimeoutError) as error:
+            said = str(error) or f"no answer within {self.within_s:g} s"
+            log.warning("can't be escalated", action="escalate", tier=self.ask.infer.tier, error=said)
+            if not isinstance(error, Rejected):  # that one is about the event, not about the tier
+                self._failed()
+            return None
+        self._failures = 0
+        return asked
+
+    def _failed(self) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self._rests_until = self.clock() + self.within_s
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """When an answer goes up, and to whom: `larger` is None where this deployment has no such tier."""
+
+    when: Predicate
+    tier: str
+    larger: Larger | None = None
+    uncalibrated: bool = False
+
+    def why(self, asked: Asked, event: Event) -> Why | None:
+        """Why it goes up, or None. Raises Rejected ("predicate_failed")."""
+        if asked.answer is None:
+            return asked.fault.reason if asked.fault is not None else "invalid_answer"
+        return self.unsure(asked.answer, event)
+
+    def unsure(self, answer: Answer, event: Event) -> Literal["unsure", "uncalibrated"] | None:
+        """Whether a valid answer is one to be unsure of. Raises Rejected ("predicate_failed")."""
+        value = answer.confidence.value
+        if value is None:
+            return "uncalibrated" if self.uncalibrated else None
+        values = {"confidence": value, "result": answer.result, "event": event.attributes}
+        return "unsure" if self.when.evaluate(values) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A pipeline's model and, with an `escalation`, the one behind it.
+
+    `review_unknown` flags answers of unknown confidence (ticket.unsure: review).
+    """
+
+    pipeline: str
+    ask: Ask
+    metrics: TierMetrics
+    escalation: Escalation | None = None
+    review_unknown: bool = False
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, ask: Ask, metrics: TierMetrics, larger: Ask | None = None) -> Judge:
+        """The judge of a pipeline; `larger` asks the tier that `model.escalate.to` names, if there is one."""
+        part, escalation = pipeline.model.escalate, None
+        if part is not None and pipeline.escalate is not None:
+            up = Larger(larger, part.within) if larger is not None else None
+            escalation = Escalation(pipeline.escalate, part.to, up, part.uncalibrated)
+        review = pipeline.ticket is not None and pipeline.ticket.unsure == "review"
+        return cls(pipeline.name, ask, metrics, escalation, review)
+
+    async def __call__(self, event: Event, reading: Reading) -> Verdict:
+        """The verdict on an event. Raises Rejected where no tier has a valid answer, else as `Ask`."""
+        asked = await self.ask(event, reading)
+        escalation = self.escalation
+        why = escalation.why(asked, event) if escalation is not None else None
+        if escalation is None or why is None:
+            answer = _valid(asked)
+            self.metrics.answered(self.pipeline)
+            return Verdict(answer, [asked.step], self._unknown(answer))
+        return await self._up(escalation, why, asked, event, reading)
+
+    def by_rule(self, event: Event, answer: Answer, step: Step) -> Verdict:
+        """The verdict where a rule decided: a model would know no better, so what is unsure is for people."""
+        known = answer.confidence.value is not None
+        unsure = known and self.escalation is not None and self.escalation.unsure(answer, event) is not None
+        return Verdict(answer, [step], unsure or self._unknown(answer))
+
+    async def _up(self, escalation: Escalation, why: Why, first: Asked, event: Event, reading: Reading) -> Verdict:
+        """The verdict on an event whose `first` answer will not do."""
+        began = time.perf_counter()
+        second = await escalation.larger(event, reading) if escalation.larger is not None else None
+        if escalation.larger is None:
+            outcome = "no_tier"
+        else:
+            outcome = "away" if second is None else "invalid" if second.answer is None else "answered"
+        self.metrics.escalated(self.pipeline, why, outcome)
+        first.step.result = first.answer.result if first.answer is not None else None
+        if second is not None and second.answer is not None:
+            first.step.unused = why
+            second.step.result = second.answer.result
+            still = escalation.unsure(second.answer, event) is not None
+            return Verdict(second.answer, [first.step, second.step], still or self._unknown(second.answer))
+        steps = [first.step]
+        if second is not None:
+            second.step.unused = second.fault.reason if second.fault is not None else "invalid_answer"
+            steps.append(second.step)
+        elif escalation.larger is not None:
+            waited = round((time.perf_counter() - began) * 1000, 2)
+            steps.append(_away(escalation.tier, waited))
+        return Verdict(_valid(first), steps, review=True)
+
+    def _unknown(self, answer: Answer) -> bool:
+        return self.review_unknown and answer.confidence.value is None
+
+
+def _valid(asked: Asked) -> Answer:
+    """The answer; raises Rejected where there is none."""
+    if asked.answer is not None:
+        return asked.answer
+    if asked.fault is None:
+        raise Rejected("invalid_answer")
+    raise asked.fault.rejected() from asked.fault
+
+
+def _away(tier: str, waited_ms: float) -> Step:
+    """The step of a tier that did not answer: nothing is known of what it cost, if anything."""
+    return Step(
+        "diagnose", "model", tier=tier, usage=Usage(cost_usd=0.0), timings_ms={"queue": waited_ms}, unused="away"
+    )

@@ -1,0 +1,78 @@
+"""What is counted of tiers: what goes up, why, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+WINDOW_S: Final = 900.0
+"""The escalated share is that of the answers of the last quarter of an hour."""
+
+
+class Share:
+    """The share of marked ones among what was counted within a window, kept by slices of a thirtieth of it."""
+
+    def __init__(self, window_s: float = WINDOW_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slice_s = window_s / 30
+        self._clock = clock
+        self._slices: deque[list[int]] = deque()  # number of the slice, marked, all
+
+    def add(self, marked: bool) -> None:
+        """Counts one."""
+        now = int(self._clock() / self._slice_s)
+        self._forget(now)
+        if not self._slices or self._slices[-1][0] != now:
+            self._slices.append([now, 0, 0])
+        self._slices[-1][1] += marked
+        self._slices[-1][2] += 1
+
+    def value(self) -> float:
+        """The share, 0 to 1; 0 of nothing."""
+        self._forget(int(self._clock() / self._slice_s))
+        total = sum(each[2] for each in self._slices)
+        return sum(each[1] for each in self._slices) / total if total else 0.0
+
+    def _forget(self, now: int) -> None:
+        while self._slices and self._slices[0][0] <= now - 30:
+            self._slices.popleft()
+
+
+class TierMetrics:
+    """Counts by pipeline. `clock` gives monotonic seconds."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        prefix = "faultstream_line"
+        self._escalated = Counter(
+            f"{prefix}_escalations",
+            "Answers that were passed up, why, and what came of it.",
+            ["pipeline", "why", "outcome"],
+            registry=registry,
+        )
+        self._share = Gauge(
+            f"{prefix}_escalated_share",
+            "Share of the model's answers in the last 15 minutes that were to be passed up.",
+            ["pipeline"],
+            registry=registry,
+        )
+        self._clock = clock
+        self._shares: dict[str, Share] = {}
+
+    def answered(self, pipeline: str) -> None:
+        """An answer that stays as it is."""
+        self._of(pipeline).add(False)
+
+    def escalated(self, pipeline: str, why: str, outcome: str) -> None:
+        """An answer that was to be passed up; `outcome`: answered, invalid, away, no_tier."""
+        self._escalated.labels(pipeline, why, outcome).inc()
+        self._of(pipeline).add(True)
+
+    def _of(self, pipeline: str) -> Share:
+        share = self._shares.get(pipeline)
+        if share is None:
+            share = self._shares[pipeline] = Share(clock=self._clock)
+            self._share.labels(pipeline).set_function(share.value)
+        return share
