@@ -24,7 +24,8 @@ from processor.home import Homes
 from processor.line import Lane, Shared
 from processor.logs.redact import redactor
 from processor.pipeline import Pipeline
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -34,7 +35,9 @@ _MOST = 2_000_000_000
 
 async def through(addresses: Sequence[str], root: Path) -> list[int]:
     """The last line of the evidence that the line finds in the log behind each address; files may lie below `root`."""
-    allowed = FetchConfig(("127.0.0.1",), ("file", "http"), (root,), private=True, max_bytes=_MOST, timeout_s=600)
+    allowed = FetchSettings(
+        allow=["127.0.0.1"], schemes=["file", "http"], roots=[root], private=True, max_bytes=_MOST, timeout_s=600
+    )
     homes = Homes.of()
     pipeline = Pipeline.load(homes.pipelines()["ci_failure"], homes)
     found = []

@@ -41,7 +41,7 @@ from processor.sources.backlog import Backlog
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.fetch import Fetch
 from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
@@ -109,6 +109,7 @@ def load(settings: Settings, homes: Homes) -> list[Pipeline]:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
         tokens.counter(settings.models[pipeline.model.tier].tokenizer)
+    Fetch(settings.fetch)  # says so if a scheme needs a package that isn't there
     return pipelines
 
 
@@ -144,7 +145,7 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
 
 async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
     settings = parts.settings
-    fetch = Fetch(FetchConfig.of(settings.fetch))
+    fetch = Fetch(settings.fetch)
     await fetch.__aenter__()
     life.cleanup("fetch", lambda: fetch.__aexit__(None, None, None))
     models: dict[str, ModelClient] = {}

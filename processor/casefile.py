@@ -29,7 +29,8 @@ from processor.models.chat import Completion, Model
 from processor.models.form import NONE
 from processor.models.question import Meaning, Prompt
 from processor.pipeline import Pipeline
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.infer import Infer
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
@@ -240,7 +241,7 @@ def _said(meaning: Meaning) -> str | int:
 
 async def run_cases(pipeline: Pipeline, cases: Iterable[Case], live: Model | None = None) -> list[Outcome]:
     """Run cases through the pipeline's line: with canned answers, or with `live` where a model is given."""
-    shared = Shared("test", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     lane = Lane.of(pipeline, live or StubModel(), shared)
     outcomes = [await _run(lane, case, offline=live is None) for case in cases]
     for one in outcomes:

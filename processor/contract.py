@@ -31,7 +31,7 @@ REASONS: Final[Mapping[str, str]] = {
     "undecodable": "the compressed body is truncated or corrupt",
     "too_large": "the body, unpacked, is over source.max_bytes",
     "line_records": "the topic carries a record per line; see source.assemble",
-    "reference_not_allowed": "the log is a reference to a host or scheme that fetch.allow does not list",
+    "reference_not_allowed": "the log is a reference to a place that the settings' section fetch does not allow",
     "reference_failed": "the referenced log could not be fetched for good (not found, forbidden)",
     "predicate_failed": "a predicate failed at run time or gave no boolean",
     "template_failed": "a template failed at run time",

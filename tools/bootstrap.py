@@ -319,6 +319,7 @@ DAEMON = Environment("daemon", ("daemon",), editable=True)
 DEV = Environment("daemon", ("daemon", "dev"), editable=True)
 READING = Environment("daemon", ("daemon", "dev", "miner"), editable=True)
 SERVERS = Environment("servers", ("demo",))
+S3 = Environment("s3", ("s3",))
 BENCH = Environment("bench", ("bench",))
 FUZZ = Environment("fuzz", ("daemon", "fuzz"), platforms=("linux",))
 VLLM = Environment("vllm", ("vllm",), bytecode=True, keep_wheels=False, platforms=("linux",))
@@ -380,6 +381,8 @@ def plan(targets: Collection[str], engine: str, required: str = "") -> dict[str,
         parts["checkout"] = DAEMON.ensure
     if wanted & {"demo", "test", "bench", "servers"} or ("model" in wanted and engine == "llamacpp"):
         parts["servers"] = SERVERS.ensure
+    if "test" in wanted:
+        parts["s3"] = S3.ensure
     if (
         "vllm" in wanted
         or (wanted & {"demo", "model"} and engine == "vllm")

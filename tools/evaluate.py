@@ -32,7 +32,8 @@ from processor.logs.rules import RuleSet
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from tools.labelled import ROOT, Labelled, dev, samples
@@ -115,7 +116,7 @@ async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline,
     settings = ModelSettings(urls=[url], timeout_s=600)  # two cores read a long prompt for minutes
     answers: dict[str, Answer] = {}
     async with ModelClient(settings) as model:
-        shared = Shared("evaluate", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+        shared = Shared("evaluate", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
         lane = Lane.of(pipeline, model, shared, context_tokens=settings.context_tokens)
         gate = asyncio.Semaphore(AT_ONCE)
 

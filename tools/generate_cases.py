@@ -22,7 +22,8 @@ from processor.home import Homes
 from processor.line import Lane, Shared
 from processor.logs.redact import redactor
 from processor.pipeline import Pipeline
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -40,7 +41,7 @@ HEAD = """# Written by `python -m tools.generate_cases` from samples/truth.jsonl
 async def main() -> int:
     """Write the file; says how many truths are not on offer."""
     pipeline = Pipeline.load(FOLDER, Homes.of((), {}))
-    shared = Shared("test", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     lane = Lane.of(pipeline, StubModel(), shared)
     truths = [json.loads(line) for line in (FOLDER / "samples" / "truth.jsonl").read_text().splitlines()]
     gaps: Counter[str] = Counter()

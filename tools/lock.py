@@ -1,6 +1,6 @@
 """Writes `requirements/*.txt` anew from `*.in`, pinned and with hashes. Needs `uv`; nothing else here does.
 
-python3 -m tools.lock [daemon dev miner build demo bench fuzz vllm vllm-gpu model]
+python3 -m tools.lock [daemon image dev miner build demo s3 bench fuzz vllm vllm-gpu model]
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ COMMON = ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-
 ANY = ["--universal", "--python-version", "3.11"]
 SETS = {
     "daemon": ANY,
-    "dev": [*ANY, "-c", "daemon.txt"],
+    "image": [*ANY, "-c", "daemon.txt"],
+    "dev": [*ANY, "-c", "daemon.txt", "-c", "image.txt"],
     "miner": [*ANY, "-c", "dev.txt"],
     "build": [*ANY, "-c", "dev.txt"],
     "demo": ANY,
+    "s3": ANY,
     "bench": ANY,
     "fuzz": ANY,
     "vllm": [*ANY, "--overrides", "vllm-overrides.in"],

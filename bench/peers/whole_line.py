@@ -19,7 +19,8 @@ from processor.lifecycle import settle
 from processor.line import Line, Shared
 from processor.logs.redact import redactor
 from processor.settings import Settings
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics, configure_logs
 
@@ -32,7 +33,7 @@ def build(topic: str, pipeline: str, model: InstantModel) -> Line:
         models={"lite": {"urls": ["http://127.0.0.1:9/v1"]}}, pipelines=[pipeline], topics={"prefix": PREFIX}
     )
     homes = Homes.of(())
-    shared = Shared(PREFIX, Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared(PREFIX, Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     line = build_line(load(settings, homes), settings, homes, {"lite": model}, shared)
     line.topics = {topic: next(iter(line.topics.values()))}
     return line

@@ -31,7 +31,7 @@ from processor.pipeline import Pipeline
 from processor.settings import Settings
 from processor.sources.decode import Decoder
 from processor.sources.providers import Providers
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 
@@ -77,7 +77,7 @@ def command(
         raise ConfigError(f"no pipeline {pipeline}; there are {', '.join(homes.pipelines())}")
     loaded = Pipeline.load(folder, homes, settings.base_models)
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
-    inputs = gather(logs, lambda: FetchConfig.of(settings.fetch))
+    inputs = gather(logs, lambda: settings.fetch)
     many = len(inputs) > 1 or inputs[0].name != logs[0]
     machine = options.machine_readable(json) and not text
     explainer = Explainer(loaded, settings, homes, offline=offline, prompt=prompt)
@@ -113,7 +113,7 @@ class Explainer:
 
     def __init__(self, pipeline: Pipeline, settings: Settings, homes: Homes, *, offline: bool, prompt: bool) -> None:
         self._pipeline = pipeline
-        self._fetch = Fetch(FetchConfig.of(settings.fetch))
+        self._fetch = Fetch(settings.fetch)
         self._settings = settings
         self._redact = Redact(redactor(homes.find(REDACTION)))
         self._offline, self._prompt = offline, prompt

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from processor.errors import ConfigError, Rejected
 
 if TYPE_CHECKING:
-    from processor.stages.fetch import FetchConfig
+    from processor.settings.fetch import FetchSettings
 
 _CHUNK: Final = 1 << 20
 _LAYERS: Final = 3
@@ -39,7 +39,7 @@ class Input:
 
     name: str
     size: int = 0
-    fetch: FetchConfig | None = None
+    fetch: FetchSettings | None = None
 
     @property
     def label(self) -> str:
@@ -63,10 +63,10 @@ class Input:
 
 def is_address(name: str) -> bool:
     """Whether a name is that of a log on a server."""
-    return name.startswith(("http://", "https://"))
+    return name.startswith(("http://", "https://", "s3://"))
 
 
-def gather(names: Sequence[str], fetch: Callable[[], FetchConfig]) -> list[Input]:
+def gather(names: Sequence[str], fetch: Callable[[], FetchSettings]) -> list[Input]:
     """The logs that `names` stand for: of a folder all that look like logs, however deep, in order of their paths.
 
     A file that can't be read is found out when it is read. Raises ConfigError where standard input is named twice.
@@ -76,7 +76,7 @@ def gather(names: Sequence[str], fetch: Callable[[], FetchConfig]) -> list[Input
     return [each for name in names for each in _inputs(name, fetch)]
 
 
-def _inputs(name: str, fetch: Callable[[], FetchConfig]) -> list[Input]:
+def _inputs(name: str, fetch: Callable[[], FetchSettings]) -> list[Input]:
     if name == "-":
         return [Input(name)]
     if is_address(name):
@@ -113,7 +113,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-async def _fetched(config: FetchConfig, address: str) -> bytes:
+async def _fetched(config: FetchSettings, address: str) -> bytes:
     from processor.stages.fetch import Fetch  # aiohttp, which a file needs not wait for
 
     async with Fetch(config) as fetch:

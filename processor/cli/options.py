@@ -20,7 +20,7 @@ from processor.home import Homes
 
 if TYPE_CHECKING:
     from processor.settings import Settings
-    from processor.stages.fetch import FetchConfig
+    from processor.settings.fetch import FetchSettings
 
 Home = Annotated[
     list[Path] | None,
@@ -61,11 +61,9 @@ class Lazy:
         """The settings that the options name."""
         return load(self.home, self.config)[1]
 
-    def fetch(self) -> FetchConfig:
+    def fetch(self) -> FetchSettings:
         """Which addresses are allowed."""
-        from processor.stages.fetch import FetchConfig
-
-        return FetchConfig.of(self.settings.fetch)
+        return self.settings.fetch
 
     def redaction(self) -> Path | None:
         """The homes' own patterns of secrets."""

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from processor.errors import ConfigError
+from processor.settings.fetch import FetchSettings
 from processor.settings.kafka import KafkaSettings
 from processor.settings.models import ModelSettings as ModelSettings
 from processor.settings.section import Address, Section, from_file
@@ -67,17 +68,6 @@ class JiraSettings(Section):
     @classmethod
     def _secret(cls, values: Any) -> Any:
         return from_file(values, "token")
-
-
-class FetchSettings(Section):
-    """Which references to logs are followed. By default none."""
-
-    allow: list[str] = Field(default_factory=list, description="Hosts that logs may be fetched from.")
-    schemes: list[Literal["https", "http", "file"]] = Field(["https"], description="Schemes that may be used.")
-    roots: list[Path] = Field(default_factory=list, description="Folders that file: references may lie in.")
-    private: bool = Field(False, description="Whether an allowed host may resolve to a private or loopback address.")
-    max_bytes: int = Field(50_000_000, ge=1, description="Most bytes that are fetched.")
-    timeout_s: float = Field(30, gt=0, description="Bound on one fetch.")
 
 
 class HttpSettings(Section):

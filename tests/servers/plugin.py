@@ -1,7 +1,7 @@
 """Fixtures of real servers, each started once per run, at its first use, on a free port of loopback.
 
 A server that this machine can't run leaves its tests out, with the reason; if `$REQUIRE` (comma-separated: broker,
-kafka, llamacpp, vllm, jira) names it, they fail instead. Nothing is downloaded here but for what `$REQUIRE` asks:
+kafka, llamacpp, vllm, jira, s3) names it, they fail instead. Nothing is downloaded here but for what `$REQUIRE` asks:
 `make test` sets everything up beforehand.
 """
 
@@ -16,10 +16,10 @@ import pytest
 from tests.servers.secure_kafka import SecureKafka
 from tools import bootstrap, weights
 from tools.bootstrap import SetupError
-from tools.servers import broker, jira, kafka, model
+from tools.servers import broker, jira, kafka, model, s3
 from tools.servers.process import Server, ServerError
 
-KNOWN = ("broker", "kafka", "llamacpp", "vllm", "jira")
+KNOWN = ("broker", "kafka", "llamacpp", "vllm", "jira", "s3")
 
 
 def required() -> set[str]:
@@ -116,3 +116,10 @@ def vllm_server(server_logs: Path) -> Iterator[str]:
 def jira_double(server_logs: Path) -> Iterator[str]:
     """Base URL of the Jira double with the project BUILD. Shared: a test looks at its own issues alone."""
     yield from running("jira", servers_obstacle(), lambda: jira.jira(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def s3_double(server_logs: Path) -> Iterator[str]:
+    """Base URL of a double of S3 and STS that takes any credentials. Shared: a test makes buckets of its own."""
+    obstacle = None if bootstrap.S3.ready() else "the double of S3 isn't set up: python3 -m tools.bootstrap test"
+    yield from running("s3", obstacle, lambda: s3.s3(logs=server_logs))

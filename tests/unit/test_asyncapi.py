@@ -24,8 +24,9 @@ from processor.line import Shared
 from processor.logs.redact import redactor
 from processor.pipeline import load_all
 from processor.settings import Settings
+from processor.settings.fetch import FetchSettings
 from processor.sinks.dead_letters import replayable
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -118,7 +119,7 @@ def record(value: bytes, offset: int, kind: str = "build.failed") -> Record:
 
 async def of_the_line() -> list[Outbound]:
     """What the line writes: of a rule, of the model, of what is no log, of what nobody wants, and of a replay."""
-    shared = Shared("fs", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("fs", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     line = app.build_line(PIPELINES, SETTINGS, HOMES, {"lite": StubModel()}, shared)
     records = [
         record((SAMPLES / "npm-eresolve-a1.log").read_bytes(), 1),

@@ -134,8 +134,8 @@ def test_faults_of_parts_are_told_together() -> None:
     [
         (["demo"], "llamacpp", "", {"checkout", "servers", "model"}),
         (["demo"], "vllm", "", {"checkout", "servers", "vllm"}),
-        (["test"], "llamacpp", "", {"checkout", "servers", "model"}),
-        (["test"], "llamacpp", "vllm", {"checkout", "servers", "model", "vllm"}),
+        (["test"], "llamacpp", "", {"checkout", "servers", "s3", "model"}),
+        (["test"], "llamacpp", "vllm", {"checkout", "servers", "s3", "model", "vllm"}),
         (["dev"], "llamacpp", "", {"checkout"}),
         (["model"], "llamacpp", "", {"servers", "model"}),
         (["model"], "vllm", "", {"vllm"}),

