@@ -22,8 +22,9 @@ from processor.models.question import Prompt
 from processor.pipeline import Pipeline, contexts
 from processor.pipeline.document import Escalate
 from processor.settings import ModelSettings, Settings
+from processor.settings.fetch import FetchSettings
 from processor.stages.check import Answer, Check
-from processor.stages.fetch import Fetch, FetchConfig
+from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import first_answer
@@ -79,7 +80,7 @@ def judged_by(tiers: Mapping[str, Tier], pipeline: Pipeline, registry: Collector
     """A line with these models as tiers, whose answers are as sure as they say."""
     settings = Settings(models={name: ModelSettings(urls=["http://127.0.0.1:1/v1"]) for name in tiers})
     registry = registry or CollectorRegistry()
-    shared = Shared("t", Fetch(FetchConfig()), Redact(redactor()), LineMetrics(registry), tiers=TierMetrics(registry))
+    shared = Shared("t", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(registry), tiers=TierMetrics(registry))
     made = app.build_line([pipeline], settings, HOMES, tiers, shared)
     return replace(made, lanes={name: _calibrated(lane) for name, lane in made.lanes.items()})
 
