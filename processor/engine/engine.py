@@ -25,6 +25,7 @@ from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics
 from processor.engine.ports import Sink, Source, Worker
 from processor.engine.suspects import Suspects
+from processor.engine.waiting import Waiting
 from processor.errors import Fatal, Rejected, Retryable, Unwritable
 from processor.telemetry import RECORD
 
@@ -60,6 +61,7 @@ class Engine:
         self._inflight = InFlight()
         self._flow = Flow(source, self._inflight, self._limits)
         self._dispatcher = Dispatcher(self._work, self._limits.concurrency, key_of, self._fail, name)
+        self._waiting = Waiting(self._dispatcher.again)
         self._changed = asyncio.Event()  # something finished or was delivered
         self._failed: asyncio.Future[BaseException] | None = None
         self._jobs: set[asyncio.Task[None]] = set()  # partitions being prepared, batches being delivered
@@ -359,6 +361,8 @@ class Engine:
         if entry.waits:
             entry.waits = False
             partition.held -= 1
+            if entry.cause is not None:
+                self._waiting.through(entry.cause)
         self._dispatcher.leave(entry)
         if partition.entries and partition.entries[0] is entry:
             self._deliveries.wake()
@@ -371,8 +375,12 @@ class Engine:
             entry.partition.held += 1
         wait = self._backoff.seconds(entry.attempt, error.wait)
         self._metrics.retried.inc()
-        log.warning("record waits", action="retry", attempt=entry.attempt, wait_s=round(wait, 3), error=str(error))
-        asyncio.get_running_loop().call_later(wait, self._dispatcher.again, entry)
+        # A cause that is shared is told of once for all that wait for it, for whom the oldest of a partition speaks.
+        if not error.shared or entry.partition.entries[0] is entry:
+            told = {"attempt": entry.attempt, "wait_s": round(wait, 3), "waiting": entry.partition.held}
+            log.warning("record waits", action="retry", **told, error=str(error))
+        entry.cause = str(error) if error.shared else None
+        self._waiting.wait(entry, wait, error.wait or 0.0)
         self._changed.set()
 
     def _reject(self, entry: Entry, error: Rejected) -> Outbound:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Entry:
     """A record in flight. `outputs` is None until it is finished."""
 
-    __slots__ = ("attempt", "outputs", "partition", "record", "since", "size", "waits", "weight")
+    __slots__ = ("attempt", "cause", "outputs", "partition", "record", "since", "size", "waits", "weight")
 
     def __init__(self, record: Record, partition: Partition, size: int, since: float) -> None:
         self.record = record
@@ -31,7 +31,8 @@ class Entry:
         self.outputs: Sequence[Outbound] | None = None
         self.weight = 0  # bytes of the outputs
         self.attempt = 0
-        self.waits = False  # holds its partition, because the cause of its last failure is shared
+        self.waits = False  # holds its partition, because it failed for a cause that is shared
+        self.cause: str | None = None  # of its last failure, if that is shared
 
 
 class Partition:

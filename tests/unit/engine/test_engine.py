@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Backoff, Engine, ExactlyOnce
@@ -151,6 +152,50 @@ async def test_a_shared_cause_pauses_the_partition_while_polling_goes_on(rig: Ri
         away = False
         await eventually(lambda: rig.committed(0) == 2)
     assert not rig.source.paused
+
+
+async def test_a_shared_cause_is_told_once_for_all_that_wait(rig: Rig) -> None:
+    """An hour's outage does not fill the log with a line for each record and try."""
+    away = True
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if away:
+            raise Retryable("model away")
+        return await echo(record)
+
+    rig.fill(100)
+    worker = Worker(handler)
+    with capture_logs() as lines:
+        async with rig.running(worker):
+            await eventually(lambda: len(worker.handled) >= 500)
+            away = False
+            await eventually(lambda: rig.committed() == 100)
+    told = [line for line in lines if line["event"] == "record waits"]
+    assert 1 <= len(told) <= 30
+    assert max(line["waiting"] for line in told) == 100
+
+
+async def test_all_that_wait_for_the_same_go_on_once_one_has_got_through(rig: Rig) -> None:
+    """Nothing waits out the long pauses that it got while the model was away; what waits for another thing does."""
+    away = True
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.offset == 48:
+            raise Retryable("another thing is away", wait=1800)
+        if away:
+            raise Retryable("model away", wait=3600 if record.offset == 49 else None)
+        return await echo(record)
+
+    rig.fill(50)
+    worker = Worker(handler)
+    longer = replace(QUICK, backoff_first_s=2, backoff_most_s=3600)
+    async with rig.running(worker, longer):
+        await eventually(lambda: len({record.offset for record in worker.handled}) == 50)
+        away = False
+        await eventually(lambda: rig.committed() == 48)
+        tries = Counter(record.offset for record in worker.handled)
+    assert max(tries[offset] for offset in range(48)) == 2
+    assert (tries[48], tries[49]) == (1, 1)
 
 
 async def test_the_wait_that_an_error_asks_for_is_kept(rig: Rig) -> None:
