@@ -36,8 +36,8 @@ REASONS: Final[Mapping[str, str]] = {
     "predicate_failed": "a predicate failed at run time or gave no boolean",
     "template_failed": "a template failed at run time",
     "prompt_too_long": "system prompt and smallest excerpt together exceed the model's context",
-    "invalid_answer": "the model's answer did not pass the schema, nor did its repair",
-    "cut_off": "the model's answer was cut at max_tokens, and so was its repair",
+    "invalid_output": "the model's answer was wrong or cut off, and so was its repair; `fs-output` holds it",
+    "schema_refused": "the model server can't enforce the pipeline's schema; the error text names what it objects to",
     "request_refused": "the model server refused the request again and again (4xx), and answered others of the same "
     "pipeline after each time",
     "model_failed": "the model server failed on this event again and again (5xx, no answer in time, no whole one), and "

@@ -37,12 +37,14 @@ class Suspect(Retryable):
 class Rejected(FaultstreamError):
     """This event can never become a finding: it goes to the dead letters and the line goes on.
 
-    `reason` is a short machine code (snake_case) from `processor.contract.REASONS`.
+    `reason` is a short machine code (snake_case) from `processor.contract.REASONS`. `output` is what a model wrote,
+    where that is why; it is not redacted yet.
     """
 
-    def __init__(self, reason: str, message: str | None = None) -> None:
+    def __init__(self, reason: str, message: str | None = None, output: str = "") -> None:
         super().__init__(message or reason)
         self.reason = reason
+        self.output = output
 
 
 class Fatal(FaultstreamError):

@@ -40,7 +40,7 @@ from processor.logs.tokens import TokenCounter, counter, estimate
 from processor.models.chat import Model
 from processor.pipeline import Pipeline
 from processor.settings import Settings
-from processor.sinks.dead_letters import dead_letter
+from processor.sinks.dead_letters import dead_letter, shown
 from processor.sources.decode import Decoder
 from processor.stages.emit import Emit, trace_of
 from processor.stages.fetch import Fetch
@@ -223,7 +223,7 @@ class Lane:
         return None if sniff(passing) else passing
 
 
-_INVALID = frozenset({"invalid_answer", "cut_off"})
+_INVALID = frozenset({"invalid_output", "schema_refused"})
 _FAILED = frozenset({"model_failed", "request_refused"})
 """Reasons that are an event's own; of several events in a row, their pipeline's."""
 
@@ -323,7 +323,8 @@ class Line:
         self.metrics.rejected(pipeline, error.reason)
         log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
         origin = self.topics[record.topic].decoder.origin(record)
-        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now())
+        output = shown(self.redact.text, error.output)
+        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now(), output)
 
     async def assigned(self, partition: TopicPartition) -> None:
         """The line keeps no state of its partitions."""

@@ -29,6 +29,15 @@ GROUNDS: Final[Mapping[str, str]] = {
     "excerpt.lines": "lines of the log, which become the finding's evidence",
 }
 
+NONE: Final = "none"
+"""What a model writes where nothing of a nullable list of options fits."""
+
+LARGEST: Final = 999_999_999_999
+"""The largest number that a model is asked for."""
+
+DECIMALS: Final = 6
+"""Most digits after a number's point; xgrammar allows no more in a bounded number."""
+
 FieldType = Literal["string", "integer", "number", "boolean", "list", "object"]
 
 
@@ -52,11 +61,13 @@ class Field:
     nullable: bool = False
     required: bool = True
     max_length: int | None = None
+    min_length: int | None = None
     pattern: str | None = None
     minimum: float | None = None
     maximum: float | None = None
     item: Field | None = None
     max_items: int | None = None
+    min_items: int | None = None
     fields: tuple[Field, ...] = ()
 
     @property
@@ -81,8 +92,9 @@ class Field:
             schema |= object_schema(self.fields)
         if self.item is not None:
             schema["items"] = self.item.json_schema()
-        limits = {"maxLength": self.max_length, "pattern": self.pattern, "minimum": self.minimum,
-                  "maximum": self.maximum, "maxItems": self.max_items}  # fmt: skip
+        limits = {"minLength": self.min_length, "maxLength": self.max_length, "pattern": self.pattern,
+                  "minimum": self.minimum, "maximum": self.maximum, "minItems": self.min_items,
+                  "maxItems": self.max_items}  # fmt: skip
         schema |= {key: value for key, value in limits.items() if value is not None}
         if self.description:
             schema["description"] = self.description
@@ -113,6 +125,8 @@ class Field:
             return value
         if self.max_items is not None and len(value) > self.max_items:
             messages.append(f"{path}: {len(value)} items, at most {self.max_items} are allowed")
+        if self.min_items is not None and len(value) < self.min_items:
+            messages.append(f"{path}: {len(value)} items, at least {self.min_items} are needed")
         if self.item is None:
             return value
         return [self.item.check(one, f"{path}[{index}]", messages) for index, one in enumerate(value)]
@@ -120,6 +134,8 @@ class Field:
     def _check_bounds(self, value: Any, path: str, messages: list[str]) -> None:
         if self.max_length is not None and len(value) > self.max_length:
             messages.append(f"{path}: {len(value)} characters, at most {self.max_length} are allowed")
+        if self.min_length is not None and len(value) < self.min_length:
+            messages.append(f"{path}: {len(value)} characters, at least {self.min_length} are needed")
         if self.pattern is not None and not re.search(self.pattern, value):
             messages.append(f"{path}: {value!r:.80} does not match {self.pattern}")
         if self.minimum is not None and value < self.minimum:

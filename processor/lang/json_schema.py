@@ -81,6 +81,8 @@ class Reader:
             minimum=schema.get("minimum"),
             maximum=schema.get("maximum"),
             max_items=schema.get("maxItems"),
+            min_length=schema.get("minLength"),
+            min_items=schema.get("minItems"),
         )
         if kind == "list":
             item = self._field(name, schema.get("items", {"type": "string"}), (*path, "items"), seen)
@@ -129,24 +131,3 @@ class Reader:
 
     def _fault(self, path: Path_, message: str, hint: str = "") -> None:
         self.faults.append((path, message, hint))
-
-
-def unbounded(fields: Mapping[str, Field]) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Texts and lists without a bound, as (names that lead there, message, remedy): a small model fills them."""
-    for name, one in fields.items():
-        yield from _unbounded(one, (name,))
-
-
-def _unbounded(one: Field, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    if one.type == "list":
-        if one.max_items is None:
-            yield path, f"{path[-1]} is a list without a bound", "set max_items (maxItems in JSON Schema)"
-        if one.item is not None and one.ground is None:
-            yield from _unbounded(one.item, path)
-        return
-    if one.ground is not None:
-        return
-    if one.type == "string" and not one.enum and one.max_length is None:
-        yield path, f"{path[-1]} is a text without a bound", "set max_length (maxLength in JSON Schema)"
-    for member in one.fields:
-        yield from _unbounded(member, (*path, member.name))

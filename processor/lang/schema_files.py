@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from processor.lang import field_document, json_schema, yaml
+from processor.lang import bounds, field_document, json_schema, yaml
 from processor.lang.fields import Field, Ground, InvalidResult, ResultSchema
 from processor.lang.problem import Problem, nearest
 from processor.lang.yaml import Path_
@@ -41,7 +41,7 @@ def read_schema(
     if schema is None:
         return None, problems
     schema = _ground(schema, grounds)
-    for names, message, hint in json_schema.unbounded(schema.fields):
+    for names, message, hint in bounds.faults(schema.fields):
         problems.append(document.problem(_yaml_path(names), message, hint, key=True))
     return schema, problems
 
@@ -80,7 +80,7 @@ def _from_json(
     schema = _ground(
         ResultSchema(name, fields, int(value.get("version", 1)), str(value.get("description", ""))), grounds
     )
-    for names, message, hint in json_schema.unbounded(schema.fields):
+    for names, message, hint in bounds.faults(schema.fields):
         path = tuple(part for one in names for part in ("properties", one))
         problems.append(document.problem(path, message, hint, key=True))
     return (None if reader.faults else schema), problems
@@ -115,7 +115,7 @@ def _from_class(file: Path, name: str, grounds: Mapping[str, Ground]) -> tuple[R
     problems = [
         Problem(file, *places.get(_field_of(path), places[""]), message, hint) for path, message, hint in reader.faults
     ]
-    for names, message, hint in json_schema.unbounded(schema.fields):
+    for names, message, hint in bounds.faults(schema.fields):
         problems.append(Problem(file, *places.get(names[0], places[""]), message, hint))
     return (None if reader.faults else schema), problems
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from processor.contract import Candidate, ExcerptLine
 from processor.errors import ConfigError
-from processor.lang.fields import Field, ResultSchema
+from processor.lang.fields import LARGEST, Field, ResultSchema
 from processor.models.chat import Message
 from processor.models.form import Form
 
@@ -36,9 +36,9 @@ class Question:
     """A field that the model fills.
 
     values: of an enum, with their definitions; narrowed: those are under codes, by a ranking. source: the key in
-    Reading.candidates that a candidate is one of. many: a list, of at most `most`. length: of a text, in
-    characters. shape: what a candidate becomes in the result, an object {name, version, ecosystem}, its name, or
-    its name as a whole number.
+    Reading.candidates that a candidate is one of. many: a list, of `least` to `most`. length, shortest: of a text, in
+    characters. minimum, maximum: of a number. shape: what a candidate becomes in the result, an object {name, version,
+    ecosystem}, its name, or its name as a whole number.
     """
 
     name: str
@@ -51,6 +51,10 @@ class Question:
     most: int = MOST
     length: int = LENGTH
     nullable: bool = False
+    least: int = 0
+    shortest: int = 0
+    minimum: float = -LARGEST
+    maximum: float = LARGEST
 
     @property
     def own_codes(self) -> Mapping[str, Meaning]:
@@ -74,6 +78,8 @@ def _question(each: Field, narrowed: bool) -> Question:
     many, most, nullable = each.type == "list", each.max_items or MOST, each.nullable
     if each.ground == "excerpt.lines":
         return Question(each.name, "line", source=LINES, many=True, most=most, nullable=nullable)
+    if each.ground is not None and each.min_items:
+        raise ConfigError(f"schema: {each.name}: a log may name none of them; drop the least number of items")
     if each.ground is not None:
         shape: Literal["object", "name", "integer"] = "object" if one.type == "object" else "name"
         if one.type == "integer":
@@ -82,11 +88,25 @@ def _question(each: Field, narrowed: bool) -> Question:
         return Question(each.name, "candidate", source=source, shape=shape, many=many, most=most, nullable=nullable)
     if one.enum:
         values = dict(one.enum)
-        return Question(each.name, "enum", values, narrowed and not many, many=many, most=most, nullable=nullable)
+        least = each.min_items or 0
+        return Question(
+            each.name, "enum", values, narrowed and not many, many=many, most=most, nullable=nullable, least=least
+        )
     kind = _SCALARS.get(one.type)
     if kind is None or (many and kind != "text"):
         raise ConfigError(f"schema: {each.name}: a model can't be asked for this; ground it, or make it flat")
-    return Question(each.name, kind, many=many, most=most, length=one.max_length or LENGTH, nullable=nullable)
+    return Question(
+        each.name,
+        kind,
+        many=many,
+        most=most,
+        length=one.max_length or LENGTH,
+        nullable=nullable,
+        least=each.min_items or 0,
+        shortest=one.min_length or 0,
+        minimum=-LARGEST if one.minimum is None else one.minimum,
+        maximum=LARGEST if one.maximum is None else one.maximum,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ import orjson
 from processor.contract import Usage
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.models.chat import Capabilities, ChatRequest, Completion, Token
+from processor.models.lenient import loads
 
 _TOO_LONG: Final = re.compile(
     r"context (?:length|size|window)|exceed_context|too long|max_model_len|maximum input", re.IGNORECASE
 )
 _SHOWN: Final = 300
+_SCHEMA: Final = re.compile(r"grammar|json.?schema|structured.?output|guided.?decoding", re.IGNORECASE)
+_IMPOSSIBLE: Final = -9999.0
 
 
 class BadAnswerError(ValueError):
@@ -55,7 +58,7 @@ def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
 def decode(data: bytes, server: Capabilities) -> Completion:
     """The completion in an answer's body. Raises BadAnswerError where it is none."""
     try:
-        answer = orjson.loads(data)
+        answer = loads(data)
         choice = answer["choices"][0]
         text = choice["message"]["content"] or ""
         reason = choice["finish_reason"] or ""
@@ -75,8 +78,13 @@ def decode(data: bytes, server: Capabilities) -> Completion:
 
 
 def _token(entry: Mapping[str, Any]) -> Token:
-    top = tuple([(each["token"], float(each["logprob"])) for each in entry.get("top_logprobs") or ()])
-    return Token(entry["token"], float(entry["logprob"]), top)
+    top = tuple([(each["token"], _logprob(each["logprob"])) for each in entry.get("top_logprobs") or ()])
+    return Token(entry["token"], _logprob(entry["logprob"]), top)
+
+
+def _logprob(value: float | None) -> float:
+    """llama.cpp writes an impossible token's (minus infinity) as null, which JSON has no number for."""
+    return _IMPOSSIBLE if value is None else float(value)
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
@@ -88,16 +96,23 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def error_of(status: int, data: bytes, headers: Mapping[str, str], where: str, adapter: str | None) -> FaultstreamError:
+def error_of(
+    status: int, data: bytes, headers: Mapping[str, str], where: str, adapter: str | None, form: str = ""
+) -> FaultstreamError:
     """What an answer with an error status means for the event.
 
-    `where` names the tier's settings ("models.lite") and `adapter` the adapter that was asked for, if one was.
+    `where` names the tier's settings ("models.lite"), `adapter` the adapter that was asked for, if one was, and
+    `form` the form of the answer (its pipeline's name).
     """
     said = f"{status}: {_shown(data)}"
     if status in (401, 403):
         return ConfigError(f"{where}.api_key: the model server refuses the key ({said})")
     if status in (429, 503):
         return Retryable(f"the model server is busy ({said})", wait=retry_after(headers))
+    if status in (400, 422, 500) and _SCHEMA.search(data.decode("utf-8", "replace")):
+        # Some servers call it their own fault; asking again would fail again, for this event and all after it.
+        named = f"schema of {form}" if form else "answer's schema"
+        return Rejected("schema_refused", f"{where}: the model server can't enforce the {named} ({said})")
     if status >= 500 or status < 400 or status == 408:
         return FailedError(f"the model server failed ({said})")
     if status == 404:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 import orjson
 
-from processor.contract import ORIGIN_HEADER, Origin, Outbound, Record
+from processor.contract import ORIGIN_HEADER, Headers, Origin, Outbound, Record
 from processor.errors import FaultstreamError
 
 REASON: Final = "fs-reason"
@@ -15,20 +16,31 @@ ERROR: Final = "fs-error"
 PIPELINE: Final = "fs-pipeline"
 TIME: Final = "fs-time"
 ATTEMPT: Final = "fs-attempt"
-OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, ORIGIN_HEADER})
+OUTPUT: Final = "fs-output"
+OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, OUTPUT, ORIGIN_HEADER})
 """Headers that are ours; a copy carries them once."""
+
+_READ, _SHOWN = 16_000, 4_000
 
 
 def dead_letter(
-    prefix: str, record: Record, reason: str, error: str, pipeline: str | None, origin: Origin, time: str
+    prefix: str,
+    record: Record,
+    reason: str,
+    error: str,
+    pipeline: str | None,
+    origin: Origin,
+    time: str,
+    output: str = "",
 ) -> Outbound:
     """The record as it was received, on `<prefix>.dead-letters`, with what is known of the failure.
 
-    `error` must be redacted, `time` is RFC 3339. `fs-attempt` counts from 1 and grows with each replay;
-    `fs-origin` is the JSON list [group, topic, partition, offset] or, of a replay, [.., replay id].
+    `error` and `output` (what a model wrote, if that is why) must be redacted, `time` is RFC 3339. `fs-attempt` counts
+    from 1 and grows with each replay; `fs-origin` is the JSON list [group, topic, partition, offset] or, of a replay,
+    [.., replay id].
     """
     theirs = tuple(header for header in record.headers if header[0] not in OWN)
-    ours = (
+    ours: Headers = (
         (REASON, reason.encode()),
         (ERROR, error.encode("utf-8", "replace")),
         (PIPELINE, (pipeline or "").encode()),
@@ -36,7 +48,16 @@ def dead_letter(
         (TIME, time.encode()),
         (ATTEMPT, str(attempt(record) + 1).encode()),
     )
-    return Outbound(f"{prefix}.dead-letters", record.key, record.value, theirs + ours)
+    if output:
+        ours = (*ours, (OUTPUT, output.encode("utf-8", "replace")))
+    return Outbound(f"{prefix}.dead-letters", record.key, record.value, (*theirs, *ours))
+
+
+def shown(redact: Callable[[str], str], output: str) -> str:
+    """The start of what a model wrote, without secrets, for the header `fs-output`."""
+    if len(output) > _READ:  # a word that is cut in two might be a secret that is not recognised any more
+        output = output[:_READ].rpartition(" ")[0]
+    return redact(output)[:_SHOWN] if output else ""
 
 
 def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Outbound:

@@ -12,16 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
-import orjson
-
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
 from processor.models.certainty import certainty
 from processor.models.chat import Completion
 from processor.models.form import NONE
+from processor.models.lenient import clean, loads
 from processor.models.question import Meaning, Prompt, Question
 
 _EVIDENCE_CHARS: Final = 500
+
+_LONGEST: Final = 65_536
+"""Characters of the longest answer that is looked at: several times what `max_tokens` allows at most."""
+
+_ENDED: Final = frozenset({"stop", "", "eos", "eos_token", "end_turn"})
+"""Reasons for which an answer is whole; servers say more than one. Others are `abort`, `error`, `content_filter`."""
 
 _EXIT: Final = re.compile(r"(?i)[\w :.#\[\]'\"]{0,50}\bexit(?:ed)?(?: with)? (?:code|status):? *\d+\W*")
 _SENTENCE: Final = 80
@@ -40,15 +45,21 @@ class Schema(Protocol):
 
 
 class Invalid(FaultstreamError):
-    """The model's answer can't be used; the message says why, for the model and for people."""
+    """The model's answer can't be used; the message says why, for the model and for people.
 
-    def __init__(self, message: str, reason: Literal["invalid_answer", "cut_off"] = "invalid_answer") -> None:
+    `reason` tells an answer that was cut off from one that is wrong; `output` is what the model wrote, unredacted.
+    """
+
+    def __init__(
+        self, message: str, reason: Literal["invalid_output", "cut_off"] = "invalid_output", output: str = ""
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.output = output
 
     def rejected(self) -> Rejected:
-        """The dead letter's error, when the repair did not help."""
-        return Rejected(self.reason, f"the model's answer can't be used: {self}")
+        """The dead letter's error, when neither the repair nor a larger model helped."""
+        return Rejected("invalid_output", f"the model's answer can't be used: {self}", self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +86,14 @@ class Check:
 
     def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
         """The answer of a model. Raises Invalid."""
-        if completion.cut_off:
-            raise Invalid("it was cut off; keep every text short", "cut_off")
-        given = _parse(completion.text)
+        try:
+            return self._answer(prompt, completion, reading)
+        except Invalid as fault:
+            fault.output = completion.text
+            raise
+
+    def _answer(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
+        given = _parse(_whole(completion))
         result: dict[str, Any] = {}
         lines: list[ExcerptLine] = []
         for question in self._questions:
@@ -140,12 +156,25 @@ def _places(questions: Sequence[Question], prompt: Prompt, result: Mapping[str, 
                     yield each.lines[-1]
 
 
+def _whole(completion: Completion) -> str:
+    """The text of an answer that ended by itself and is no longer than any answer could be."""
+    if completion.cut_off:
+        raise Invalid("it was cut off; keep every text short", "cut_off")
+    if completion.finish_reason not in _ENDED:
+        raise Invalid(f"the server ended it ({completion.finish_reason[:40]})")
+    if len(completion.text) > _LONGEST:
+        raise Invalid(f"it has {len(completion.text):,} characters; write one short JSON object")
+    if not completion.text.strip():
+        raise Invalid("it is empty; write one short JSON object")
+    return completion.text
+
+
 def _parse(text: str) -> dict[str, Any]:
     """The JSON object in the text, a code fence around it forgiven."""
     start, end = text.find("{"), text.rfind("}")
     try:
-        given = orjson.loads(text[start : end + 1])
-    except orjson.JSONDecodeError as error:
+        given = loads(text[start : end + 1])
+    except ValueError as error:
         raise Invalid(f"it is no JSON object ({error})") from error
     if not isinstance(given, dict):
         raise Invalid("it is no JSON object")
@@ -155,12 +184,10 @@ def _parse(text: str) -> dict[str, Any]:
 def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Meaning]) -> Any:
     """What the answer holds for `question`, codes turned into what they stand for."""
     if question.kind in ("text", "integer", "number", "flag"):
-        if question.name not in given:
-            raise Invalid(f"{question.name} is missing")
-        return given[question.name]
+        return _cleaned(_member(question, given))
     if not codes:
         return [] if question.many else None
-    value = given.get(question.name, [] if question.many else None)
+    value = _member(question, given)
     if question.many:
         chosen = list(dict.fromkeys(value)) if _is_words(value) else None
         if chosen is None:
@@ -172,6 +199,18 @@ def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Mean
     if not isinstance(value, str) or value not in codes:
         raise Invalid(f"{question.name} must be one of {', '.join([*codes, *[NONE] * question.nullable])}")
     return _meaning(question, codes[value])
+
+
+def _member(question: Question, given: Mapping[str, Any]) -> Any:
+    if question.name not in given:
+        raise Invalid(f"{question.name} is missing")
+    return given[question.name]
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, list):
+        return [clean(each) if isinstance(each, str) else each for each in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def _is_words(value: object) -> bool:

@@ -98,7 +98,7 @@ class BuildPrompt:
     def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
         """The prompt again with the answer that it got and what is wrong with that."""
         asked = Message("user", f"That answer is wrong: {fault}. Answer again, as one short JSON object.")
-        said = Message("assistant", plain(answer.text[:400]) or "{}")
+        said = Message("assistant", plain(answer.text.strip()[:400]) or "{}")
         return replace(prompt, messages=(*prompt.messages, said, asked), smaller=None)
 
     def _render(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
@@ -155,9 +155,23 @@ def _slot(question: Question, offered: int) -> Slot | None:
     """The slot of a question by its size class; None where there is nothing to choose from."""
     if question.kind == "text":
         kind: Literal["text", "texts"] = "texts" if question.many else "text"
-        return Slot(question.name, kind, most=question.most, length=question.length, nullable=question.nullable)
+        return Slot(
+            question.name,
+            kind,
+            most=question.most,
+            length=question.length,
+            nullable=question.nullable,
+            least=question.least,
+            shortest=question.shortest,
+        )
     if question.kind in ("integer", "number", "flag"):
-        return Slot(question.name, question.kind, nullable=question.nullable)
+        return Slot(
+            question.name,
+            question.kind,
+            nullable=question.nullable,
+            minimum=question.minimum,
+            maximum=question.maximum,
+        )
     if not offered:
         return None
     if question.kind == "enum":
@@ -169,7 +183,7 @@ def _slot(question: Question, offered: int) -> Slot | None:
         size = size_class(offered, LIST_SIZES) if question.many else size_class(offered)
         options = tuple(f"{letter}{index}" for index in range(1, size + 1))
     if question.many:
-        return Slot(question.name, "choices", options, most=question.most)
+        return Slot(question.name, "choices", options, most=question.most, least=question.least)
     return Slot(question.name, "choice", options, nullable=question.nullable)
 
 

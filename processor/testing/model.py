@@ -19,7 +19,7 @@ from processor.models.form import Form, Slot
 
 Fault = Literal[
     "500", "busy", "html", "half", "hang", "trickle", "garbage", "empty", "cut_off", "dies", "too_long", "refused",
-    "unauthorised", "broken_json",
+    "unauthorised", "broken_json", "grammar", "blanks",
 ]  # fmt: skip
 """What can go wrong with one answer; see FakeModelServer."""
 
@@ -111,7 +111,7 @@ class FakeModelServer:
     500, busy (429 with Retry-After), html (502 with a page), half (the connection ends in mid-body), hang (no
     byte ever), trickle (a byte now and then, no end), garbage (200, no JSON), empty (200, no choices), cut_off
     (finish_reason length), dies (closes without a byte), too_long and refused (400), unauthorised (401),
-    broken_json (an answer whose text is no JSON).
+    broken_json (an answer whose text is no JSON), grammar (400, the schema can't be enforced), blanks (250,000).
     """
 
     model: str = "base"
@@ -198,7 +198,9 @@ class FakeModelServer:
             "cut_off": lambda: web.json_response(_completion(self.model, '{"category":"k1","summ', "length")),
             "broken_json": lambda: web.json_response(_completion(self.model, '{"category":', "stop")),
             "too_long": lambda: _error(400, _TOO_LONG, "BadRequestError"),
-            "refused": lambda: _error(400, "Grammar error: unsupported keyword", "BadRequestError"),
+            "refused": lambda: _error(400, "temperature must be non-negative, got -1.0.", "BadRequestError"),
+            "grammar": lambda: _error(400, "Grammar error: unsupported keyword multipleOf", "BadRequestError"),
+            "blanks": lambda: web.json_response(_completion(self.model, " " * 250_000, "stop")),
             "unauthorised": lambda: web.json_response({"error": "Unauthorized"}, status=401),
         }
         return answers[fault]()

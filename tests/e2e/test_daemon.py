@@ -168,11 +168,11 @@ async def test_replay_after_the_cause_is_mended(deployment: Deployment) -> None:
     await deployment.start()
     [place] = await deployment.send((sample("cargo-test-panic-a1"), BUILD))
     await deployment.until(lambda: place in deployment.dead, "the event is a dead letter")
-    assert deployment.dead[place]["fs-reason"] == "invalid_answer"
+    assert deployment.dead[place]["fs-reason"] == "invalid_output"
     deployment.model.always = None
-    counted = await replay(deployment, "--dry-run", "--reason", "invalid_answer")
-    assert counted == {"letters": [{"reason": "invalid_answer", "pipeline": "ci_failure", "letters": 1}], "sent": 0}
-    assert (await replay(deployment, "--reason", "invalid_answer"))["sent"] == 1
+    counted = await replay(deployment, "--dry-run", "--reason", "invalid_output")
+    assert counted == {"letters": [{"reason": "invalid_output", "pipeline": "ci_failure", "letters": 1}], "sent": 0}
+    assert (await replay(deployment, "--reason", "invalid_output"))["sent"] == 1
     await deployment.until(lambda: place in deployment.findings, "the replayed event has its finding")
 
 

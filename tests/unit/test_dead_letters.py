@@ -6,6 +6,7 @@ import pytest
 
 from processor.contract import ORIGIN_HEADER, Origin, Record
 from processor.errors import FaultstreamError
+from processor.logs.redact import redactor
 from processor.sinks.dead_letters import (
     attempt,
     dead_letter,
@@ -13,6 +14,7 @@ from processor.sinks.dead_letters import (
     encode_origin,
     new_replay,
     replayable,
+    shown,
 )
 
 ORIGIN = Origin("fs.line", "ci.builds.failed", 3, 1881)
@@ -74,3 +76,22 @@ def test_an_origin_that_is_none(value: bytes) -> None:
     """Headers come from outside."""
     with pytest.raises(FaultstreamError, match="fs-origin"):
         decode_origin(value)
+
+
+def test_what_a_model_wrote_is_kept_beside_the_error() -> None:
+    """It does not travel on with a replay."""
+    made = dead_letter("fs", RECEIVED, "invalid_output", "no JSON", "p", ORIGIN, "2026-01-01T00:00:00Z", '{"a":')
+    assert dict(made.headers)["fs-output"] == b'{"a":'
+    back = replayable("fs", Record(made.topic, 0, 7, made.key, made.value, made.headers))
+    assert "fs-output" not in dict(back.headers)
+
+
+def test_what_is_kept_of_an_output_is_bounded_and_has_no_half_of_a_secret() -> None:
+    """It is redacted before it is cut, and cut between words before that."""
+    secret = "ghp_" + "a1B2c3D4" * 5
+    redact = redactor().redact_text
+    assert secret not in shown(redact, f"x {secret} y")
+    for before in (15_955, 15_970, 15_990, 15_999, 16_000):
+        text = " " * before + secret + " more" * 20
+        assert "ghp_" not in shown(lambda read: redact(read)[-4000:], text)
+    assert len(shown(redact, " " * 250_000)) <= 4_000

@@ -158,7 +158,7 @@ async def test_one_repair_that_says_what_was_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"), [("no json", "invalid_answer"), ("cut", "cut_off"), ("{}", "invalid_answer")]
+    ("answer", "reason"), [("no json", "invalid_output"), ("cut", "invalid_output"), ("{}", "invalid_output")]
 )
 async def test_two_bad_answers_are_a_dead_letter(answer: str, reason: str) -> None:
     """After one repair it is over; the original bytes are in the letter."""
@@ -166,6 +166,15 @@ async def test_two_bad_answers_are_a_dead_letter(answer: str, reason: str) -> No
     assert letter(outputs)["fs-reason"] == reason
     assert letter(outputs)["fs-pipeline"] == "ci_failure"
     assert outputs[0].value == sample("cargo-test-panic-a1")
+
+
+async def test_the_letter_of_a_bad_answer_has_what_the_model_wrote_without_secrets() -> None:
+    """Whoever looks at the letter sees the answer; a secret that the model repeated is gone."""
+    secret = "ghp_" + "a1B2c3D4" * 5
+    answer = f'{{"category":"k1","summary":"{secret}"'
+    outputs = await line(Scripted(answer, answer)).handle(record(sample("cargo-test-panic-a1")))
+    assert letter(outputs)["fs-output"].startswith('{"category":"k1","summary":"')
+    assert secret not in "".join(letter(outputs).values())
 
 
 async def test_a_model_that_is_away_is_waited_for() -> None:

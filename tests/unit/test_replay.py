@@ -28,7 +28,9 @@ def test_an_event_goes_back_to_its_pipeline_alone() -> None:
     """To the retry topic of the pipeline that rejected it, or nowhere if none had taken it."""
     record = Record("builds", 0, 3, None, b"log", (), 0)
     origin = Origin("p.line", "builds", 0, 3)
-    taken = way_back("p", received(dead_letter("p", record, "cut_off", "cut", "ci_failure", origin, "2026-01-01")))
+    taken = way_back(
+        "p", received(dead_letter("p", record, "invalid_output", "cut", "ci_failure", origin, "2026-01-01"))
+    )
     assert taken is not None
     assert taken.topic == "p.retry.ci_failure"
     assert way_back("p", received(dead_letter("p", record, "empty", "empty", "", origin, "2026-01-01"))) is None

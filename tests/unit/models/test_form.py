@@ -50,7 +50,9 @@ def test_a_form_in_full() -> None:
             Slot("category", "choice", ("k1", "k2")),
             Slot("dependency", "choice", ("c1",), nullable=True),
             Slot("evidence", "choices", ("L1", "L2"), most=2),
-            Slot("code", "integer", nullable=True),
+            Slot("code", "integer", nullable=True, minimum=0, maximum=255),
+            Slot("day", "integer", minimum=1, maximum=3),
+            Slot("share", "number", minimum=-0.5, maximum=9.5),
             Slot("summary", "text", length=60),
         ),
     )
@@ -60,20 +62,22 @@ def test_a_form_in_full() -> None:
             "category": {"type": "string", "enum": ["k1", "k2"]},
             "dependency": {"type": "string", "enum": ["c1", "none"]},
             "evidence": {"type": "array", "items": {"type": "string", "enum": ["L1", "L2"]}, "maxItems": 2},
-            "code": {"type": ["integer", "null"]},
+            "code": {"type": ["integer", "null"], "minimum": 0, "maximum": 255},
+            "day": {"type": "integer", "minimum": 1, "maximum": 3},
+            "share": {"type": "number", "minimum": -0.5, "maximum": 9.5},
             "summary": {"type": "string", "maxLength": 60},
         },
-        "required": ["category", "dependency", "evidence", "code", "summary"],
+        "required": ["category", "dependency", "evidence", "code", "day", "share", "summary"],
         "additionalProperties": False,
     }
     root = (
         r'root ::= "{\"category\":" "\"" ("k1" | "k2") "\"" ",\"dependency\":" "\"" ("c1" | "none") "\""'
         r' ",\"evidence\":" "[" ("\"" ("L1" | "L2") "\"" ("," "\"" ("L1" | "L2") "\""){0,1})? "]"'
-        r' ",\"code\":" (integer | "null") ",\"summary\":" "\"" char{0,60} "\"" "}"'
+        r' ",\"code\":" (("0" | [1-9] [0-9]{0,2}) | "null") ",\"day\":" ("1" | "2" | "3")'
+        r' ",\"share\":" "-"? ("0" | [1-9] [0-9]{0,0}) ("." [0-9]{1,6})? ",\"summary\":" "\"" char{0,60} "\"" "}"'
     )
     assert form.grammar.splitlines() == [
         root,
-        'integer ::= "-"? ("0" | [1-9] [0-9]{0,15})',
         r'char ::= [^"\\\x7F\x00-\x1F] | "\\" ["\\/bfnrt]',
     ]
 
@@ -102,3 +106,35 @@ def test_size_classes_bound_the_number_of_forms() -> None:
     assert [size_class(count) for count in (0, 1, 2, 3, 5, 9, 17, 24, 99)] == [0, 1, 2, 4, 8, 16, 24, 24, 24]
     assert {size_class(count, LIST_SIZES) for count in range(40)} == set(LIST_SIZES)
     assert {size_class(count) for count in range(40)} == set(SIZES)
+
+
+def test_numbers_are_bounded_even_where_the_schema_is_silent() -> None:
+    """Digits without end are a known way to fill max_tokens."""
+    form = compile_form("p", (Slot("n", "integer"), Slot("x", "number")))
+    for limits in form.json_schema["properties"].values():
+        assert (limits["minimum"], limits["maximum"]) == (-999_999_999_999, 999_999_999_999)
+    assert "[0-9]{0,11}" in form.grammar
+    assert "[0-9]*" not in form.grammar
+
+
+def test_fractions_that_bound_a_whole_number_are_rounded_inwards() -> None:
+    """Xgrammar refuses a fraction as the bound of an integer."""
+    form = compile_form("p", (Slot("n", "integer", minimum=-3.5, maximum=7.2),))
+    assert form.json_schema["properties"]["n"] == {"type": "integer", "minimum": -3, "maximum": 7}
+
+
+def test_long_texts_repeat_in_parts() -> None:
+    """Llama.cpp refuses more than 2,000 repetitions in one place."""
+    grammar = compile_form("p", (Slot("s", "text", length=4000, shortest=1200),)).grammar
+    assert "char{1000,1000} char{200,1000} char{0,1000} char{0,1000}" in grammar
+
+
+def test_a_list_that_needs_items_begins_with_one() -> None:
+    """Least numbers of items and of characters stand in both languages."""
+    form = compile_form(
+        "p", (Slot("e", "choices", ("a", "b"), least=2, most=3), Slot("s", "text", shortest=2, length=5))
+    )
+    assert form.json_schema["properties"]["e"]["minItems"] == 2
+    assert form.json_schema["properties"]["s"]["minLength"] == 2
+    assert '("," "\\"" ("a" | "b") "\\""){1,2}) "]"' in form.grammar
+    assert "char{2,5}" in form.grammar

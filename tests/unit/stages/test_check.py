@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said(changes: dict[str, object], says: str) -> None:
     """Each fault is named in words that a model can act on."""
     with pytest.raises(Invalid, match=says) as caught:
         CHECK(PROMPT, answer(changes), READING)
-    assert caught.value.rejected().reason == "invalid_answer"
+    assert caught.value.rejected().reason == "invalid_output"
 
 
 @pytest.mark.parametrize("text", ["", "no", "{", "[1]", "null", '{"category":"k1"', '{"category":"k1"}'])
@@ -113,7 +113,7 @@ def test_a_cut_off_answer_is_no_answer() -> None:
     """Even one that happens to parse."""
     with pytest.raises(Invalid) as caught:
         CHECK(PROMPT, replace(answer(), finish_reason="length"), READING)
-    assert caught.value.rejected().reason == "cut_off"
+    assert caught.value.rejected().reason == "invalid_output"
 
 
 def test_a_fence_around_the_answer_is_forgiven() -> None:
@@ -258,3 +258,47 @@ def test_a_repeated_hint_or_choice_is_no_summary(said: str) -> None:
     ]
     made = Check(schema, asked)(PROMPT, answer(evidence=[], summary=said), reading)
     assert made.result["summary"] == "a.c:3: error: expected ;"
+
+
+WHOLE = {**GOOD, "summary": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "says"),
+    [
+        (" " * 250_000, "stop", "250,000 characters"),
+        ("\n" * 40, "stop", "it is empty"),
+        ("", "stop", "it is empty"),
+        ("{}", "stop", "category is missing"),
+        ('{"category":"k1","dependency":"c1"}', "stop", "failing_tests is missing"),
+        (orjson.dumps(WHOLE).decode(), "abort", r"the server ended it \(abort\)"),
+        (orjson.dumps(WHOLE).decode(), "content_filter", "the server ended it"),
+        (orjson.dumps(WHOLE).decode()[:-1] + ',"n":' + "9" * 5000, "stop", "no JSON object"),
+        (orjson.dumps(WHOLE).decode()[:-1] + ',"n":1e999}', "stop", "no JSON object"),
+        (orjson.dumps(WHOLE).decode()[:-1] + ',"n":' + "[" * 9000 + "]" * 9000 + "}", "stop", "no JSON object"),
+    ],
+)
+def test_what_decoders_are_known_to_do_wrong_is_no_answer(text: str, reason: str, says: str) -> None:
+    """Blanks without end, digits without end, empty objects, aborted answers; the text is kept for the dead letter."""
+    with pytest.raises(Invalid, match=says) as caught:
+        CHECK(PROMPT, Completion(text, reason), READING)
+    rejected = caught.value.rejected()
+    assert (rejected.reason, rejected.output) == ("invalid_output", text)
+
+
+@pytest.mark.parametrize("written", ["a\tb", "a\x00b", "a\\u0000b", "a\x1b[0mb", "a\\ud800b", "a\x7fb"])
+def test_control_characters_and_half_surrogates_do_not_get_into_a_result(written: str) -> None:
+    """Xgrammar lets a model write them raw into a text with a maxLength; the rest of the answer is good."""
+    text = orjson.dumps(WHOLE).decode().replace("a b", written)
+    summary = CHECK(PROMPT, Completion(text, "stop"), READING).result["summary"]
+    assert orjson.loads(orjson.dumps(summary)) == summary
+    assert not any(letter < " " and letter != "\t" for letter in summary)
+    assert summary.startswith("a")
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300).map(lambda data: data.decode("utf-8", "surrogateescape")))
+def test_no_text_makes_it_fail_otherwise(text: str) -> None:
+    """Whatever a server sends that is none of our answers is Invalid."""
+    with pytest.raises(Invalid) as caught:
+        CHECK(PROMPT, Completion(text, "stop"), READING)
+    assert caught.value.output == text
