@@ -160,7 +160,8 @@ class ModelClient:
         try:
             status, headers, data = await self._send(target, "POST", CHAT, body)
             if status != 200:
-                raise error_of(status, data, headers, self._where, request.model, request.form.name if request.form else "")
+                form = request.form.name if request.form else ""
+                raise error_of(status, data, headers, self._where, request.model, form)
             completion = decode(data, server)
         except BadAnswerError as error:
             self._replicas.failed(target, away=False)
