@@ -15,10 +15,11 @@ from datetime import datetime
 from functools import partial
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from processor import topology
 from processor.cluster.client import KafkaClient
+from processor.cluster.reach import Reach
 from processor.cluster.topics import ensure
 from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
@@ -133,6 +134,7 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         partitions = await _ensure_topics(settings, client, pipelines, stop)
         if stop.is_set():
             return
+        _watch_cluster(settings, client, health, registry, life)
         transactions = await _has_transactions(settings, client, stop)
         parts = Parts(settings, homes, pipelines, registry, health, client, partitions, transactions)
         if "line" in roles:
@@ -141,6 +143,17 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
             await _tickets(parts, families, life)
         settle()
         await stop.wait()
+
+
+def _watch_cluster(
+    settings: Settings, client: KafkaClient, health: Health, registry: CollectorRegistry, life: Lifecycle
+) -> None:
+    """Has /readyz and a metric tell when the brokers die."""
+    reach = Reach(client, settings.kafka.unready_after_s)
+    health.ready["kafka"] = reach.problem
+    gauge = Gauge("faultstream_kafka_silent_seconds", "Time since a broker has answered.", registry=registry)
+    gauge.set_function(lambda: reach.silent_s)
+    life.task("reach", reach.run(life.stop))
 
 
 async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
@@ -174,6 +187,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         name="line",
     )
     parts.health.ready["line"] = engine.problem
+    for name, ward in line.wards.items():
+        parts.health.notes[f"pipeline {name}"] = partial(_ailing, ward, redact)
     backlog = Backlog(parts.client, settings.group)
     life.cleanup("backlog", backlog.stop)
     # What lies parked goes before what is new, from the first event on.
@@ -214,6 +229,13 @@ async def _watch_parked(line: Line, backlog: Backlog, settings: Settings, stop: 
             await asyncio.wait_for(stop.wait(), _BUSY_S if busy else _CALM_S)
         if error := await _look_at_parked(line, backlog, settings):
             log.warning("can't see what lies parked", action="park", error=str(error))
+
+
+def _ailing(ward: Ward, redact: Redact) -> str | None:
+    """What /readyz notes of a pipeline that can't work: the daemon is ready all the same, for the others."""
+    if ward.sick is None:
+        return f"{ward.waiting} parked events come back" if ward.waiting else None
+    return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.sick)}"
 
 
 def _unhealthy(client: ModelClient) -> str | None:

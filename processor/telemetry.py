@@ -144,10 +144,11 @@ Check = Callable[[], str | None]
 
 @dataclass(slots=True)
 class Health:
-    """Checks by name. `alive`: a restart would help; `ready`: it can do its work now."""
+    """Checks by name. `alive`: a restart would help; `ready`: it can do its work now; `notes`: worth knowing."""
 
     alive: dict[str, Check] = field(default_factory=dict)
     ready: dict[str, Check] = field(default_factory=dict)
+    notes: dict[str, Check] = field(default_factory=dict)
 
     @staticmethod
     def problems(checks: Mapping[str, Check]) -> dict[str, str]:
@@ -200,7 +201,8 @@ class TelemetryServer:
         problems: dict[str, str] = {}
         for checks in groups:
             problems |= self._health.problems(checks)
-        return web.json_response({"ok": not problems, "problems": problems}, status=503 if problems else 200)
+        told = {"ok": not problems, "problems": problems, "notes": self._health.problems(self._health.notes)}
+        return web.json_response(told, status=503 if problems else 200)
 
 
 def _plainly(error: OSError) -> str:

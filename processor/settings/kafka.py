@@ -62,6 +62,9 @@ class KafkaSettings(Section):
     )
     session_timeout_s: float = Field(30, gt=0, description="Silence after which the group drops a member.")
     request_timeout_s: float = Field(30, gt=0, description="Bound on each wait for a broker.")
+    unready_after_s: float = Field(
+        30, gt=0, description="How long no broker may have answered before /readyz says so; it is looked every 5 s."
+    )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none", description="Codec of what is written; what is read may be compressed with any of them."
     )

@@ -83,13 +83,17 @@ class Deployment:
     async def problems(self) -> dict[str, str] | None:
         """What /readyz says is wrong; None while nobody listens."""
         try:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.get(f"http://127.0.0.1:{self.port}/readyz") as answer,
-            ):
-                return dict((await answer.json())["problems"])
+            return dict((await self.health("readyz"))[1]["problems"])
         except aiohttp.ClientError:
             return None
+
+    async def health(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and answer of /readyz or /healthz."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}/{path}") as answer,
+        ):
+            return answer.status, await answer.json()
 
     async def until(self, condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> None:
         """Waits for a condition, looking at it a few times a second; fails with the daemon's last lines."""

@@ -61,6 +61,9 @@ async def test_an_adapter_that_is_missing_holds_one_pipeline_up(deployment: Depl
     await deployment.until(lambda: len(found("ci_failure")) == 30, "the well pipeline has its findings")
     await deployment.until(lambda: deployment.records.get("parked.tuned"), "events lie aside")
     assert not found("tuned")
+    status, told = await deployment.health("readyz")
+    assert (status, told["problems"]) == (200, {})
+    assert "the model server has no adapter tuned" in told["notes"]["pipeline tuned"]
     deployment.model.adapters.add("tuned")
     await deployment.send(*[(LOG % n, {**build, "run_id": str(n)}) for n in range(30, 40)])
     await deployment.until(lambda: len(found("tuned")) == 40, "the other one has caught up")

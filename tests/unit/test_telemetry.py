@@ -93,7 +93,12 @@ async def test_metrics_and_health_on_one_port() -> None:
             status, text = await get("/readyz")
             assert (status, json.loads(text)["problems"]) == (503, {"line": "waits for Kafka"})
             trouble.clear()
-            assert (await get("/readyz"))[0] == 200
+            health.notes["pipeline tuned"] = lambda: "can't work"
+            status, text = await get("/readyz")
+            assert (status, json.loads(text)) == (
+                200,
+                {"ok": True, "problems": {}, "notes": {"pipeline tuned": "can't work"}},
+            )
             health.alive["line"] = lambda: "no poll for 60 s"
             assert [(await get(path))[0] for path in ("/healthz", "/readyz")] == [503, 503]
     finally:
