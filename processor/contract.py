@@ -308,7 +308,7 @@ class Step:
     """One decision on the way to the result and what it cost.
 
     Where more than one tier was asked, `result` is what this one answered, and `unused` says why that is not the
-    finding's: it was unsure (or uncalibrated, where that counts), invalid_answer, cut_off, or the tier was away.
+    finding's: it was unsure (or uncalibrated, where that counts), invalid_output, cut_off, or the tier was away.
     """
 
     name: str

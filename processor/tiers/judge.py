@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 FAILURES: Final = 3
 """Times in a row that the larger model did not answer, after which it is left alone for as long as it is waited for."""
 
-Why = Literal["unsure", "uncalibrated", "invalid_answer", "cut_off"]
+Why = Literal["unsure", "uncalibrated", "invalid_output", "cut_off"]
 """Why an answer goes up."""
 
 
@@ -84,7 +84,7 @@ class Escalation:
     def why(self, asked: Asked, event: Event) -> Why | None:
         """Why it goes up, or None. Raises Rejected ("predicate_failed")."""
         if asked.answer is None:
-            return asked.fault.reason if asked.fault is not None else "invalid_answer"
+            return asked.fault.reason if asked.fault is not None else "invalid_output"
         return self.unsure(asked.answer, event)
 
     def unsure(self, answer: Answer, event: Event) -> Literal["unsure", "uncalibrated"] | None:
@@ -153,7 +153,7 @@ class Judge:
             return Verdict(second.answer, [first.step, second.step], still or self._unknown(second.answer))
         steps = [first.step]
         if second is not None:
-            second.step.unused = second.fault.reason if second.fault is not None else "invalid_answer"
+            second.step.unused = second.fault.reason if second.fault is not None else "invalid_output"
             steps.append(second.step)
         elif escalation.larger is not None:
             waited = round((time.perf_counter() - began) * 1000, 2)
@@ -169,7 +169,7 @@ def _valid(asked: Asked) -> Answer:
     if asked.answer is not None:
         return asked.answer
     if asked.fault is None:
-        raise Rejected("invalid_answer")
+        raise Rejected("invalid_output")
     raise asked.fault.rejected() from asked.fault
 
 

@@ -161,7 +161,7 @@ FAULTS = [
     pytest.param(Tier(fault=Rejected("request_refused", "no")), "away", id="refuses"),
     pytest.param(Tier(fault=ConfigError("the key is refused")), "away", id="no key"),
     pytest.param(Tier(hangs=True), "away", id="hangs"),
-    pytest.param(Tier(said="nonsense"), "invalid_answer", id="nonsense"),
+    pytest.param(Tier(said="nonsense"), "invalid_output", id="nonsense"),
 ]
 
 
@@ -184,7 +184,7 @@ async def test_no_valid_answer_goes_up() -> None:
     tiers = {"lite": Tier(said="nonsense"), "pro": Tier(0.9)}
     outputs = await judged_by(tiers, escalating()).handle(record(LOG))
     assert [(step["tier"], step["unused"], step["result"] is None) for step in data(outputs)["steps"]] == [
-        ("lite", "invalid_answer", True),
+        ("lite", "invalid_output", True),
         ("pro", None, False),
     ]
     assert data(outputs)["usage"]["cost_usd"] == pytest.approx(0.003)
@@ -196,7 +196,7 @@ async def test_no_valid_answer_at_all_is_a_dead_letter(pro: Tier | None) -> None
     """There is nothing to find then, whatever the reason."""
     tiers = {"lite": Tier(said="nonsense")} | ({"pro": pro} if pro is not None else {})
     outputs = await judged_by(tiers, escalating()).handle(record(LOG))
-    assert letter(outputs)["fs-reason"] == "invalid_answer"
+    assert letter(outputs)["fs-reason"] == "invalid_output"
     assert topics(outputs) == ["t.dead-letters"]
 
 
