@@ -80,13 +80,13 @@ class Parts:
 
     def sink(self) -> KafkaSink:
         """A sink of its own for each user of one."""
-        return KafkaSink(sink_config(self.settings, self.client))
+        return KafkaSink(KafkaSinkConfig.of(self.settings, self.client))
 
     def delivery(self, source: KafkaSource, group: str) -> Delivery | None:
         """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
         if not self.transactions:
             return None
-        return ExactlyOnce(source, KafkaTransactions(sink_config(self.settings, self.client)), group)
+        return ExactlyOnce(source, KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client)), group)
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""
@@ -300,21 +300,11 @@ def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> Kafk
     )
 
 
-def sink_config(settings: Settings, client: KafkaClient) -> KafkaSinkConfig:
-    """How records are written under these settings."""
-    codec = settings.kafka.compression
-    return KafkaSinkConfig(
-        arguments=client.arguments(),
-        max_bytes=settings.limits.record_bytes,
-        compression=None if codec == "none" else codec,
-    )
-
-
 async def _has_transactions(settings: Settings, client: KafkaClient, stop: asyncio.Event) -> bool:
     """Whether to deliver by transactions; waits while the brokers are away. Raises ConfigError."""
     if settings.delivery == "at_least_once":
         return False
-    transactions = KafkaTransactions(sink_config(settings, client))
+    transactions = KafkaTransactions(KafkaSinkConfig.of(settings, client))
     while not stop.is_set():
         try:
             there = await transactions.available(f"{settings.group}-probe")

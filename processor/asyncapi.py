@@ -37,7 +37,7 @@ SENT: Final = (
     "ticket-events",
 )
 READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog")
-KEPT: Final = ("ticket-state", "changelog")
+KEPT: Final = ("replays", "ticket-state", "changelog")
 """Kinds of topics by what the daemon does with them; what is kept is both written and read."""
 
 
@@ -122,6 +122,7 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "retried-event": _message("An event as it was received, sent back.", {}, "as received", headers=_back()),
         "parked-event": _message("An event as it was received, put aside.", {}, "as received", headers=_aside()),
         "dead-letters": _message("An event as it was received.", {}, "as received", headers=_dead_letter_headers()),
+        "replays": _message("What was sent once more, and how far that came.", ledger_schema(), "what was sent", JSON),
         "unrouted": _message("Attributes of an event.", unrouted_schema(), "as received", JSON),
         "signals": _message("A slim finding.", signal_schema(), "repository", JSON),
         "ticket-commands": _message("What shall be done with a ticket.", _of(Command), "fingerprint", JSON),
@@ -159,6 +160,24 @@ def unrouted_schema() -> dict[str, Any]:
         "event": _object(place),
         "v": {"type": "integer"},
     })  # fmt: skip
+
+
+def ledger_schema() -> dict[str, Any]:
+    """The schema of records on `<p>.replays`: of letters by position, of a deliberate repeat, of a backfill."""
+    number = {"type": "integer"}
+    pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    properties = {
+        "sent": {"type": "array", "items": pair, "description": "Offsets that were sent: ranges without their ends."},
+        "last": pair | {"description": "The last of them, and its record's time in Unix milliseconds."},
+        "replay": {"type": "string", "description": "Id of a deliberate repeat."},
+        "begun": {"type": "string", "format": "date-time", "description": "When it was begun."},
+        "reached": {"type": "object", "additionalProperties": number, "description": "Next offset by partition."},
+        "ends": {"type": "object", "additionalProperties": number, "description": "Where to end, by partition."},
+        "again": {"type": "boolean", "description": "Whether it began anew on purpose."},
+        "done": {"type": "boolean", "description": "Whether it came to its end."},
+        "v": number,
+    }
+    return {"type": "object", "properties": properties, "required": ["v"]}
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

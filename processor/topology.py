@@ -21,6 +21,7 @@ Kind = Literal[
     "retry",
     "parked",
     "dead-letters",
+    "replays",
     "unrouted",
     "signals",
     "ticket-commands",
@@ -112,6 +113,12 @@ def _shared(prefix: str) -> list[Topic]:
             "dead-letters",
             "as received",
             "what could not become a finding or a ticket: original bytes, and why in headers",
+        ),
+        Topic(
+            Wanted(f"{prefix}.replays", compact=True),
+            "replays",
+            "what was sent",
+            "what replay and backfill have sent, so that nothing is sent twice by accident",
         ),
         Topic(Wanted(f"{prefix}.unrouted"), "unrouted", "as received", "attributes of events that no pipeline wanted"),
     ]

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from processor import app
-from processor.backfill import Backfill, Counts, Plan
-from processor.cli import options
+from processor.cli import options, sending
 from processor.cluster.client import KafkaClient
 from processor.errors import ConfigError
 from processor.home import Homes
+from processor.lang.problem import nearest
 from processor.logs.redact import REDACTION, redactor
+from processor.resend.backfill import Backfill, Plan
+from processor.resend.sender import Opening, Pace, kafka_sender
 from processor.settings import Settings
+from processor.sinks.kafka import KafkaSinkConfig
 from processor.sources.decode import Decoder
+from processor.sources.history import KafkaHistory
 from processor.sources.providers import Providers
+from processor.telemetry import configure_logs
 
 
 def command(
@@ -39,45 +42,49 @@ def command(
     A running daemon works on them beside the new ones. What was interrupted goes on where it stopped when the same
     command is given again; what is done is not done twice, unless --again asks for it. Findings keep their ids.
     """
+    configure_logs("warning", "console")
     homes, settings = options.load(home, config)
-    end = _time("--until", until) if until else None
-    plan = Plan(_time("--since", since), end, tickets=not no_tickets, again=again, rate=rate)
-    counts = asyncio.run(_run(settings, homes, pipeline, plan, dry_run, options.machine_readable(json)))
-    if options.machine_readable(json):
-        options.print_json(counts.said())
+    start, end = options.moment("--since", since), options.moment("--until", until) if until else None
+    client, quiet = KafkaClient.of(settings.kafka), options.machine_readable(json)
+    plan = Plan(start, end, tickets=not no_tickets, again=again)
+    backfill = _backfill(client, settings, homes, pipeline, plan)
+    opening = kafka_sender(KafkaSinkConfig.of(settings, client), f"{settings.topics.prefix}.{backfill.name}")
+    ended = asyncio.run(_run(backfill, opening, None if dry_run else Pace(rate), quiet))
+    if quiet:
+        options.print_json(backfill.counts.said())
+    if not ended:
+        raise typer.Exit(1)
 
 
-def _time(option: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{option}: {text!r} is no time; write it as 2026-01-31T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+async def _run(backfill: Backfill, opening: Opening, pace: Pace | None, quiet: bool) -> bool:
+    """Counts, then sends if there is a pace; False if it was stopped."""
+    way = await backfill.left()
+    counts, console = backfill.counts, Console(highlight=False, quiet=quiet)
+    before = f", {counts.before:,} of them done before" if counts.before else ""
+    console.print(f"{counts.there:,} records lie there{before}")
+    if pace is None or not way.spans:
+        console.print("nothing sent" if pace is None else "nothing is left to do")
+        return True
+    left = counts.there - counts.before
+    with sending.bar() as bar:
+        task = bar.add_task("sending", total=left)
+
+        async def send(stop: asyncio.Event) -> None:
+            await backfill.run(opening, pace, stop, lambda told: bar.update(task, completed=told.kinds.total()))
+
+        ended = await sending.to_the_end(send, counts.kinds.total)
+    console.print(", ".join(f"{count:,} {kind}" for kind, count in counts.kinds.items()) or "nothing to send")
+    if not ended:
+        console.print(f"stopped; {sending.GOES_ON}")
+    return ended
 
 
-async def _run(settings: Settings, homes: Homes, name: str, plan: Plan, dry_run: bool, quiet: bool) -> Counts:
-    backfill = _backfill(settings, homes, name, plan)
-    left = await backfill.left()
-    counts = backfill.counts
-    console = Console(highlight=False, quiet=quiet)
-    before = f", {counts.before} of them done before" if counts.before else ""
-    console.print(f"{counts.there} records since {plan.start.isoformat()}{before}")
-    if dry_run or not left:
-        console.print("nothing sent" if dry_run else "nothing is left to do")
-        return counts
-    with Progress(console=console, disable=quiet) as bar:
-        task = bar.add_task("sent", total=counts.there - counts.before)
-        await backfill.run(lambda told: bar.update(task, completed=told.kinds.total()))
-    console.print(", ".join(f"{count} {kind}" for kind, count in counts.kinds.items()) or "nothing to send")
-    return counts
-
-
-def _backfill(settings: Settings, homes: Homes, name: str, plan: Plan) -> Backfill:
-    found = [each for each in app.load(settings, homes) if each.name == name]
+def _backfill(client: KafkaClient, settings: Settings, homes: Homes, name: str, plan: Plan) -> Backfill:
+    there = app.load(settings, homes)
+    found = [each for each in there if each.name == name]
     if not found:
-        raise ConfigError(f"no pipeline {name} among those that this deployment runs")
-    client = KafkaClient.of(settings.kafka)
+        hint = nearest(name, [each.name for each in there])
+        raise ConfigError(f"no pipeline {name} among those that this deployment runs; {hint}")
     decoder = Decoder(found[0].decode, Providers.load(list(homes.providers().values())), settings.group)
     redact = redactor(homes.find(REDACTION)).redact_text
-    sink = app.sink_config(settings, client)
-    return Backfill(client, sink, settings.topics.prefix, found[0], decoder, plan, redact=redact)
+    return Backfill(KafkaHistory(client), settings.topics.prefix, found[0], decoder, plan, redact=redact)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,6 +113,15 @@ def print_json(value: Any) -> None:
     """A line of JSON on standard output, as UTF-8 whatever the locale says."""
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()
+
+
+def moment(option: str, text: str) -> datetime:
+    """The time that an option names; without a zone it is UTC. Raises ConfigError."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option}: {text!r} is no time; write it as 2026-01-31T12:00:00Z, or 2026-01-31") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def shown(path: Path) -> str:

@@ -3,123 +3,183 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from processor.cli import options
+from processor.cli import options, sending
 from processor.cluster.client import KafkaClient
-from processor.contract import Outbound, Record
-from processor.errors import ConfigError, FaultstreamError
+from processor.cluster.topics import Wanted, describe
+from processor.contract import REASONS
+from processor.errors import ConfigError
+from processor.home import Homes
+from processor.lang.problem import nearest
+from processor.resend.ledger import ledger
+from processor.resend.letters import Choice, Count, Progress, Replay
+from processor.resend.sender import Pace, kafka_sender
 from processor.settings import Settings
-from processor.sinks.dead_letters import PIPELINE, REASON, TIME, replayable
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.history import history
-
-BATCH = 200
+from processor.sinks.kafka import KafkaSinkConfig
+from processor.sources.history import KafkaHistory
+from processor.telemetry import configure_logs
 
 
 def command(
     reason: Annotated[
-        str | None, typer.Option(help="Only letters with this reason; all reasons are counted without it.")
+        list[str] | None, typer.Option(help="Only letters with this reason; may be repeated, as the next two.")
     ] = None,
-    pipeline: Annotated[str | None, typer.Option(help="Only letters of this pipeline.")] = None,
+    pipeline: Annotated[list[str] | None, typer.Option(help="Only letters of this pipeline.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Only letters whose record had this key.")] = None,
     since: Annotated[str | None, typer.Option(help="Only letters since this time (RFC 3339).")] = None,
+    until: Annotated[str | None, typer.Option(help="Only letters before this time.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
+    rate: Annotated[float, typer.Option(min=0.001, help="Most letters that are sent in a second.")] = 100,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those that were sent before, which makes further findings of them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking, on a terminal too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and send nothing.")] = False,
     json: options.Json = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
-    """Count dead letters, and send those with a REASON back to the pipeline that rejected them.
+    """Count dead letters, then send those that are chosen back to the pipeline that rejected them.
 
-    Their findings keep their ids. Letters stay where they are: give --since to send the newer ones alone.
+    A letter is sent once, whatever is chosen later; what was interrupted goes on when the same command is given again.
+    Findings keep their ids. A letter that fails once more is a new one, and may be sent as well.
     """
-    _, settings = options.load(home, config)
-    wanted = Wanted(reason, pipeline, _time(since))
-    asyncio.run(_replay(settings, wanted, dry_run or reason is None, options.machine_readable(json)))
-
-
-class Wanted:
-    """Which letters are meant."""
-
-    def __init__(self, reason: str | None, pipeline: str | None, since: datetime | None) -> None:
-        self._reason, self._pipeline, self._since = reason, pipeline, since
-
-    def __call__(self, headers: dict[str, str]) -> bool:
-        """Whether a letter with these headers is one of them."""
-        if self._reason not in (None, headers.get(REASON)) or self._pipeline not in (None, headers.get(PIPELINE)):
-            return False
-        return self._since is None or _moment(headers.get(TIME, "")) >= self._since
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    moment = _moment(text)
-    if moment == datetime.min.replace(tzinfo=UTC):
-        raise ConfigError(f"--since: {text!r} is no time; write it as 2026-01-31T12:00:00Z")
-    return moment
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-async def _replay(settings: Settings, wanted: Wanted, dry_run: bool, as_json: bool) -> None:
+    configure_logs("warning", "console")
+    homes, settings = options.load(home, config)
+    pipelines = _pipelines(settings, homes)
+    choice = Choice(
+        frozenset(reason or ()),
+        frozenset(pipeline or ()),
+        frozenset(each.encode() for each in key or ()),
+        options.moment("--since", since) if since else None,
+        options.moment("--until", until) if until else None,
+    )
+    chosen = all_ or choice != Choice()
+    quiet = options.machine_readable(json)
     client = KafkaClient.of(settings.kafka)
-    prefix = settings.topics.prefix
-    counts: Counter[tuple[str, str]] = Counter()
-    letters: list[Outbound] = []
-    async for record in history(client, f"{prefix}.dead-letters"):
-        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-        if wanted(headers):
-            counts[headers.get(REASON, ""), headers.get(PIPELINE, "")] += 1
-            back = None if dry_run else way_back(prefix, record)
-            if back is not None:
-                letters.append(back)
-    if not as_json:
-        _show(counts)
-    if not dry_run and letters:
-        await _send(settings, client, letters)
-    if as_json:
-        rows = [{"reason": reason, "pipeline": name, "letters": n} for (reason, name), n in sorted(counts.items())]
-        print(orjson.dumps({"letters": rows, "sent": len(letters)}).decode())
+    replay = Replay(KafkaHistory(client), settings.topics.prefix, choice, frozenset(pipelines), again=again)
+    count = asyncio.run(_count(client, settings, replay))
+    _check("--reason", choice.reasons, {*REASONS, *count.reasons})
+    _check("--pipeline", choice.pipelines, {*pipelines, *count.pipelines})
+    if not quiet:
+        _show(count)
+    ended = True
+    if chosen and not dry_run and count.due and (yes or quiet or _agreed(count, rate)):
+        ended = asyncio.run(_send(client, settings, replay, count, Pace(rate)))
+    if quiet:
+        options.print_json(_said(count, replay.progress))
     else:
-        print(f"{len(letters)} sent back" if not dry_run else "nothing sent; name a --reason to send its letters back")
+        print(_told(count, replay.progress, chosen=chosen, dry_run=dry_run, ended=ended))
+    if not ended:
+        raise typer.Exit(1)
 
 
-def way_back(prefix: str, record: Record) -> Outbound | None:
-    """A letter as it goes back; None where no pipeline had taken it, so that nobody knows where to."""
-    try:
-        return replayable(prefix, record)
-    except FaultstreamError:
-        return None
+def _pipelines(settings: Settings, homes: Homes) -> list[str]:
+    """The names of the pipelines that this deployment runs."""
+    return [name for name in homes.pipelines() if settings.pipelines is None or name in settings.pipelines]
 
 
-async def _send(settings: Settings, client: KafkaClient, records: Sequence[Outbound]) -> None:
-    sink = KafkaSink(KafkaSinkConfig(arguments=client.arguments(), max_bytes=settings.limits.record_bytes))
-    await sink.start()
-    try:
-        for first in range(0, len(records), BATCH):
-            await sink.publish(records[first : first + BATCH])
-    finally:
-        await sink.stop()
+def _check(option: str, given: Iterable[str], valid: Iterable[str]) -> None:
+    """Raises ConfigError, with the nearest valid name, for one that there is not: neither here nor in any letter."""
+    for name in sorted(set(given) - set(valid)):
+        raise ConfigError(f"{option}: there is no {option[2:]} {name!r}; {nearest(name, valid, most=99)}")
 
 
-def _show(counts: Counter[tuple[str, str]]) -> None:
-    table = Table(title="Dead letters", title_justify="left")
-    for name in ("reason", "pipeline", "letters"):
-        table.add_column(name, justify="right" if name == "letters" else "left")
-    for (reason, pipeline), count in counts.most_common():
-        table.add_row(reason, pipeline or "(none)", str(count))
-    Console(highlight=False).print(table)
+def _agreed(count: Count, rate: float) -> bool:
+    once_more = sum(row.repeats for row in count.rows.values())
+    repeats = f", {once_more:,} of them once more, which makes further findings of them" if once_more else ""
+    takes = timedelta(seconds=round(count.due / rate))
+    return typer.confirm(f"Send {count.due:,} back{repeats}, at most {rate:g} a second ({takes})?")
+
+
+async def _count(client: KafkaClient, settings: Settings, replay: Replay) -> Count:
+    prefix = settings.topics.prefix
+    wanted = [Wanted(name) for name in (f"{prefix}.dead-letters", ledger(prefix))]
+    await _there(client, wanted)
+    with sending.bar() as bar:
+        task = bar.add_task("counting", total=None)
+        return await replay.count(lambda looked, total: bar.update(task, completed=looked, total=total))
+
+
+async def _there(client: KafkaClient, wanted: Sequence[Wanted]) -> None:
+    """Raises ConfigError for topics that are missing, or that we may not see."""
+    found = await describe(client.arguments(), wanted)
+    if missing := [topic.name for topic in wanted if topic.name not in found]:
+        raise ConfigError(f"there is no topic {' and no '.join(missing)} (topics.prefix): faultstream topics --create")
+
+
+async def _send(client: KafkaClient, settings: Settings, replay: Replay, count: Count, pace: Pace) -> bool:
+    """Sends what was counted; False if it was stopped."""
+    prefix = settings.topics.prefix
+    going = {pipeline for (_, pipeline), row in count.rows.items() if row.due and pipeline}
+    await _there(client, [Wanted(f"{prefix}.retry.{name}") for name in sorted(going)])
+    opening = kafka_sender(KafkaSinkConfig.of(settings, client), f"{prefix}.replay")
+    with sending.bar() as bar:
+        task = bar.add_task("sending", total=count.due)
+
+        async def send(stop: asyncio.Event) -> None:
+            await replay.send(opening, count.spans, pace, stop, lambda done: bar.update(task, completed=done.sent))
+
+        return await sending.to_the_end(send, lambda: replay.progress.sent)
+
+
+def _show(count: Count) -> None:
+    console = Console(highlight=False)
+    columns = {"letters": "letters", "before": "sent before", "due": "to send", "stay": "nowhere to go"}
+    rows = sorted(count.rows.items(), key=lambda each: -each[1].letters)
+    shown = [name for name in columns if name in {"letters", "due"} or any(getattr(row, name) for _, row in rows)]
+    table = Table(box=None, pad_edge=False)
+    for name in ("reason", "pipeline"):
+        table.add_column(name)
+    for name in shown:
+        table.add_column(columns[name], justify="right")
+    for (reason, pipeline), row in rows:
+        table.add_row(reason, pipeline or "-", *(f"{getattr(row, name):,}" for name in shown))
+    if rows:
+        console.print(table)
+    else:
+        console.print("no such dead letters")
+    if any(row.stay for _, row in rows):
+        console.print("nowhere to go: no pipeline had taken them, or theirs is not in this deployment")
+    if count.anew:
+        console.print("the topic was made anew since letters were last sent back: none of these counts as sent before")
+    if count.repeat:
+        console.print(f"goes on with the repeat that was begun at {count.repeat}")
+
+
+def _told(count: Count, progress: Progress, *, chosen: bool, dry_run: bool, ended: bool) -> str:
+    """How it ended, in a line."""
+    if not ended:
+        return f"stopped: {progress.sent:,} of {count.due:,} sent; {sending.GOES_ON}"
+    if progress.refused:
+        return f"{progress.sent:,} sent back; {progress.refused:,} refused by the brokers: see max.message.bytes"
+    if progress.sent:
+        return f"{progress.sent:,} sent back"
+    if count.rows and not chosen and not dry_run:
+        return "nothing sent: choose with --reason, --pipeline, --key, --since or --until, or say --all"
+    if any(row.before for row in count.rows.values()) and not count.due:
+        return "nothing to send: they were sent before; --again would send them once more"
+    return "nothing sent"
+
+
+def _said(count: Count, progress: Progress) -> dict[str, Any]:
+    """The same as JSON."""
+    rows = [
+        {
+            "reason": reason,
+            "pipeline": pipeline,
+            "letters": row.letters,
+            "sent_before": row.before,
+            "to_send": row.due,
+            "nowhere_to_go": row.stay,
+        }
+        for (reason, pipeline), row in sorted(count.rows.items())
+    ]
+    return {"letters": rows, "sent": progress.sent, "refused": progress.refused}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from processor.cluster.client import KafkaClient
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound
 from processor.errors import Retryable
+from processor.settings import Settings
 from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, stopped, unwritable
 
 log = structlog.get_logger(__name__)
@@ -25,7 +27,7 @@ PROBES, PROBE_S = 20, 0.25
 
 @dataclass(frozen=True, slots=True)
 class KafkaSinkConfig:
-    """`arguments` are those of every client of the cluster; see processor.sources.kafka.KafkaClient."""
+    """`arguments` are those of every client of the cluster; see processor.cluster.client.KafkaClient."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     max_bytes: int = 1_000_000  # largest record, uncompressed; the topic's max.message.bytes must allow it
@@ -33,6 +35,12 @@ class KafkaSinkConfig:
     compression: str | None = None
     notice_s: float = 30.0  # how long acknowledgements may take before a line is logged
     retry_s: float = 0.5  # between tries of what the brokers did not take
+
+    @classmethod
+    def of(cls, settings: Settings, client: KafkaClient) -> Self:
+        """How records are written under these settings."""
+        codec = settings.kafka.compression
+        return cls(client.arguments(), settings.limits.record_bytes, compression=None if codec == "none" else codec)
 
 
 class KafkaSink:

@@ -123,7 +123,7 @@ class KafkaTransactor:
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
     ) -> None:
-        """Writes records and commits the group's offsets, with a note, in one transaction.
+        """Writes records and commits the group's offsets, if any, with a note, in one transaction.
 
         Raises Unwritable with nothing written; Retryable (or Fenced) where it is not known what came of it, and then
         this producer is of no more use.
@@ -153,9 +153,9 @@ class KafkaTransactor:
             async with asyncio.timeout(TRANSACTION_S):
                 await self._producer.begin_transaction()
                 sent = await self._packer.submit(self._producer, records, range(len(records)), one_by_one=one_by_one)
-                committed = self._producer.send_offsets_to_transaction(offsets, group)
-                told = await asyncio.gather(committed, *(future for _, future in sent), return_exceptions=True)
-                refused = _refused(sent, told[1:])
+                committed = [self._producer.send_offsets_to_transaction(offsets, group)] if offsets else []
+                told = await asyncio.gather(*(future for _, future in sent), *committed, return_exceptions=True)
+                refused = _refused(sent, told[: len(sent)])
                 # What follows a refused batch is refused as well, for the gap that it leaves.
                 expected = (*FOR_GOOD, AFTER_A_GAP) if refused else ()
                 for error in told:

@@ -171,8 +171,11 @@ async def test_replay_after_the_cause_is_mended(deployment: Deployment) -> None:
     assert deployment.dead[place]["fs-reason"] == "invalid_output"
     deployment.model.always = None
     counted = await replay(deployment, "--dry-run", "--reason", "invalid_output")
-    assert counted == {"letters": [{"reason": "invalid_output", "pipeline": "ci_failure", "letters": 1}], "sent": 0}
+    due = {"letters": 1, "sent_before": 0, "to_send": 1, "nowhere_to_go": 0}
+    assert counted["letters"] == [{"reason": "invalid_output", "pipeline": "ci_failure", **due}]
+    assert counted["sent"] == 0
     assert (await replay(deployment, "--reason", "invalid_output"))["sent"] == 1
+    assert (await replay(deployment, "--reason", "invalid_output"))["sent"] == 0
     await deployment.until(lambda: place in deployment.findings, "the replayed event has its finding")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
 from processor import topology
-from processor.backfill import Backfill, Counts, Plan
 from processor.cli import app as commands
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Rules, ensure
@@ -26,10 +26,12 @@ from processor.contract import Record
 from processor.errors import Retryable
 from processor.home import Homes
 from processor.pipeline import Pipeline
+from processor.resend.backfill import Backfill, Counts, Plan
+from processor.resend.sender import Pace, kafka_sender
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sources.decode import Decoder
-from processor.sources.history import history
+from processor.sources.history import KafkaHistory
 from processor.sources.providers import Providers
 
 pytestmark = pytest.mark.kafka
@@ -57,8 +59,8 @@ class Past:
         """A whole backfill, and what it says."""
 
         async def whole() -> dict[str, Any]:
-            backfill = self.backfill(Plan(since, rate=1e6, **plan))
-            await backfill.run()
+            backfill = self.backfill(Plan(since, **plan))
+            await self.go(backfill)
             return backfill.counts.said()
 
         return asyncio.run(whole())
@@ -70,7 +72,7 @@ class Past:
             async with asyncio.timeout(30):
                 while True:
                     client = KafkaClient(self.bootstrap)
-                    found = [record async for record in history(client, f"{self.prefix}.{kind}")]
+                    found = [record async for record in KafkaHistory(client).all(f"{self.prefix}.{kind}")]
                     if len(found) >= count:
                         return found
 
@@ -80,7 +82,13 @@ class Past:
         """One that has not begun."""
         client = KafkaClient.of(KafkaSettings(bootstrap=self.bootstrap))
         decoder = Decoder(self.pipeline.decode, Providers(), f"{self.prefix}.line")
-        return Backfill(client, KafkaSinkConfig(client.arguments()), self.prefix, self.pipeline, decoder, plan)
+        return Backfill(KafkaHistory(client), self.prefix, self.pipeline, decoder, plan)
+
+    async def go(self, backfill: Backfill, rate: float = 1e6, tell: Callable[[Counts], None] = lambda _: None) -> None:
+        """Runs it to its end."""
+        config = KafkaSinkConfig(KafkaClient(self.bootstrap).arguments())
+        opening = kafka_sender(config, f"{self.prefix}.{backfill.name}")
+        await backfill.run(opening, Pace(rate), asyncio.Event(), tell)
 
 
 @pytest.fixture(scope="module")
@@ -170,13 +178,13 @@ def test_what_was_interrupted_goes_on_where_it_stopped(past: Past) -> None:
     """After the first batch, and between writing and progress: nothing twice, nothing left out."""
 
     async def interrupted() -> int:
-        backfill = past.backfill(Plan(START, rate=1e6))
+        backfill = past.backfill(Plan(START))
 
         def die(_: Counts) -> None:
             raise KilledError
 
         with pytest.raises(KilledError):
-            await backfill.run(die)
+            await past.go(backfill, tell=die)
         return backfill.counts.kinds["sent"]
 
     first = asyncio.run(interrupted())
@@ -192,11 +200,11 @@ def test_two_at_once_do_not_double(past: Past) -> None:
     """The later one takes over; the earlier one ends with an error."""
 
     async def both() -> list[Any]:
-        one, two = (past.backfill(Plan(START, rate=400)) for _ in range(2))
+        one, two = (past.backfill(Plan(START)) for _ in range(2))
         began = asyncio.Event()
-        earlier = asyncio.create_task(one.run(lambda _: began.set()))
+        earlier = asyncio.create_task(past.go(one, 400, lambda _: began.set()))
         await began.wait()
-        later = asyncio.create_task(two.run())
+        later = asyncio.create_task(past.go(two, 400))
         return list(await asyncio.gather(earlier, later, return_exceptions=True))
 
     earlier, later = asyncio.run(both())

@@ -23,7 +23,7 @@ from processor.contract import Outbound, TopicPartition
 from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from processor.sources.history import history
+from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.servers.secure_kafka import CERTIFIED, USERS, Operation, Resource, SecureKafka
 
@@ -144,7 +144,7 @@ async def test_each_way_to_authenticate_works(name: str, way: Ways, cluster: Sec
     await cluster.grant(WAYS[name], Resource.GROUP, f"g-{topic}", Operation.READ)
     client = KafkaClient.of(way(name))
     assert await round_trip(client, topic, f"g-{topic}") == b"value"
-    assert [record.value async for record in history(client, topic)] == [b"value"]
+    assert [record.value async for record in KafkaHistory(client).all(topic)] == [b"value"]
 
 
 async def test_a_token_is_used_until_it_ages(way: Ways, cluster: SecureKafka) -> None:
@@ -154,7 +154,7 @@ async def test_a_token_is_used_until_it_ages(way: Ways, cluster: SecureKafka) ->
     await cluster.grant(cluster.issuer.client_id, Resource.TOPIC, topic, *OPERATIONS)
     before, client = cluster.issuer.asked, KafkaClient.of(way("OAUTHBEARER"))
     for _ in range(2):
-        assert [record async for record in history(client, topic)] == []
+        assert [record async for record in KafkaHistory(client).all(topic)] == []
     assert cluster.issuer.asked == before + 1
     cluster.issuer.life_s, short = -1.0, KafkaClient.of(way("OAUTHBEARER"))
     try:

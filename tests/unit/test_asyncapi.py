@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,23 @@ from processor.home import Homes
 from processor.line import Shared
 from processor.logs.redact import redactor
 from processor.pipeline import load_all
+from processor.resend.backfill import Backfill, Plan
+from processor.resend.letters import Choice, Replay
+from processor.resend.sender import Pace
 from processor.settings import Settings
 from processor.settings.fetch import FetchSettings
 from processor.sinks.dead_letters import replayable
+from processor.sources.decode import Decoder
+from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
+from processor.testing.broker import MemoryBroker
+from processor.testing.history import MemoryHistory
 from processor.testing.model import StubModel
 from processor.tickets.messages import Topics
 from processor.tickets.policy import Fault, Policy, decide
+from tests.unit.memory_sender import memory_sender
 from tests.unit.tickets.world import World
 from tests.unit.tickets.world import command as ticket_command
 from tests.unit.tickets.world import record as command_record
@@ -148,13 +157,40 @@ async def of_the_ticket_role(signals: list[Outbound]) -> list[Outbound]:
     return made + world.records
 
 
+async def of_replays(letters: list[Outbound]) -> list[Outbound]:
+    """What is kept of letters that were sent back, of a repeat that is under way, and of a backfill."""
+    broker, names = MemoryBroker(), frozenset(each.name for each in PIPELINES)
+    opening = memory_sender(broker, "fs.replay")
+    for out in letters:
+        broker.produce(out)
+    stop = asyncio.Event()
+    for again in (False, True):
+        replay = Replay(MemoryHistory(broker), "fs", Choice(), names, again=again)
+        await replay.send(opening, (await replay.count()).spans, Pace(1e6), stop)
+        stop.set()
+    decoder = Decoder(PIPELINES[0].decode, Providers(), "fs.line")
+    backfill = Backfill(MemoryHistory(broker), "fs", PIPELINES[0], decoder, Plan(datetime.fromtimestamp(0, UTC)))
+    broker.produce(Outbound(PIPELINES[0].topics[0], None, b"error: x"))
+    await backfill.run(opening, Pace(1e6), asyncio.Event())
+    return [Outbound(each.topic, each.key, each.value) for each in broker.records("fs.replays") if each.value]
+
+
 async def test_real_records_are_as_documented() -> None:
     """Of every kind of topic that the daemon writes."""
     line = await of_the_line()
     made = line + await of_the_ticket_role([out for out in line if out.topic == "fs.signals"])
+    kept = await of_replays([out for out in line if out.topic == "fs.dead-letters"])
+    assert {key for out in kept for key in json.loads(out.value or b"")} >= {
+        "sent",
+        "last",
+        "replay",
+        "reached",
+        "ends",
+    }
+    made += kept
     assert {out.topic: faults(out) for out in made if faults(out)} == {}
     written = {topic.kind for topic in topology.topics("fs", PIPELINES) if topic.name in {out.topic for out in made}}
-    assert written >= {"findings", "retry", "dead-letters", "unrouted", "signals", "changelog"}
+    assert written >= {"findings", "retry", "dead-letters", "replays", "unrouted", "signals", "changelog"}
     assert written >= {"ticket-commands", "ticket-state", "ticket-events"}
 
 

@@ -101,13 +101,14 @@ def test_what_is_created_follows_its_sources() -> None:
 
 
 def test_the_bundled_pipelines_topics() -> None:
-    """Each once; only tickets' state and Faust's table are compacted, and have the partitions of what fills them."""
+    """Each once; what is compacted besides the ledger of replays has the partitions of what fills it."""
     listed = topology.topics("fs", load_all(Homes.of([Path(__file__).parents[2]]), {}, None))
     names = [topic.name for topic in listed]
     assert len(names) == len(set(names))
     assert {topic.name: topic.wanted.like for topic in listed if topic.wanted.compact} == {
         "fs.ticket-state": "fs.ticket-commands",
         "fs.decide-faults-changelog": "fs.signals",
+        "fs.replays": None,
     }
     originals = {topic.name for topic in listed if topic.wanted.originals}
     assert originals == {"fs.dead-letters", *(name for name in names if ".retry." in name or ".parked." in name)}

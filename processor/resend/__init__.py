@@ -1,0 +1,1 @@
+"""Events that go to a pipeline once more: dead letters, and what came in the past."""
