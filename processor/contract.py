@@ -331,7 +331,10 @@ def deciding(steps: Sequence[Step]) -> Step | None:
 
 @dataclass(slots=True)
 class Finding:
-    """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6)."""
+    """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6).
+
+    `log` is how large what was read is: `bytes`, unpacked, and `lines`.
+    """
 
     id: str
     pipeline: str
@@ -350,6 +353,7 @@ class Finding:
     subject: str
     also: list[str] = field(default_factory=list)
     review: bool = False
+    log: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ no pipeline wanted the event.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,7 @@ class Lane:
             pipeline.model.tier,
             model,
             shared.metrics,
+            shared.tiers,
             concurrency=shared.concurrency,
             context_tokens=context_tokens,
             count=count,
@@ -142,6 +144,7 @@ class Lane:
                 up,
                 models[up],
                 shared.metrics,
+                shared.tiers,
                 concurrency=shared.concurrency,
                 context_tokens=settings.models[up].context_tokens,
                 count=counter(settings.models[up].tokenizer),
@@ -179,6 +182,7 @@ class Lane:
         """The event's finding: by a rule where one decides, else by the model."""
         started = time.perf_counter()
         body, passing = await self._body(event), await self._passing(event)
+        size = _size(body)
         event, session = self.redact(event)
         excerpt = await self.reduce(body, session, passing)
         reading = self.recognise(excerpt)
@@ -194,6 +198,7 @@ class Lane:
             confidence=verdict.answer.confidence,
             steps=verdict.steps,
             review=verdict.review,
+            size=size,
         )
 
     async def _judge(self, event: Event, reading: Reading) -> Verdict:
@@ -221,6 +226,15 @@ class Lane:
             log.warning("reads without the passing run", action="fetch", error=str(error))
             return None
         return None if sniff(passing) else passing
+
+
+def _size(body: bytes | BinaryIO) -> int:
+    """Of a log, in bytes; a file is left at its beginning."""
+    if isinstance(body, bytes):
+        return len(body)
+    size = body.seek(0, os.SEEK_END)
+    body.seek(0)
+    return size
 
 
 _INVALID = frozenset({"invalid_output", "schema_refused"})

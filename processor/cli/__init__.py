@@ -16,7 +16,7 @@ from processor import __version__
 from processor.cli import options
 from processor.errors import ConfigError, FaultstreamError
 
-COMMANDS = ("run", "lint", "test", "explain", "reduce", "replay", "backfill", "topics", "schema", "doctor")
+COMMANDS = ("run", "lint", "test", "explain", "reduce", "replay", "backfill", "topics", "schema", "doctor", "cost")
 
 
 class Commands(TyperGroup):

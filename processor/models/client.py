@@ -19,9 +19,9 @@ from typing import Final, Self
 
 import aiohttp
 
-from processor.contract import Usage
 from processor.errors import FaultstreamError, Rejected, Retryable
 from processor.models.chat import Capabilities, ChatRequest, Completion
+from processor.models.prices import Prices
 from processor.models.probe import CHAT, Reply, probe
 from processor.models.replicas import Pauses, Replica, Replicas
 from processor.models.trials import Trials
@@ -59,6 +59,7 @@ class ModelClient:
     def __init__(self, settings: ModelSettings, tier: str = "lite", pauses: Pauses | None = None) -> None:
         self._settings = settings
         self._where = f"models.{tier}"
+        self._prices = Prices.of(settings)
         self._pauses = pauses or Pauses()
         self._replicas = Replicas(settings.urls, settings.concurrency, self._pauses)
         self._trials = Trials(self._control, settings.give_up_after)
@@ -172,7 +173,10 @@ class ModelClient:
             raise
         target.succeeded()
         spent = (time.perf_counter() - began) * 1000
-        return replace(completion, usage=self._priced(completion.usage), replica=target.url, milliseconds=spent)
+        usage = completion.usage
+        if self._prices is not None:
+            usage = replace(usage, cost_usd=self._prices.cost(usage))
+        return replace(completion, usage=usage, replica=target.url, milliseconds=spent)
 
     async def _known(self, target: Replica) -> Capabilities:
         """The replica's capabilities, probed by the first request that needs them."""
@@ -223,19 +227,6 @@ class ModelClient:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
             self._session = aiohttp.ClientSession(headers=headers, timeout=self._timeout, connector=connector)
         return self._session
-
-    def _priced(self, usage: Usage) -> Usage:
-        settings = self._settings
-        if settings.usd_per_million_prompt is None:
-            return usage
-        cached = settings.usd_per_million_cached
-        written = settings.usd_per_million_completion
-        usage.cost_usd = (
-            (usage.prompt_tokens - usage.cached_tokens) * settings.usd_per_million_prompt
-            + usage.cached_tokens * (settings.usd_per_million_prompt if cached is None else cached)
-            + usage.completion_tokens * (settings.usd_per_million_prompt if written is None else written)
-        ) / 1e6
-        return usage
 
 
 def _reason(error: BaseException) -> str:

@@ -20,6 +20,7 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
         "result": result,
         "steps": _list(_step()),
         "usage": _usage(),
+        "log": _object({name: {"type": "integer", "minimum": 0} for name in ("bytes", "lines")}),
     })  # fmt: skip
     envelope = {
         "specversion": {"const": "1.0"},

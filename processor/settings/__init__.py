@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from processor.errors import ConfigError
+from processor.settings.costs import CostSettings
 from processor.settings.fetch import FetchSettings
 from processor.settings.kafka import KafkaSettings
 from processor.settings.models import ModelSettings as ModelSettings
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
         default_factory=lambda: {"lite": ModelSettings(urls=["http://127.0.0.1:8000/v1"])},
         description="Model servers by tier: lite, and pro where there is one.",
     )
+    costs: CostSettings = Field(default_factory=CostSettings, description="What is made of the models' prices.")
     jira: JiraSettings | None = Field(None, description="Jira; without it findings are emitted and no ticket is filed.")
     fetch: FetchSettings = Field(default_factory=FetchSettings, description="Which references to logs are followed.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")

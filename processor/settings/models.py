@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -40,8 +40,25 @@ class ModelSettings(Section):
     usd_per_million_prompt: float | None = Field(None, ge=0, description="Price of a million prompt tokens.")
     usd_per_million_cached: float | None = Field(None, ge=0, description="Price of a million cached prompt tokens.")
     usd_per_million_completion: float | None = Field(None, ge=0, description="Price of a million written tokens.")
+    usd_per_replica_hour: float | None = Field(
+        None,
+        ge=0,
+        description="Price of a replica for an hour, instead of prices of tokens; it is shared out by tokens, hour "
+        "by hour.",
+    )
+    paid_replicas: int | None = Field(
+        None, ge=1, description="How many replicas are paid for; by default as many as there are addresses."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _secret(cls, values: Any) -> Any:
         return from_file(values, "api_key")
+
+    @model_validator(mode="after")
+    def _one_price(self) -> Self:
+        if self.usd_per_replica_hour is not None and self.usd_per_million_prompt is not None:
+            raise ValueError("a tier is paid by usd_per_replica_hour or by usd_per_million_prompt, not by both")
+        if self.usd_per_million_prompt is None and (self.usd_per_million_cached or self.usd_per_million_completion):
+            raise ValueError("usd_per_million_prompt is missing; the other two prices count beside it")
+        return self

@@ -77,8 +77,12 @@ class Emit:
         steps: Sequence[Step],
         review: bool = False,
         also: Sequence[str] = (),
+        size: int = 0,
     ) -> Finding:
-        """The finding; its id comes from where the event was first read, its fingerprint from `reading.anchor`."""
+        """The finding; its id comes from where the event was first read, its fingerprint from `reading.anchor`.
+
+        `size` is that of the log, in bytes.
+        """
         attributes, origin = event.attributes, event.origin
         key, parts = fingerprint(self.pipeline, [str(attributes.get(name, "")) for name in self.scope], reading.anchor)
         return Finding(
@@ -99,6 +103,7 @@ class Emit:
             subject=attributes.get("subject") or f"{attributes.get('repo', '')}/{attributes.get('job', '')}",
             also=list(also),
             review=review,
+            log={"bytes": size, "lines": reading.excerpt.total_lines},
         )
 
     def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
@@ -137,6 +142,7 @@ class Emit:
             "confidence": finding.confidence,
             "steps": finding.steps,
             "usage": finding.usage,
+            "log": finding.log,
             "build": finding.build,
             "event": finding.event,
         }

@@ -15,6 +15,7 @@ from processor.stages.check import Answer, Check, Invalid
 from processor.stages.infer import Infer
 from processor.stages.prompt import BuildPrompt
 from processor.telemetry import LineMetrics
+from processor.tiers.metrics import TierMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Ask:
     infer: Infer
     check: Check
     metrics: LineMetrics
+    tiers: TierMetrics
     running: asyncio.Semaphore
 
     @classmethod
@@ -44,6 +46,7 @@ class Ask:
         tier: str,
         model: Model,
         metrics: LineMetrics,
+        tiers: TierMetrics,
         *,
         concurrency: int = 64,
         context_tokens: int = 8192,
@@ -68,6 +71,7 @@ class Ask:
             infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens),
             check=Check(pipeline.schema, pipeline.questions),
             metrics=metrics,
+            tiers=tiers,
             running=asyncio.Semaphore(concurrency),
         )
 
@@ -92,7 +96,7 @@ class Ask:
 
     def _step(self, completions: Sequence[Completion], queued_ms: float, answer: Answer | None = None) -> Step:
         usages = [each.usage for each in completions]
-        return Step(
+        step = Step(
             name="diagnose",
             decided_by="model",
             tier=self.infer.tier,
@@ -105,3 +109,5 @@ class Ask:
             },
             confidence=answer.certainty if answer is not None else None,
         )
+        self.tiers.spent(self.name, step)
+        return step

@@ -9,6 +9,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from processor.contract import Step
+
 WINDOW_S: Final = 900.0
 """The escalated share is that of the answers of the last quarter of an hour."""
 
@@ -58,7 +60,20 @@ class TierMetrics:
             ["pipeline"],
             registry=registry,
         )
+        self._cost = Counter(
+            "faultstream_cost_usd",
+            "What models' answers cost, where tokens have a price: those that became nothing included.",
+            ["pipeline", "tier"],
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "faultstream_cost_tokens",
+            "Tokens of models' answers; of prompt tokens, those cached are counted apart.",
+            ["pipeline", "tier", "kind"],
+            registry=registry,
+        )
         self._clock = clock
+        self._spending: dict[tuple[str, str], tuple[Counter, ...]] = {}
         self._shares: dict[str, Share] = {}
 
     def answered(self, pipeline: str) -> None:
@@ -69,6 +84,18 @@ class TierMetrics:
         """An answer that was to be passed up; `outcome`: answered, invalid, away, no_tier."""
         self._escalated.labels(pipeline, why, outcome).inc()
         self._of(pipeline).add(True)
+
+    def spent(self, pipeline: str, step: Step) -> None:
+        """What a tier did."""
+        key = pipeline, step.tier or ""
+        bound = self._spending.get(key)
+        if bound is None:
+            kinds = [self._tokens.labels(*key, kind) for kind in ("prompt", "cached", "completion")]
+            bound = self._spending[key] = (self._cost.labels(*key), *kinds)
+        usage = step.usage
+        amounts = (usage.cost_usd or 0.0, usage.prompt_tokens - usage.cached_tokens, usage.cached_tokens)
+        for counter, amount in zip(bound, (*amounts, usage.completion_tokens), strict=True):
+            counter.inc(amount)
 
     def _of(self, pipeline: str) -> Share:
         share = self._shares.get(pipeline)

@@ -1,0 +1,119 @@
+"""`faultstream cost`: what findings cost, by day and pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from processor.cli import options
+from processor.cluster.client import KafkaClient
+from processor.costs.ledger import Ledger, Tariff
+from processor.costs.report import Report
+from processor.errors import ConfigError
+from processor.lang.values import parse_duration
+from processor.settings import Settings
+from processor.sources.history import KafkaHistory
+
+COLUMNS: Final = (
+    "day", "pipeline", "findings", "asked", "up", "review", "prompt", "cached", "written", "cost $", "per 1000 $",
+    "large $", "naive $",
+)  # fmt: skip
+
+
+def command(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(metavar="[PIPELINE]...", help="By default all that there are.")
+    ] = None,
+    since_: Annotated[str, typer.Option("--since", help="A time (RFC 3339), or a span such as 24h or 7d.")] = "7d",
+    json: options.Json = False,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Add up what findings cost, by day (UTC) and pipeline, from the topics that hold them.
+
+    Beside it what the same events would have cost on a large model at list price: with our prompts ("large"), and with
+    whole logs and no cache ("naive"). What has no price is left open.
+    """
+    homes, settings = options.load(home, config)
+    known = settings.pipelines or sorted(homes.pipelines())
+    unknown = [name for name in pipelines or () if name not in known]
+    if unknown:
+        raise ConfigError(f"no pipeline {', '.join(unknown)}; there are {', '.join(known)}")
+    report = asyncio.run(_read(settings, known, pipelines or known, _start(since_)))
+    if options.machine_readable(json):
+        options.print_json(report.said())
+    else:
+        show(report, Console(highlight=False))
+
+
+def _start(text: str) -> datetime:
+    """The beginning of the hour that is meant."""
+    try:
+        moment = datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+    except ValueError:
+        moment = _moment(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).replace(minute=0, second=0, microsecond=0)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        said = "write it as 2026-01-31T12:00:00Z, or as a span such as 24h or 7d"
+        raise ConfigError(f"--since: {text!r} is no time; {said}") from None
+
+
+async def _read(settings: Settings, known: Sequence[str], names: Sequence[str], start: datetime) -> Report:
+    """The report of `names`. Of replica-hours each has its share among all pipelines: so all `known` ones are read."""
+    history = KafkaHistory(KafkaClient.of(settings.kafka))
+    ledger = Ledger(Tariff.of(settings.models, settings.costs))
+    topics = [f"{settings.topics.prefix}.findings.{name}" for name in known]
+    async with aclosing(history.between(await history.spans(topics, start))) as records:
+        async for record in records:
+            ledger.add(record)
+    return Report.of(ledger, start.timestamp(), time.time(), names)
+
+
+def show(report: Report, out: Console) -> None:
+    """The report as a table."""
+    table = Table(box=None, pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in {"day", "pipeline"} else "right")
+    said = report.said()
+    for row in said["days"]:
+        table.add_row(*_cells(row))
+    table.add_section()
+    for row in (*said["pipelines"], said["total"]):
+        table.add_row(*_cells(row), style="bold")
+    out.print(table)
+    if report.idle_usd:
+        out.print(Text(f"{report.idle_usd:.2f} $ more for replica-hours in which nobody asked anything", style="dim"))
+    if said["total"]["cost_usd"] is None:
+        out.print(Text("what shows no cost has no price: see models.<tier>.usd_per_…", style="dim"))
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    counts = ("findings", "asked", "escalated", "review", "prompt_tokens", "cached_tokens", "completion_tokens")
+    cost, per = row["cost_usd"], row["per_finding_usd"]
+    return [
+        row["day"] or "all",
+        row["pipeline"] or "all",
+        *(f"{row[name]:,}" for name in counts),
+        _usd(cost),
+        _usd(None if per is None else per * 1000),
+        _usd(row["large_model_usd"]),
+        _usd(row["naive_usd"]),
+    ]
+
+
+def _usd(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.2g}"

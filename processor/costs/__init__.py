@@ -1,0 +1,1 @@
+"""What findings cost: read back from the topics that hold them, by pipeline and by hour."""
