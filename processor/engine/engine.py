@@ -27,6 +27,7 @@ from processor.engine.ports import Sink, Source, Worker
 from processor.engine.suspects import Suspects
 from processor.engine.waiting import Waiting
 from processor.errors import Fatal, Rejected, Retryable, Unwritable
+from processor.sinks.dead_letters import BODY_LEFT_OUT
 from processor.telemetry import RECORD
 
 log = structlog.get_logger(__name__)
@@ -394,4 +395,4 @@ class Engine:
         body = len(letter.value or b"")
         if letter.size <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
             return letter
-        return replace(letter, value=None, headers=(*letter.headers, ("fs-body-left-out", str(body).encode())))
+        return replace(letter, value=None, headers=(*letter.headers, (BODY_LEFT_OUT, str(body).encode())))

@@ -17,7 +17,9 @@ PIPELINE: Final = "fs-pipeline"
 TIME: Final = "fs-time"
 ATTEMPT: Final = "fs-attempt"
 OUTPUT: Final = "fs-output"
-OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, OUTPUT, ORIGIN_HEADER})
+BODY_LEFT_OUT: Final = "fs-body-left-out"
+"""Bytes of an event whose letter had to be written without them, for its topic took no more."""
+OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, OUTPUT, BODY_LEFT_OUT, ORIGIN_HEADER})
 """Headers that are ours; a copy carries them once."""
 
 _READ, _SHOWN = 16_000, 4_000
@@ -66,10 +68,12 @@ def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Out
     What the ticket role could not do (a signal, a ticket command) goes back to the topic that it was read from.
 
     Its origin is kept, so that a finding that was made already has the same id; `replay` (see `new_replay`) makes
-    it a deliberate repeat with an id of its own. Raises FaultstreamError for a record that is no dead letter, or
-    one that no pipeline had taken yet.
+    it a deliberate repeat with an id of its own. Raises FaultstreamError for a record that is no dead letter, one that
+    no pipeline had taken yet, or one without its bytes.
     """
     headers = dict(record.headers)
+    if BODY_LEFT_OUT in headers:
+        raise FaultstreamError(f"{record.topic}/{record.partition}/{record.offset} is without its bytes")
     pipeline = headers.get(PIPELINE, b"").decode()
     origin = decode_origin(headers[ORIGIN_HEADER]) if ORIGIN_HEADER in headers else None
     back = f"{prefix}.retry.{pipeline}"

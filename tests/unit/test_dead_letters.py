@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from processor.contract import ORIGIN_HEADER, Origin, Record
 from processor.errors import FaultstreamError
 from processor.logs.redact import redactor
 from processor.sinks.dead_letters import (
+    BODY_LEFT_OUT,
     attempt,
     dead_letter,
     decode_origin,
@@ -69,6 +72,15 @@ def test_what_names_no_pipeline_is_refused() -> None:
     """Nobody would read it."""
     with pytest.raises(FaultstreamError, match=r"ci\.builds\.failed/3/1881 names no pipeline"):
         replayable("fs", RECEIVED)
+
+
+def test_a_letter_without_its_bytes_stays() -> None:
+    """It would come back as an empty event. A mark that came with the event itself counts for nothing."""
+    marked = replace(RECEIVED, headers=((BODY_LEFT_OUT, b"9"),))
+    assert replayable("fs", letter(marked)).value == b"\x00log"
+    made = letter()
+    with pytest.raises(FaultstreamError, match=r"fs\.dead-letters/0/7 is without its bytes"):
+        replayable("fs", replace(made, headers=(*made.headers, (BODY_LEFT_OUT, b"9"))))
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[1]", b'["g","t","x",1]', b"7"])
