@@ -32,6 +32,7 @@ from processor.lifecycle import Lifecycle, settle
 from processor.line import Lane, Line, Shared, Topic
 from processor.logs import tokens
 from processor.logs.redact import REDACTION, redactor
+from processor.models.adapters import Expected, inspect, start_all
 from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, load_all
@@ -103,15 +104,26 @@ class Parts:
 
 def load(settings: Settings, homes: Homes) -> list[Pipeline]:
     """The pipelines to run. Raises ConfigError with all that is wrong with them."""
-    pipelines = load_all(homes, settings.base_models, settings.pipelines)
+    pipelines = load_all(homes, settings.models, settings.pipelines)
     if not pipelines:
         raise ConfigError(f"no pipeline in {', '.join(map(str, homes.paths))}; give a --home that has one")
     for pipeline in pipelines:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
         tokens.counter(settings.models[pipeline.model.tier].tokenizer)
+        _check_adapter(pipeline, settings, homes)
     Fetch(settings.fetch)  # says so if a scheme needs a package that isn't there
     return pipelines
+
+
+def _check_adapter(pipeline: Pipeline, settings: Settings, homes: Homes) -> None:
+    """Adapters that servers are started with are as their manifests say. Others are seen to while the daemon runs."""
+    tier = pipeline.model.tier
+    folder = homes.find(f"adapters/{pipeline.model.adapter}") if pipeline.model.adapter else None
+    if folder is not None and settings.models[tier].adapters is None:
+        _, problems = inspect(folder, Expected.of(settings.models[tier], tier), whole=False)
+        if problems:
+            raise ConfigError("\n".join(map(str, problems)))
 
 
 async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: asyncio.Event) -> None:
@@ -161,16 +173,18 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     fetch = Fetch(settings.fetch)
     await fetch.__aenter__()
     life.cleanup("fetch", lambda: fetch.__aexit__(None, None, None))
+    adapters = await start_all(settings, parts.homes, adapter_names(parts.pipelines), parts.registry, life)
     models: dict[str, ModelClient] = {}
     for tier, model in settings.models.items():
-        models[tier] = client = ModelClient(model, tier)
+        models[tier] = client = ModelClient(model, tier, residency=adapters.get(tier))
         life.cleanup(f"models.{tier}", client.stop)
         if any(pipeline.model.tier == tier for pipeline in parts.pipelines):  # without a larger one work goes on
             parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
     tiers = TierMetrics(parts.registry)
     counts = LineMetrics(parts.registry)
-    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers)
+    served = {tier: each.served for tier, each in adapters.items()}
+    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served)
     _say_tiers(parts.pipelines, settings)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
@@ -204,6 +218,15 @@ def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:
         if up is not None and up.to not in settings.models:
             said = f"no tier {up.to} in the settings: what is unsure is flagged for review"
             log.info(said, action="start", pipeline=each.name)
+
+
+def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
+    """The adapters that pipelines ask, by tier."""
+    found: dict[str, list[str]] = {}
+    for each in pipelines:
+        if each.model.adapter is not None:
+            found.setdefault(each.model.tier, []).append(each.model.adapter)
+    return found
 
 
 async def _look_at_parked(line: Line, backlog: Backlog, settings: Settings) -> Retryable | None:

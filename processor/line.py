@@ -45,7 +45,7 @@ from processor.sinks.dead_letters import dead_letter, shown
 from processor.sources.decode import Decoder
 from processor.stages.emit import Emit, trace_of
 from processor.stages.fetch import Fetch
-from processor.stages.infer import Infer
+from processor.stages.infer import Infer, Served, as_named
 from processor.stages.park import PROBE_S, WAIT_S, Ward, Way, parked
 from processor.stages.prompt import BuildPrompt
 from processor.stages.recognise import Recognise
@@ -62,7 +62,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all lanes share. `concurrency` bounds the questions of one pipeline to one tier that are open at once."""
+    """What all lanes share. `concurrency` bounds the questions of one pipeline to one tier that are open at once.
+
+    `served` by tier says which version of an adapter an event asks, where the daemon loads them.
+    """
 
     prefix: str
     fetch: Fetch
@@ -70,6 +73,7 @@ class Shared:
     metrics: LineMetrics
     concurrency: int = 64
     tiers: TierMetrics = field(default_factory=lambda: TierMetrics(CollectorRegistry()))
+    served: Mapping[str, Served] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class Lane:
             concurrency=shared.concurrency,
             context_tokens=context_tokens,
             count=count,
+            served=shared.served.get(pipeline.model.tier, as_named),
         )
         return cls(
             pipeline=pipeline,

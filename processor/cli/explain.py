@@ -75,7 +75,7 @@ def command(
     folder = homes.pipelines().get(pipeline)
     if folder is None:
         raise ConfigError(f"no pipeline {pipeline}; there are {', '.join(homes.pipelines())}")
-    loaded = Pipeline.load(folder, homes, settings.base_models)
+    loaded = Pipeline.load(folder, homes, settings.models)
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
     inputs = gather(logs, lambda: settings.fetch)
     many = len(inputs) > 1 or inputs[0].name != logs[0]

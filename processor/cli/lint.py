@@ -26,7 +26,7 @@ def command(
     config: options.Config = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Check pipelines without a server: YAML, predicates, templates, schemas, rules, cases. Exit code 1 on problems."""
+    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems."""
     homes, settings = options.load(home, config)
     homes, folders = chosen(homes, path)
     problems = lint(homes, settings, folders)
@@ -43,15 +43,17 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> li
     from processor.casefile import check_cases, load_cases
     from processor.logs.redact import REDACTION
     from processor.logs.secrets import own
-    from processor.pipeline import check, clashes, conflicts, try_rules
+    from processor.models.adapters import Expected
+    from processor.pipeline import check, clashes, conflicts, try_adapter, try_rules
 
-    tiers = {name: one.base_model for name, one in settings.models.items()} if settings is not None else None
-    checked = [check(folder, homes, tiers) for folder in folders]
+    models = settings.models if settings is not None else None
+    checked = [check(folder, homes, models) for folder in folders]
+    expected = {tier: Expected.of(each, tier) for tier, each in (models or {}).items()}
     problems = [problem for one in checked for problem in one.problems]
     for one in checked:
         wrong = check_cases(one.folder, one.schema)
         logs = [case.sample or case.text or "" for case in ([] if wrong else load_cases(one.folder))]
-        problems += [*wrong, *try_rules(one, logs)]
+        problems += [*wrong, *try_rules(one, logs), *try_adapter(one, expected)]
     problems += [*clashes(homes), *conflicts(checked)]
     redaction = homes.find(REDACTION)
     problems += own.check(redaction) if redaction is not None else []

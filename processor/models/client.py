@@ -24,6 +24,7 @@ from processor.models.chat import Capabilities, ChatRequest, Completion
 from processor.models.prices import Prices
 from processor.models.probe import CHAT, Reply, probe
 from processor.models.replicas import Pauses, Replica, Replicas
+from processor.models.residency import Residency, Unmanaged
 from processor.models.trials import Trials
 from processor.models.wire import BadAnswerError, FailedError, decode, encode, error_of
 from processor.settings import ModelSettings
@@ -56,13 +57,20 @@ class ModelClient:
     `tier` names the settings in errors (models.<tier>). Call `stop` at the end, or use `async with`.
     """
 
-    def __init__(self, settings: ModelSettings, tier: str = "lite", pauses: Pauses | None = None) -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        tier: str = "lite",
+        pauses: Pauses | None = None,
+        residency: Residency | None = None,
+    ) -> None:
         self._settings = settings
         self._where = f"models.{tier}"
         self._prices = Prices.of(settings)
         self._pauses = pauses or Pauses()
         self._replicas = Replicas(settings.urls, settings.concurrency, self._pauses)
         self._trials = Trials(self._control, settings.give_up_after)
+        self._residency = residency or Unmanaged()
         self._key = settings.api_key.get_secret_value() if settings.api_key else ""
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=settings.connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -159,7 +167,7 @@ class ModelClient:
         began = time.perf_counter()
         body = encode(request, self._settings.model, server)
         try:
-            status, headers, data = await self._send(target, "POST", CHAT, body)
+            status, headers, data = await self._sent(target, request.model, body)
             if status != 200:
                 form = request.form.name if request.form else ""
                 raise error_of(status, data, headers, self._where, request.model, form)
@@ -178,6 +186,18 @@ class ModelClient:
             usage = replace(usage, cost_usd=self._prices.cost(usage))
         return replace(completion, usage=usage, replica=target.url, milliseconds=spent)
 
+    async def _sent(self, target: Replica, adapter: str | None, body: bytes) -> Reply:
+        """The answer of one replica, which has the adapter; loaded once more if it says that it hasn't."""
+        if adapter is None:
+            return await self._send(target, "POST", CHAT, body)
+        await self._residency.ready(target, adapter)
+        reply = await self._send(target, "POST", CHAT, body)
+        if reply[0] == 404:
+            self._residency.lost(target, adapter)
+            await self._residency.ready(target, adapter)
+            reply = await self._send(target, "POST", CHAT, body)
+        return reply
+
     async def _known(self, target: Replica) -> Capabilities:
         """The replica's capabilities, probed by the first request that needs them."""
         if target.capabilities is not None:
@@ -187,6 +207,7 @@ class ModelClient:
                 if rest := self._replicas.resting(target):
                     raise Retryable(f"{target.url} is resting after a failure", wait=rest)
                 try:
+                    self._residency.restarted(target)
                     target.capabilities = await probe(partial(self._send, target), self._settings.model, self._where)
                 except Retryable as error:
                     self._replicas.failed(target, away=True, wait=error.wait)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.pipeline.checks import Checked, check, try_rules
+from processor.pipeline.checks import Checked, check, try_adapter, try_rules
 from processor.pipeline.load import Pipeline, PipelineError, PromptConfig, clashes, conflicts, load_all
 from processor.pipeline.ticket import TicketConfig
 
@@ -16,5 +16,6 @@ __all__ = [
     "clashes",
     "conflicts",
     "load_all",
+    "try_adapter",
     "try_rules",
 ]

@@ -19,6 +19,7 @@ from processor.lang.types import Type
 from processor.lang.validate import validate
 from processor.lang.yaml import Document, Path_
 from processor.logs.classify import Ranker
+from processor.models.adapters import Expected, inspect
 from processor.models.question import questions
 from processor.pipeline import contexts
 from processor.pipeline.document import PipelineDocument
@@ -31,13 +32,14 @@ _VARYING: Final = frozenset({"event", "excerpt", "choices", "hint", "candidates"
 
 @dataclass(slots=True)
 class Checked:
-    """A pipeline's folder as it was read: the document, its schema, and every problem."""
+    """A pipeline's folder as it was read: the document, its schema, its adapter's folder, and every problem."""
 
     folder: Path
     homes: Homes
     document: Document
     model: PipelineDocument | None = None
     schema: ResultSchema | None = None
+    adapter: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -77,11 +79,10 @@ class Checked:
             self.problems.append(Problem(self.document.file, line, column, one.message, one.hint))
 
 
-def check(folder: Path, homes: Homes, tiers: Mapping[str, str | None] | None = None) -> Checked:
+def check(folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> Checked:
     """Read a pipeline's folder and find all that is wrong with it.
 
-    `tiers` maps the tiers of model servers to the base model that they serve (None: not said); without it nothing
-    is checked against them.
+    `tiers` are the tiers of model servers; without them nothing is checked against them.
     """
     file = folder / "pipeline.yaml"
     homes = _with_own(folder, homes)
@@ -287,6 +288,17 @@ def _rules(checked: Checked) -> None:
         checked.problems += check_rules(file, checked.schema)
 
 
+def try_adapter(checked: Checked, expected: Mapping[str, Expected]) -> list[Problem]:
+    """What is wrong with a pipeline's adapter, for the servers of its tier (by name in `expected`).
+
+    A daemon starts all the same: such a pipeline waits, and no other.
+    """
+    if checked.adapter is None:
+        return []
+    tier = checked.text("model", "tier") or "lite"
+    return inspect(checked.adapter, expected.get(tier, Expected(tier)), whole=False)[1]
+
+
 def try_rules(checked: Checked, cases: Iterable[str] = ()) -> list[Problem]:
     """What examples and cases (texts, or files of the folder) say against a pipeline's rules.
 
@@ -303,7 +315,7 @@ def _scope(checked: Checked) -> None:
             checked.say(("fingerprint", "scope", index), f"unknown attribute {name!r}", hint)
 
 
-def _models(checked: Checked, tiers: Mapping[str, str | None] | None) -> None:
+def _models(checked: Checked, tiers: Collection[str] | None) -> None:
     tier = checked.text("model", "tier") or "lite"
     places: list[tuple[str, ...]] = [("model", "tier"), ("model", "escalate", "to"), ("model", "shadow", "to")]
     for path in places:
@@ -322,24 +334,7 @@ def _models(checked: Checked, tiers: Mapping[str, str | None] | None) -> None:
         there = [one.name for home in checked.homes.paths for one in home.glob("adapters/*") if one.is_dir()]
         checked.say(("model", "adapter"), f"no adapter {adapter!r} in any home", nearest(adapter, there))
         return
-    _manifest(checked, folder, adapter, tier, (tiers or {}).get(tier))
-
-
-def _manifest(checked: Checked, folder: Path, adapter: str, tier: str, base: str | None) -> None:
-    file = folder / "manifest.yaml"
-    manifest = yaml.load(file)
-    if manifest.problems:
-        checked.problems += manifest.problems
-        return
-    checked.files[f"adapters/{adapter}/manifest.yaml"] = file
-    made_for = manifest.value.get("base_model") if isinstance(manifest.value, dict) else None
-    if not isinstance(made_for, str):
-        checked.problems.append(
-            manifest.problem((), "missing key 'base_model': the model that the adapter was made for")
-        )
-    elif base is not None and made_for != base:
-        message = f"adapter {adapter!r} was made for {made_for}, tier {tier!r} serves {base}"
-        checked.say(("model", "adapter"), message)
+    checked.adapter = folder
 
 
 def _ticket(checked: Checked) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Pipeline:
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path, homes: Homes, tiers: Mapping[str, str | None] | None = None) -> Pipeline:
+    def load(cls, folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> Pipeline:
         """The pipeline in `folder`; raises PipelineError with all problems. `tiers` as in `checks.check`."""
         checked = check(folder, homes, tiers)
         if checked.problems:
@@ -161,9 +161,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
     )
 
 
-def load_all(
-    homes: Homes, tiers: Mapping[str, str | None] | None = None, names: Sequence[str] | None = None
-) -> list[Pipeline]:
+def load_all(homes: Homes, tiers: Collection[str] | None = None, names: Sequence[str] | None = None) -> list[Pipeline]:
     """The pipelines of the homes (those named, or all); raises PipelineError with the problems of all of them."""
     folders = homes.pipelines()
     unknown = [name for name in names or () if name not in folders]

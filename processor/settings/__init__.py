@@ -147,11 +147,6 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def base_models(self) -> dict[str, str | None]:
-        """Base model by tier: what adapters must have been made for."""
-        return {name: tier.base_model for name, tier in self.models.items()}
-
-    @property
     def group(self) -> str:
         """Consumer group of the line."""
         return self.kafka.group or f"{self.topics.prefix}.line"

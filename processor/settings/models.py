@@ -10,6 +10,25 @@ from pydantic import Field, SecretStr, model_validator
 from processor.settings.section import Address, Section, from_file
 
 
+class AdapterSettings(Section):
+    """How a tier's LoRA adapters come to its servers."""
+
+    store: Path = Field(description="Folder of adapters' versions, shared by all daemons and read by the servers.")
+    server_path: str | None = Field(
+        None, description="Where the servers see that folder; by default under the same path."
+    )
+    max_rank: int | None = Field(
+        None,
+        ge=1,
+        description="Largest rank that the servers take (vLLM: --max-lora-rank); checked before they are asked.",
+    )
+    max_bytes: int = Field(1_000_000_000, ge=1, description="Largest file of weights that is taken.")
+    watch_s: float = Field(
+        1.0, ge=0, description="How often folders of adapters are looked at for a new version; 0: only at start."
+    )
+    grace_s: float = Field(300, ge=0, description="How long a version stays on the servers without traffic.")
+
+
 class ModelSettings(Section):
     """The model servers of one tier."""
 
@@ -17,6 +36,10 @@ class ModelSettings(Section):
     model: str = Field("base", description="Name under which the servers serve the base model.")
     base_model: str | None = Field(
         None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
+    )
+    adapters: AdapterSettings | None = Field(
+        None,
+        description="Has the daemon load adapters, as immutable versions; without it servers are started with them.",
     )
     api_key: SecretStr | None = Field(None, description="Bearer key, if the servers ask for one.")
     api_key_file: Path | None = Field(None, description="File that holds the key.")

@@ -16,6 +16,7 @@ from aiohttp import web
 from processor.contract import Usage
 from processor.models.chat import ChatRequest, Completion
 from processor.models.form import Form, Slot
+from processor.testing.lora import LoraRoutes
 
 Fault = Literal[
     "500", "busy", "html", "half", "hang", "trickle", "garbage", "empty", "cut_off", "dies", "too_long", "refused",
@@ -112,10 +113,12 @@ class FakeModelServer:
     byte ever), trickle (a byte now and then, no end), garbage (200, no JSON), empty (200, no choices), cut_off
     (finish_reason length), dies (closes without a byte), too_long and refused (400), unauthorised (401),
     broken_json (an answer whose text is no JSON), grammar (400, the schema can't be enforced), blanks (250,000).
+    `adapters` are loaded and unloaded as `lora` says; taking one out is an eviction.
     """
 
     model: str = "base"
     adapters: set[str] = field(default_factory=set)
+    lora: LoraRoutes = field(default_factory=LoraRoutes)
     key: str = ""
     answer: Callable[[dict[str, Any]], str] = _valid
     faults: deque[Fault] = field(default_factory=deque)
@@ -140,6 +143,7 @@ class FakeModelServer:
         """Listens on a free loopback port, or on `port`; `url` is the base address."""
         app = web.Application(client_max_size=64_000_000)
         app.add_routes([web.get("/v1/models", self._models), web.post("/v1/chat/completions", self._chat)])
+        app.add_routes(self.lora.routes(self.adapters, self._denied))
         self._stopping.clear()
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()

@@ -12,7 +12,7 @@ from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
 from processor.pipeline import Pipeline
 from processor.stages.check import Answer, Check, Invalid
-from processor.stages.infer import Infer
+from processor.stages.infer import Infer, Served, as_named
 from processor.stages.prompt import BuildPrompt
 from processor.telemetry import LineMetrics
 from processor.tiers.metrics import TierMetrics
@@ -51,10 +51,12 @@ class Ask:
         concurrency: int = 64,
         context_tokens: int = 8192,
         count: TokenCounter = estimate,
+        served: Served = as_named,
     ) -> Ask:
         """The questions of a pipeline to `tier`, which `model` answers; `count` counts that model's tokens.
 
-        The pipeline's adapter belongs to its own tier: any other one answers with its base model.
+        `served` says which version of its adapter an event asks. That adapter belongs to the pipeline's own tier: any
+        other one answers with its base model.
         """
         part = pipeline.model
         return cls(
@@ -68,7 +70,7 @@ class Ask:
                 part.max_tokens,
                 count,
             ),
-            infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens),
+            infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens, served),
             check=Check(pipeline.schema, pipeline.questions),
             metrics=metrics,
             tiers=tiers,

@@ -15,12 +15,13 @@ from processor.casefile import check_cases
 from processor.cli.lint import lint
 from processor.home import Homes
 from processor.lang.problem import Problem
-from processor.pipeline import check, clashes, conflicts, try_rules
+from processor.models.adapters import Expected
+from processor.pipeline import check, clashes, conflicts, try_adapter, try_rules
 
 DATA = Path(__file__).parents[2] / "data"
 GOOD = DATA / "config_good"
 BAD = DATA / "config_bad"
-TIERS = {"lite": "acme/base-3b"}
+TIERS = {"lite": Expected("lite", "acme/base-3b")}
 
 PLACES = {
     "pipeline.yaml": "pipelines/builds/pipeline.yaml",
@@ -71,7 +72,7 @@ def _lint(homes: Homes, home: Path) -> list[Problem]:
     checked = [check(file.parent, homes, TIERS) for file in sorted(home.rglob("pipeline.yaml"))]
     found = [problem for one in checked for problem in one.problems]
     found += [problem for one in checked for problem in check_cases(one.folder, one.schema)]
-    found += [problem for one in checked for problem in try_rules(one)]
+    found += [problem for one in checked for problem in (*try_rules(one), *try_adapter(one, TIERS))]
     return sorted({*found, *clashes(homes), *conflicts(checked)})
 
 
