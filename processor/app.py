@@ -134,6 +134,8 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
     registry, health = CollectorRegistry(), Health()
     for pipeline in pipelines:
         log.info("pipeline", action="load", pipeline=pipeline.name, version=pipeline.version, topics=pipeline.topics)
+        if why := pipeline.calibrations.missing(pipeline.model.tier, pipeline.model.adapter):
+            log.warning("confidence is not calibrated", action="load", pipeline=pipeline.name, why=why)
     families = MetricFamilies(registry)
     async with Lifecycle(stop, grace_s=settings.limits.drain_s + 5) as life:
         server = TelemetryServer(settings.http.host, settings.http.port, registry, health)

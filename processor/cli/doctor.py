@@ -122,7 +122,18 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
                 found.append(
                     Finding(what, False, f"{report.url} serves no adapters, but pipelines name some: {wanting}")
                 )
+            found += [_calibration(each, tier, report.capabilities) for each in pipelines if each.model.tier == tier]
     return found
+
+
+def _calibration(pipeline: Pipeline, tier: str, server: Capabilities) -> Finding:
+    """Whether answers of this server get a confidence; not having one is a state, not a mistake."""
+    if not server.logprobs:
+        why: str | None = f"the {server.engine} server gives no log-probabilities"
+    else:
+        why = pipeline.calibrations.missing(tier, pipeline.model.adapter, server.engine)
+    text = f"{pipeline.name} on {server.engine}: " + (f"none, confidence is null: {why}" if why else "calibrated")
+    return Finding("confidence", True, text)
 
 
 def _capabilities(can: Capabilities) -> str:

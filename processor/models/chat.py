@@ -66,6 +66,7 @@ class Completion:
     milliseconds: float = 0.0
     waited_ms: float = 0.0
     adapter: str | None = None
+    engine: Engine = "other"
 
     @property
     def cut_off(self) -> bool:

@@ -72,6 +72,7 @@ def decode(data: bytes, server: Capabilities) -> Completion:
             usage=_usage(answer.get("usage") or {}),
             model=PurePath(model).name if (model := str(answer.get("model") or "")).startswith("/") else model,
             masked=server.engine == "vllm",
+            engine=server.engine,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadAnswerError(f"no chat completion: {_shown(data)}") from error

@@ -20,6 +20,7 @@ from processor.lang.validate import validate
 from processor.lang.yaml import Document, Path_
 from processor.logs.classify import Ranker
 from processor.models.adapters import Expected, inspect
+from processor.models.calibration import FILE, read
 from processor.models.question import questions
 from processor.pipeline import contexts
 from processor.pipeline.document import PipelineDocument
@@ -100,6 +101,7 @@ def check(folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> C
         _rules(checked)
         _scope(checked)
         _models(checked, tiers)
+        _calibration(checked)
         _ticket(checked)
     checked.problems = sorted(set(checked.problems))
     return checked
@@ -335,6 +337,15 @@ def _models(checked: Checked, tiers: Collection[str] | None) -> None:
         checked.say(("model", "adapter"), f"no adapter {adapter!r} in any home", nearest(adapter, there))
         return
     checked.adapter = folder
+
+
+def _calibration(checked: Checked) -> None:
+    file = checked.folder / FILE
+    try:
+        if read(file):
+            checked.files[FILE] = file
+    except ConfigError as exc:
+        checked.problems.append(Problem(file, 1, 1, str(exc).removeprefix(f"{file}: ")))
 
 
 def _ticket(checked: Checked) -> None:

@@ -16,6 +16,7 @@ from processor.lang.problem import Problem
 from processor.lang.template import Template
 from processor.logs.classify import Ranker
 from processor.logs.rules import RuleSet
+from processor.models.calibration import FILE, Calibrations
 from processor.models.question import Question, questions
 from processor.pipeline import contexts
 from processor.pipeline.checks import Checked, check
@@ -61,6 +62,7 @@ class Pipeline:
     model: ModelPart
     escalate: Predicate | None
     ticket: TicketConfig | None
+    calibrations: Calibrations
     files: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
@@ -115,8 +117,19 @@ def build(checked: Checked) -> Pipeline:
         model=model.model,
         escalate=_escalate(model, schema),
         ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
+        calibrations=_calibrations(checked, model),
         files=dict(checked.files),
     )
+
+
+def _calibrations(checked: Checked, model: PipelineDocument) -> Calibrations:
+    """Those that lie with the pipeline and with its adapter; what they hold for is what makes the question."""
+    asking = {model.prompt.system, model.prompt.user, model.result_schema.partition(":")[0]}
+    asking |= {one.ranker for one in model.narrow.values()}
+    asked = digest({name: file for name, file in checked.files.items() if name in asking})
+    folder = checked.homes.find(f"adapters/{model.model.adapter}") if model.model.adapter else None
+    files = (checked.folder / FILE, *((folder / FILE,) if folder is not None else ()))
+    return Calibrations(model.pipeline, asked, files)
 
 
 def digest(files: Mapping[str, Path]) -> str:

@@ -7,14 +7,16 @@ words, for the one repair that the line asks for, and is the text of the dead le
 from __future__ import annotations
 
 import functools
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
-from processor.models.certainty import certainty
+from processor.models.calibration import Calibration
+from processor.models.certainty import Choice, choices
 from processor.models.chat import Completion
 from processor.models.form import NONE
 from processor.models.lenient import clean, loads
@@ -34,6 +36,9 @@ _SENTENCE: Final = 80
 
 _SPECIFIC: Final = re.compile(r"\S*\d\S*|\S*\w(?:[@/]|::)\w\S*|@\S+|\b[A-Z][A-Z_]{3,}\b")
 """What prose can only have from the log: numbers, versions, paths, test ids, error codes."""
+
+
+Calibrated = Callable[[Completion], Calibration | None]
 
 
 class Schema(Protocol):
@@ -67,7 +72,7 @@ class Answer:
     """A valid result with its evidence.
 
     `certainty` is the raw probability of the choices, which is no calibrated confidence: `confidence.value` is
-    None until a calibration turns the one into the other.
+    None unless a calibration of just this model turns the one into the other.
     """
 
     result: dict[str, Any]
@@ -77,10 +82,11 @@ class Answer:
 
 
 class Check:
-    """Reads answers to `questions` into results of `schema`."""
+    """Reads answers to `questions` into results of `schema`. `calibrated` finds the calibration that holds for one."""
 
-    def __init__(self, schema: Schema, questions: Sequence[Question]) -> None:
+    def __init__(self, schema: Schema, questions: Sequence[Question], calibrated: Calibrated = lambda _: None) -> None:
         self._schema = schema
+        self._calibrated = calibrated
         self._questions = tuple(questions)
         self._names = tuple(dict.fromkeys(value for each in questions for value in each.values if "_" in value))
 
@@ -115,7 +121,15 @@ class Check:
                 and not (_telling(reading, text) and self._prose(text))
             ):
                 result[question.name] = _quote(reading.excerpt, evidence, likeliest)[: question.length]
-        return Answer(self._valid(result), evidence, Confidence(None), certainty(completion, prompt.form))
+        made = choices(completion, prompt.form)
+        sure = None if made is None else math.prod([each.probability for each in made.values()])
+        return Answer(self._valid(result), evidence, self._confidence(completion, made), sure)
+
+    def _confidence(self, completion: Completion, made: Mapping[str, Choice] | None) -> Confidence:
+        calibration = self._calibrated(completion) if made is not None else None
+        if made is None or calibration is None:
+            return Confidence(None)
+        return Confidence(round(calibration.confidence(made), 4), calibrated=True)
 
     def _prose(self, text: str) -> bool:
         """Whether `text` is more than the names of choices, which nobody writes in a sentence (`network_infra`)."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import exp, log
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from processor.models.certainty import certainty
+from processor.models.certainty import certainty, choices
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
 
@@ -90,3 +92,77 @@ def test_it_is_a_probability() -> None:
     assert sure == pytest.approx(exp(0))
     assert sure is not None
     assert sure <= 1
+
+
+LONG = compile_form("t", (Slot("c", "choice", ("dependency_missing", "dependency_policy", "test")),))
+
+
+def test_other_ways_to_write_the_same_option_are_added() -> None:
+    """`k2` in one token is the option that was written as `k` and `2`."""
+    answer = completion(
+        ('{"category":"', 1, {}), ("k", 0.5, {"k2": 0.3, "k1": 0.2}), ("2", 0.8, {"1": 0.2}),
+        ('","summary":"x"}', 1, {}), masked=True,
+    )  # fmt: skip
+    assert certainty(answer, FORM) == pytest.approx(0.5 * 0.8 + 0.3)
+
+
+def test_a_shared_beginning_counts_as_far_as_it_leads_here() -> None:
+    """`depend` may become either of two options; what was seen behind `dependency_` says which."""
+    answer = completion(
+        ('{"c":"', 1, {}), ("dependency_", 0.6, {"depend": 0.2, "test": 0.2}), ("missing", 0.75, {"policy": 0.25}),
+        ('"}', 1, {}), masked=True,
+    )  # fmt: skip
+    assert certainty(answer, LONG) == pytest.approx(0.6 * 0.75 + 0.2 * 0.75)
+
+
+def test_what_leads_to_one_option_alone_is_sure_of_it() -> None:
+    """After `dependency_m` only one option is left, whatever the probabilities of its letters are."""
+    answer = completion(
+        ('{"c":"', 1, {}), ("dependency_m", 0.7, {"test": 0.3}), ("issing", 0.1, {"onkey": 0.9}), ('"}', 0.2, {}),
+        masked=False,
+    )  # fmt: skip
+    assert certainty(answer, LONG) == pytest.approx(0.7)
+
+
+def test_each_choice_says_among_how_many() -> None:
+    """A choice among two is no choice among twenty; what leaves no choice is none."""
+    form = compile_form(
+        "t", (Slot("a", "choice", ("x", "y"), nullable=True), Slot("b", "choice", ("z",)), Slot("n", "flag"))
+    )
+    answer = completion(('{"a":"', 1, {}), ("x", 0.5, {}), ('","b":"z","n":true}', 1, {}), masked=True)
+    made = choices(answer, form)
+    assert made is not None
+    assert list(made) == ["a"]
+    assert made["a"].probability == pytest.approx(0.5)
+    assert made["a"].options == 3
+
+
+def test_an_option_with_a_quote_is_found() -> None:
+    """Options are compared as JSON spells them."""
+    form = compile_form("t", (Slot("a", "choice", ('x"1', "y")),))
+    answer = completion(('{"a":"', 1, {}), ('x\\"', 0.5, {"y": 0.5}), ('1"}', 1, {}), masked=True)
+    assert certainty(answer, form) == pytest.approx(0.5)
+
+
+OPTIONS = st.lists(st.text("abk12", min_size=1, max_size=4), min_size=2, max_size=5, unique=True)
+
+
+@given(OPTIONS, st.data())
+def test_the_options_of_a_distribution_add_up_to_one(options: list[str], data: st.DataObject) -> None:
+    """Written letter by letter, with every alternative in sight, the probabilities of all options sum to one."""
+    weights = [data.draw(st.floats(0.05, 1)) for _ in options]
+    form = compile_form("t", (Slot("a", "choice", tuple(options)),))
+    spelled = [f'{option}"' for option in options]
+    total = 0.0
+    for chosen in spelled:
+        tokens: list[tuple[str, float, dict[str, float]]] = [('{"a":"', 1, {})]
+        for at, letter in enumerate(chosen):
+            rest = [(one, weight) for one, weight in zip(spelled, weights, strict=True) if one.startswith(chosen[:at])]
+            shares: dict[str, float] = {}
+            for one, weight in rest:
+                shares[one[at]] = shares.get(one[at], 0) + weight / sum(weight for _, weight in rest)
+            tokens.append((letter, shares.pop(letter), shares))
+        share = certainty(completion(*tokens, ("}", 1, {}), masked=data.draw(st.booleans())), form)
+        assert share is not None
+        total += share
+    assert total == pytest.approx(1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import ConfigError, Rejected
 from processor.lang.fields import Field, ResultSchema, ground_field
+from processor.models.calibration import Calibration, Measured, Platt
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
 from processor.models.question import Prompt, Question, questions
@@ -302,3 +303,22 @@ def test_no_text_makes_it_fail_otherwise(text: str) -> None:
     with pytest.raises(Invalid) as caught:
         CHECK(PROMPT, Completion(text, "stop"), READING)
     assert caught.value.output == text
+
+
+def test_a_calibration_that_holds_gives_the_confidence() -> None:
+    """Else it is null, and the raw certainty stays what it is; without log-probabilities nobody is asked."""
+    text = orjson.dumps(WHOLE).decode()
+    tokens = (Token('{"category":"', 0.0), Token("k2", -0.5), Token(text[len('{"category":"k2') :], 0.0))
+    said = Completion(text, "stop", tokens, masked=True)
+    calibration = Calibration(
+        pipeline="ci", tier="lite", engine="vllm", model="base", asked="a", fields=("category",),
+        platt=Platt(constant=-1.0, logit=0.0),
+        measured=Measured(n=998, groups=9, right=0.3, ece=0, raw_ece=0, brier=0, raw_brier=0),
+    )  # fmt: skip
+    made = Check(SCHEMA, ASKED, lambda _: calibration)(PROMPT, said, READING)
+    assert made.confidence == Confidence(0.2689, calibrated=True)
+    assert made.certainty == pytest.approx(0.6065, abs=1e-4)
+    assert CHECK(PROMPT, said, READING).confidence == Confidence(None)
+    assert (
+        Check(SCHEMA, ASKED, lambda _: calibration)(PROMPT, replace(said, tokens=()), READING).confidence.value is None
+    )

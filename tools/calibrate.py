@@ -1,0 +1,170 @@
+"""Measures and calibrates how sure a pipeline's model is: ``python -m tools.calibrate``.
+
+    ask   --model-url URL --answers FILE [--set dev] [--limit 200]   asks a model server, adds what comes back to FILE
+    fit   --answers FILE [--tier lite] [--fields category,…] [--write]   prints what it measures; --write keeps it
+
+``ask`` takes labelled logs that rules leave open, the same number of each category as a share of all, and can be
+stopped and taken up again. ``fit`` cross-validates by group (project, or kind of fault), so that no log is judged by a
+calibration that saw its project. It refuses to write what rests on too few answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from processor.home import Homes
+from processor.models.calibration import FILE, Calibration, Measured, inputs, write
+from processor.models.certainty import choices
+from processor.pipeline import Pipeline
+from processor.settings import ModelSettings
+from tools.answers import Row, ask, load
+from tools.calibration import Point, choose, fit, held_out, noise
+from tools.evaluate import by_rules
+from tools.labelled import ROOT, Labelled, dev, samples
+from tools.train_ranker import out_of_fold
+
+LEAST: Final = 150
+"""Answers without which a calibration is not written: their error alone is some eight points."""
+
+LEAST_OF_EACH: Final = 25
+"""Right answers, and wrong ones, that it needs."""
+
+LEAST_GROUPS: Final = 10
+"""Projects or kinds of fault that it needs."""
+
+
+def stratified(logs: Sequence[Labelled], limit: int) -> list[Labelled]:
+    """At most so many logs, each category with its share, in an order that has nothing to do with what they are."""
+    ordered = sorted(logs, key=lambda log: (log.categories[0], _lot(log)))
+    count = min(limit or len(ordered), len(ordered))
+    return sorted((ordered[index * len(ordered) // count] for index in range(count)), key=_lot)
+
+
+def _lot(log: Labelled) -> str:
+    return hashlib.sha256(log.id.encode()).hexdigest()
+
+
+def points_of(rows: Sequence[Row], fields: Sequence[str]) -> list[Point]:
+    """The answers that can be judged: valid, labelled in all of `fields`, with log-probabilities."""
+    points = []
+    for row in rows:
+        made = choices(row.completion, row.form)
+        if row.said is not None and made is not None and all(name in row.truth for name in fields):
+            points.append(Point(*inputs(made, fields), row.right(fields), row.group))
+    return points
+
+
+def too_few(points: Sequence[Point]) -> str | None:
+    """Why no calibration should rest on these answers, or None."""
+    right, groups = sum(point.right for point in points), len({point.group for point in points})
+    for what, there, needed in (
+        ("answers", len(points), LEAST),
+        ("right answers", right, LEAST_OF_EACH),
+        ("wrong answers", len(points) - right, LEAST_OF_EACH),
+        ("groups", groups, LEAST_GROUPS),
+    ):
+        if there < needed:
+            return f"{there} {what}, at least {needed} are needed"
+    return None
+
+
+def report(points: Sequence[Point], best: str, measured: dict[str, Measured]) -> str:
+    """The measures of all methods, the bare probability first, and the reliability of the best."""
+    first = next(iter(measured.values()))
+    lines = [
+        f"{first.n} answers of {first.groups} groups, {first.right:.2f} of them right",
+        f"{'method':20} {'ECE':>6} {'by chance':>10} {'Brier':>6}",
+    ]
+    rows = [("bare probability", first.raw_ece, [point.probability for point in points], first.raw_brier)]
+    rows += [(name, each.ece, held_out(points, name), each.brier) for name, each in measured.items()]
+    for name, error, said, squared in rows:
+        mark = "  <- chosen" if name == best else ""
+        lines.append(f"{name:20} {error:6.3f} {noise(said):10.3f} {squared:6.3f}{mark}")
+    return "\n".join([*lines, "", plot(measured[best])])
+
+
+def plot(measured: Measured) -> str:
+    """The reliability diagram in text: a line per bin, the share that was right as a bar, confidence as a mark."""
+    lines = [f"{'answers':>8} {'said':>6} {'right':>6}  0{'right: #   said: |':^38}1"]
+    for count, said, right in measured.bins:
+        bar = list("#" * round(right * 40) + " " * (40 - round(right * 40)))
+        bar[min(39, round(said * 40))] = "|"
+        lines.append(f"{count:8} {said:6.2f} {right:6.2f}  {''.join(bar)}")
+    return "\n".join(lines)
+
+
+def _ask(pipeline: Pipeline, options: argparse.Namespace) -> int:
+    everything = [*samples(), *dev()]
+    rankings = out_of_fold(everything)
+    decided = by_rules(everything, pipeline.rules)
+    left = [log for log in everything if log.set == options.set and not log.repeat and log.id not in decided]
+    settings = ModelSettings(urls=[options.model_url], timeout_s=900)  # two cores read a long prompt for minutes
+    asyncio.run(ask(stratified(left, options.limit), rankings, pipeline, settings, options.answers))
+    return 0
+
+
+def _fit(pipeline: Pipeline, options: argparse.Namespace) -> int:
+    rows = load(options.answers)
+    by_model: dict[tuple[str, str, str | None], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_model[row.completion.engine, row.completion.model, row.completion.adapter].append(row)
+    fields = tuple(options.fields.split(","))
+    failed = not by_model
+    for (engine, model, adapter), part in by_model.items():
+        points = points_of(part, fields)
+        judged = f"{len(points)} can be judged by {', '.join(fields)}"
+        print(f"\n{adapter or model} on {engine}: {len(part)} answers, {judged}")
+        if len({point.group for point in points}) < 2:
+            failed = True
+            continue
+        best, measured = choose(points)
+        print(report(points, best, measured))
+        why = too_few(points)
+        if why is not None or not options.write:
+            print(f"not written: {why or 'no --write'}")
+            failed = failed or (why is not None and options.write)
+            continue
+        fitted = fit(points, best)
+        made = Calibration.model_validate(
+            {
+                "pipeline": pipeline.name, "tier": options.tier, "engine": engine, "model": model, "adapter": adapter,
+                "asked": pipeline.calibrations.asked, "fields": fields, "platt": fitted.platt, "steps": fitted.steps,
+                "measured": measured[best],
+            }
+        )  # fmt: skip
+        file = pipeline.calibrations.files[-1 if adapter else 0]
+        write(file, made)
+        print(f"written to {file.parent.name}/{file.name}")
+    return int(failed)
+
+
+def main() -> int:
+    """Asks, or fits."""
+    parser = argparse.ArgumentParser(prog="python -m tools.calibrate", description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=("ask", "fit"))
+    parser.add_argument("--answers", type=Path, required=True, help="file of raw answers, a JSON object a line")
+    parser.add_argument("--model-url", default=os.environ.get("MODEL_URL"), help="such as http://127.0.0.1:8000/v1")
+    parser.add_argument("--set", choices=("samples", "dev"), default="dev")
+    parser.add_argument("--limit", type=int, default=0, help="ask about so many logs at most")
+    parser.add_argument("--tier", default="lite")
+    parser.add_argument("--fields", default="category", help="the fields whose truth counts, with commas")
+    parser.add_argument("--write", action="store_true", help=f"put the calibration into {FILE}")
+    options = parser.parse_args()
+    pipeline = Pipeline.load(ROOT / "pipelines" / "ci_failure", Homes.of([ROOT]), {})
+    if options.what == "fit":
+        return _fit(pipeline, options)
+    if not options.model_url:
+        parser.error("ask needs --model-url")
+    return _ask(pipeline, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
