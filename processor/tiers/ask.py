@@ -71,13 +71,8 @@ class Ask:
                 part.max_tokens,
                 count,
             ),
-<<<<<<< HEAD
             infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens, served),
-            check=Check(pipeline.schema, pipeline.questions),
-=======
-            infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens),
             check=Check(pipeline.schema, pipeline.questions, partial(pipeline.calibrations.find, tier)),
->>>>>>> 072163a (Calibrate confidence per pipeline, tier, engine and version of the adapter)
             metrics=metrics,
             tiers=tiers,
             running=asyncio.Semaphore(concurrency),
