@@ -87,7 +87,8 @@ class Parts:
         """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
         if not self.transactions:
             return None
-        return ExactlyOnce(source, KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client)), group)
+        transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
+        return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers)
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""

@@ -7,10 +7,15 @@ committed offset is read. Asked earlier, the broker answers with the offset befo
 
 A transaction whose end is not known is settled the same way: a new transactor, then the committed offset, which says
 whether the transaction went through. Nothing is worked on a second time for that.
+
+A transactor holds connections, so at most so many are open. Beyond that the one that was used longest ago rests: it is
+closed, and opened like on assignment once its partition has something to deliver.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection
 
 import structlog
@@ -27,7 +32,7 @@ class ExactlyOnce:
     """See processor.engine.delivery.Delivery.
 
     `yield_s` is how long a fenced owner waits for its group to take the partition from it, before it takes it back:
-    longer than a heartbeat.
+    longer than a heartbeat. At most `most` transactors are open at once.
     """
 
     def __init__(
@@ -38,13 +43,19 @@ class ExactlyOnce:
         backoff: Backoff | None = None,
         *,
         yield_s: float = 5.0,
+        most: int = 100,
     ) -> None:
         self._source = source
         self._transactions = transactions
         self._group = group
         self._backoff = backoff or Backoff()
         self._yield_s = yield_s
-        self._open: dict[Partition, Transactor] = {}
+        self._most = most
+        self._open: OrderedDict[Partition, Transactor] = OrderedDict()  # the one used longest ago first
+        self._opening = 0
+        self._resting: set[Partition] = set()
+        self._freed = asyncio.Event()  # one was closed, or ends writing
+        self._writing: defaultdict[Partition, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def by_partition(self) -> bool:
@@ -58,25 +69,39 @@ class ExactlyOnce:
         """
         tp = partition.tp
         self._close(partition)
-        opening = self._transactions.open(f"{self._group}-{tp.topic}-{tp.partition}")
-        transactor = await partition.unless_closed(opening)
+        transactor = await partition.unless_closed(self._take_over(f"{self._group}-{tp.topic}-{tp.partition}"))
         if transactor is None:
             return None
         self._open[partition] = transactor
         return await self._source.committed(tp)
 
+    async def _take_over(self, name: str) -> Transactor:
+        while self._opening + len(self._open) >= self._most:
+            spare = next((one for one in self._open if not self._writing[one].locked()), None)
+            if spare is None:
+                self._freed.clear()
+                await self._freed.wait()
+            else:
+                self._close(spare)
+                self._resting.add(spare)
+        self._opening += 1
+        try:
+            return await self._transactions.open(name)
+        finally:
+            self._opening -= 1
+            self._freed.set()
+
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Lets go; a transaction that is not ended is settled by the next owner."""
         for partition in partitions:
             self._close(partition)
+            self._resting.discard(partition)
+            self._writing.pop(partition, None)
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """By a transaction as well: a plain commit is not fenced, and would undo what another owner has committed."""
-        transactor = self._open.get(partition)
-        if transactor is None:
-            raise Lost  # what it had begun is being settled
         try:
-            await transactor.write((), self._group, {partition.tp: offset}, note)
+            await self._write(partition, offset, Batch(offsets={partition.tp: offset}), note)
         except Retryable as error:
             await self._back_off(partition, 1, error)
             raise Lost from error
@@ -91,6 +116,7 @@ class ExactlyOnce:
         transactor = self._open.pop(partition, None)
         if transactor is not None:
             transactor.close()
+            self._freed.set()
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """One transaction, repeated until it is known to be committed. Raises Lost."""
@@ -98,7 +124,7 @@ class ExactlyOnce:
         attempt = 0
         while not partition.closed:
             try:
-                return await self._open[partition].write(batch.outputs, self._group, batch.offsets)
+                return await self._write(partition, batch.entries[0].record.offset, batch)
             except Unwritable as error:
                 for owner in {id(owner): owner for owner in map(batch.owner, error.positions)}.values():
                     owner.outputs = (substitute(owner, error),)
@@ -108,6 +134,23 @@ class ExactlyOnce:
                 if await self._went_through(partition, batch):
                     return None
         return None
+
+    async def _write(self, partition: Partition, begin: int, batch: Batch, note: str = "") -> None:
+        """One transaction of what begins at an offset. Raises Retryable, Unwritable, Lost."""
+        async with self._writing[partition]:
+            if partition in self._resting:
+                self._resting.discard(partition)
+                committed = await self.assigned(partition)
+                if committed is not None and committed > begin:
+                    raise Lost  # another owner has gone on meanwhile
+            transactor = self._open.get(partition)
+            if transactor is None:
+                raise Lost  # closed, or what it had begun is being settled
+            self._open.move_to_end(partition)
+            try:
+                await transactor.write(batch.outputs, self._group, batch.offsets, note)
+            finally:
+                self._freed.set()
 
     async def _back_off(self, partition: Partition, attempt: int, error: Retryable) -> None:
         seconds = self._backoff.seconds(attempt, error.wait)

@@ -65,6 +65,12 @@ class KafkaSettings(Section):
     unready_after_s: float = Field(
         30, gt=0, description="How long no broker may have answered before /readyz says so; it is looked every 5 s."
     )
+    producers: int = Field(
+        100,
+        ge=1,
+        description="Most transactional producers open at once, one for each partition that is read; of more "
+        "partitions those that were idle longest go without until there is something to deliver.",
+    )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none", description="Codec of what is written; what is read may be compressed with any of them."
     )

@@ -398,7 +398,8 @@ async def run_engine(
 ) -> None:
     """Runs an engine until these offsets are committed."""
     source = rig.source(f"g-{topic}", [topic])
-    delivery = ExactlyOnce(source, rig.transactions(), f"g-{topic}") if exactly_once else None
+    # Fewer transactors than partitions: they take turns.
+    delivery = ExactlyOnce(source, rig.transactions(), f"g-{topic}", most=2) if exactly_once else None
     engine = Engine(source, rig.sink(), worker, LIMITS, delivery=delivery)
     stop = asyncio.Event()
     task = asyncio.create_task(engine.run(stop))

@@ -52,7 +52,9 @@ class Orderly:
             await asyncio.sleep(0)
 
 
-async def life(broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bool, exactly_once: bool = False) -> None:
+async def life(
+    broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bool, exactly_once: bool = False, most: int = 100
+) -> None:
     """One life of a daemon: to its crash, or until all is committed."""
     source, sink, transactions = broker.source("group", ["in"]), broker.sink(), broker.transactions()
     commit = source.commit
@@ -64,7 +66,7 @@ async def life(broker: WatchedBroker, orderly: Orderly, total: int, *, crash: bo
     source.commit = watched  # type: ignore[method-assign]
     stop = asyncio.Event()
     limits = replace(QUICK, drain_s=0.01, revoke_s=0.0, batch=3)
-    delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01)
+    delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01, most=most)
     engine = Engine(source, sink, Worker(orderly.handle), limits, delivery=delivery if exactly_once else None)
     task = asyncio.create_task(engine.run(stop))
     await orderly.release()
@@ -114,6 +116,7 @@ def test_no_gap_and_no_loss_over_crashes(data: st.DataObject) -> None:
 def test_exactly_once_over_crashes(data: st.DataObject) -> None:
     """As above, with transactions: each record has its output once, whatever died, and whenever that was learnt."""
     total, broker = filled(data, data.draw(st.integers(1, 3), "partitions"))
+    most = data.draw(st.integers(1, 3), "transactors at once")
 
     async def lives() -> None:
         for more in [True] * data.draw(st.integers(0, 3), "crashes") + [False]:
@@ -123,7 +126,7 @@ def test_exactly_once_over_crashes(data: st.DataObject) -> None:
                 data.draw(st.permutations(range(total)), "order"),
                 data.draw(st.integers(0, total), "until") if more else total,
             )
-            await life(broker, orderly, total, crash=more, exactly_once=True)
+            await life(broker, orderly, total, crash=more, exactly_once=True, most=most)
 
     asyncio.run(lives())
     assert sorted(int(record.value or b"") for record in broker.records("out")) == list(range(total))
@@ -133,7 +136,8 @@ def test_exactly_once_over_crashes(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_exactly_once_beside_frozen_owners(data: st.DataObject) -> None:
     """Owners that were dropped by their group, and do not know, go on beside the new one: each output comes once."""
-    total, broker = filled(data, 1)
+    total, broker = filled(data, data.draw(st.integers(1, 2), "partitions"))
+    most = data.draw(st.integers(1, 2), "transactors at once")
 
     async def lives() -> None:
         zombies = []
@@ -141,14 +145,15 @@ def test_exactly_once_beside_frozen_owners(data: st.DataObject) -> None:
             source = broker.source("group", ["in"])
             order = data.draw(st.permutations(range(total)), "order")
             orderly = Orderly(order, data.draw(st.integers(0, total), "until"))
-            delivery = ExactlyOnce(source, broker.transactions(), "group", Backoff(0.001, 0.01), yield_s=0.005)
+            transactions, backoff = broker.transactions(), Backoff(0.001, 0.01)
+            delivery = ExactlyOnce(source, transactions, "group", backoff, yield_s=0.005, most=most)
             engine = Engine(source, broker.sink(), Worker(orderly.handle), replace(QUICK, batch=3), delivery=delivery)
             zombies.append(asyncio.create_task(engine.run(asyncio.Event())))
             await orderly.release()
             await source.crash()
             for gate in orderly.gates.values():
                 gate.set()
-        await life(broker, Orderly(range(total), total), total, crash=False, exactly_once=True)
+        await life(broker, Orderly(range(total), total), total, crash=False, exactly_once=True, most=most)
         for zombie in zombies:
             zombie.cancel()
         await asyncio.wait(zombies)

@@ -627,6 +627,42 @@ async def test_a_take_over_ends_when_its_partition_goes(rig: Rig) -> None:
     await running
 
 
+class Counted(MemoryTransactions):
+    """Counts the transactors that are open, and how many were opened."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.now = self.most = self.made = 0
+
+    async def open(self, name: str) -> MemoryTransactor:
+        made = await super().open(name)
+        self.now, self.made = self.now + 1, self.made + 1
+        self.most = max(self.most, self.now)
+        close = made.close
+
+        def closed() -> None:
+            self.now -= 1
+            close()
+
+        made.close = closed  # type: ignore[method-assign]
+        return made
+
+
+async def test_transactors_are_bounded(rig: Rig) -> None:
+    """Of many partitions only so many hold one; another is opened when there is something to deliver."""
+    transactions = Counted(rig.broker)
+    rig.fill(64, partitions=16)
+    delivery = ExactlyOnce(rig.broker.source("group", ["in"]), transactions, "group", Backoff(0.001, 0.01), most=3)
+    async with rig.running(Worker(), delivery=delivery):
+        await eventually(lambda: [rig.committed(p) for p in range(16)] == [4] * 16)
+        made = transactions.made
+        rig.broker.produce(Outbound("in", b"k", b"64", partition=0))
+        await eventually(lambda: rig.committed(0) == 5)
+    assert sorted(rig.values()) == list(range(65))
+    assert transactions.most == 3
+    assert made >= 16
+
+
 async def test_settling_a_transaction_ends_when_its_partition_goes(rig: Rig) -> None:
     """The successor settles it."""
     transactions = Endless(rig.broker, 2)
