@@ -175,6 +175,10 @@ class ExactlyOnce:
                 continue
             if partition.closed:
                 break
+            if committed is not None and committed < partition.delivered:
+                # The brokers have lost what they had acknowledged as committed (docs/guarantees.md).
+                log.error("a commit is gone: reads again", action="deliver", partition=str(partition.tp), at=committed)
+                raise Lost
             if committed is None or committed <= batch.entries[0].record.offset:
                 return False
             if committed == end:

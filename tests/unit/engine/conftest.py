@@ -65,10 +65,10 @@ class Rig:
 
     @asynccontextmanager
     async def running(
-        self, worker: Worker, limits: Limits = QUICK, **options: Any
+        self, worker: Worker, limits: Limits = QUICK, *, source: MemorySource | None = None, **options: Any
     ) -> AsyncIterator[asyncio.Task[None]]:
         """Runs an engine, and stops it."""
-        self.source = self.broker.source("group", ["in"])
+        self.source = source or self.broker.source("group", ["in"])
         self.metrics = EngineMetrics.unregistered()
         self.engine = Engine(self.source, self.broker.sink(), worker, limits, metrics=self.metrics, **options)
         stop = asyncio.Event()

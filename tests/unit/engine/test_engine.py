@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine import Backoff, Engine, ExactlyOnce
+from processor.engine import Backoff, ExactlyOnce
 from processor.errors import Fatal, Rejected, Retryable
 from processor.telemetry import RECORD
 from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource, MemoryTransactions, MemoryTransactor
@@ -612,19 +612,29 @@ async def test_a_take_over_ends_when_its_partition_goes(rig: Rig) -> None:
     rig.fill(2, partitions=2)
     source, worker = rig.broker.source("group", ["in"]), Worker(handler)
     delivery = ExactlyOnce(source, transactions, "group")
-    engine = Engine(source, rig.broker.sink(), worker, replace(QUICK, revoke_s=30), delivery=delivery)
-    stop = asyncio.Event()
-    running = asyncio.create_task(engine.run(stop))
-    await transactions.begun.wait()
-    await eventually(lambda: worker.handled)
-    rebalance = asyncio.create_task(rig.broker.rebalance("group"))
-    await asyncio.wait_for(transactions.given_up.wait(), 5)
-    assert not rebalance.done()
-    gate.set()
-    await rebalance
-    await eventually(lambda: sorted(rig.values()) == [0, 1])
-    stop.set()
-    await running
+    async with rig.running(worker, replace(QUICK, revoke_s=30), delivery=delivery, source=source):
+        await transactions.begun.wait()
+        await eventually(lambda: worker.handled)
+        rebalance = asyncio.create_task(rig.broker.rebalance("group"))
+        await asyncio.wait_for(transactions.given_up.wait(), 5)
+        assert not rebalance.done()
+        gate.set()
+        await rebalance
+        await eventually(lambda: sorted(rig.values()) == [0, 1])
+
+
+async def test_a_commit_that_the_brokers_lose_is_made_again(rig: Rig) -> None:
+    """It was acknowledged, and is not there when the next transaction is settled: read again, not skipped."""
+    rig.fill(3)
+    source = rig.broker.source("group", ["in"])
+    delivery = ExactlyOnce(source, rig.broker.transactions(), "group", Backoff(0.001, 0.01))
+    async with rig.running(Worker(), delivery=delivery, source=source):
+        await eventually(lambda: rig.committed() == 3)
+        rig.broker.committed["group"][TopicPartition("in", 0)] = 1
+        rig.broker.fail("begin", BROKER_AWAY)
+        rig.broker.produce(Outbound("in", b"k", b"3"))
+        await eventually(lambda: rig.committed() == 4)
+    assert rig.values() == [0, 1, 2, 1, 2, 3]
 
 
 class Counted(MemoryTransactions):
@@ -675,16 +685,12 @@ async def test_settling_a_transaction_ends_when_its_partition_goes(rig: Rig) -> 
     rig.fill(1)
     source = rig.broker.source("group", ["in"])
     delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01))
-    engine = Engine(source, rig.broker.sink(), Worker(handler), replace(QUICK, revoke_s=0.01), delivery=delivery)
-    stop = asyncio.Event()
-    running = asyncio.create_task(engine.run(stop))
-    await transactions.begun.wait()
-    await rig.broker.rebalance("group")
-    await asyncio.wait_for(transactions.given_up.wait(), 5)
-    rig.fill(1)
-    await eventually(lambda: rig.committed() == 2)
-    stop.set()
-    await running
+    async with rig.running(Worker(handler), replace(QUICK, revoke_s=0.01), delivery=delivery, source=source):
+        await transactions.begun.wait()
+        await rig.broker.rebalance("group")
+        await asyncio.wait_for(transactions.given_up.wait(), 5)
+        rig.fill(1)
+        await eventually(lambda: rig.committed() == 2)
     assert rig.values() == [0, 0], "each of the two records, whose number is 0, once"
 
 
