@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, Literal
@@ -271,6 +271,8 @@ class Line:
     metrics: LineMetrics
     redact: Redact
     wards: Mapping[str, Ward]
+    _made: dict[TopicPartition, dict[int, dict[str, list[Outbound]]]] = field(default_factory=dict)
+    """By offset, of events that wait for one pipeline: what the others have made of them."""
 
     async def handle(self, record: Record) -> list[Outbound]:
         """A record's outputs: per pipeline that wants it a finding or a dead letter, never nothing."""
@@ -281,38 +283,65 @@ class Line:
             return [self._dead_letter(record, error, name) for name in topic.pipelines]
         if topic.kind != "source":  # sent back to one pipeline, which has wanted it before
             tickets = all(name != NO_TICKETS_HEADER for name, _ in record.headers)
-            return await self._through(topic.pipelines[0], event, self._way(topic.pipelines[0], topic), tickets=tickets)
+            return await self._through(topic.pipelines[0], event, topic, tickets=tickets)
         routed = self.route(event, topic.pipelines)
         outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
         if len(routed.wanted) == 1:
-            outputs += await self._through(routed.wanted[0], event, self._way(routed.wanted[0], topic))
+            outputs += await self._through(routed.wanted[0], event, topic)
         elif routed.wanted:
-            ways = [self._way(name, topic) for name in routed.wanted]
-            lanes = zip(routed.wanted, ways, strict=True)
-            for made in await asyncio.gather(*(self._through(name, event, way) for name, way in lanes)):
-                outputs += made
+            outputs += await self._through_all(routed.wanted, event, topic)
         elif not outputs:
             self.metrics.unrouted(record.topic)
             outputs.append(unrouted(self.prefix, event, self.redact.text))
         return outputs
 
+    async def _through_all(self, names: Sequence[str], event: Event, topic: Topic) -> list[Outbound]:
+        """The outputs of all these pipelines; one that is done is not asked again while another one has to wait."""
+        record = event.record
+        kept = self._made.setdefault(TopicPartition(record.topic, record.partition), {})
+        made = kept.pop(record.offset, {})
+        left = [name for name in names if name not in made]
+        told = await asyncio.gather(*(self._through(name, event, topic) for name in left), return_exceptions=True)
+        waits: list[Retryable] = []
+        for name, each in zip(left, told, strict=True):
+            if isinstance(each, Retryable):
+                waits.append(each)
+            elif isinstance(each, BaseException):
+                raise each
+            else:
+                made[name] = each
+        if waits:
+            # Whether it is put aside is asked again: it may be well by then.
+            kept[record.offset] = {name: each for name, each in made.items() if not self._is_parked(name, each)}
+            raise min(waits, key=lambda error: (not error.shared, error.wait or 0))
+        return [output for name in names for output in made[name]]
+
+    def _others(self, name: str, topic: Topic) -> bool:
+        """Whether another pipeline on the topic is well."""
+        return any(self.wards[other].sick is None for other in topic.pipelines if other != name)
+
     def _way(self, name: str, topic: Topic) -> Way:
         """Whether an event of the topic goes on, aside, or waits. Raises Retryable for the last."""
         ward = self.wards[name]
-        others = any(self.wards[other].sick is None for other in topic.pipelines if other != name)
-        way = ward.way(parked=topic.kind == "parked", others=others)
+        way = ward.way(parked=topic.kind == "parked", others=self._others(name, topic))
         if way == "wait":
             self.metrics.waiting(name)
             why = ward.sick or f"{ward.waiting} events of {name} that were parked go first"
             raise Retryable(why, wait=PROBE_S if ward.sick else WAIT_S)
         return way
 
-    async def _through(self, name: str, event: Event, way: Way, *, tickets: bool = True) -> list[Outbound]:
+    def _is_parked(self, name: str, outputs: Sequence[Outbound]) -> bool:
+        return any(output.topic == f"{self.prefix}.parked.{name}" for output in outputs)
+
+    def _park(self, name: str, event: Event) -> list[Outbound]:
+        self.metrics.parked(name)
+        return [parked(self.prefix, event.record, name, event.origin, _now())]
+
+    async def _through(self, name: str, event: Event, topic: Topic, *, tickets: bool = True) -> list[Outbound]:
         """One pipeline's outputs: what it rejects is its dead letter and nobody else's."""
         ward = self.wards[name]
-        if way == "park":
-            self.metrics.parked(name)
-            return [parked(self.prefix, event.record, name, event.origin, _now())]
+        if self._way(name, topic) == "park":
+            return self._park(name, event)
         token = PIPELINE.set(name)
         try:
             outputs = await self.lanes[name](event, tickets=tickets)
@@ -324,9 +353,12 @@ class Line:
             return [self._dead_letter(event.record, error, name)]
         except Retryable as error:
             self.metrics.waiting(name)
-            if not (error.shared or isinstance(error, Suspect)):
-                ward.failed(event.origin, str(error))
-            raise
+            if error.shared or isinstance(error, Suspect):
+                raise
+            ward.failed(event.origin, str(error))
+            if ward.sick is None or topic.kind == "parked" or not self._others(name, topic):
+                raise
+            return self._park(name, event)  # at once: what waits holds up the others
         finally:
             PIPELINE.reset(token)
         ward.succeeded()
@@ -346,7 +378,8 @@ class Line:
         return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now(), output)
 
     async def assigned(self, partition: TopicPartition) -> None:
-        """The line keeps no state of its partitions."""
+        """The line loads nothing for its partitions."""
 
     async def revoked(self, partition: TopicPartition) -> None:
-        """The line keeps no state of its partitions."""
+        """What was made of events that waited is made anew by the next owner."""
+        self._made.pop(partition, None)

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor import app
-from processor.contract import Outbound, Record
+from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
 from processor.lang.template import Template
@@ -209,6 +209,69 @@ async def test_pipelines_on_one_topic_do_not_disturb_each_other() -> None:
     outputs = await line(Refusing(), CI_FAILURE, second).handle(record(sample("cargo-test-panic-a1")))
     assert found(outputs)["data"]["pipeline"] == "ci_failure"
     assert letter(outputs)["fs-pipeline"] == "second"
+
+
+class Lacking(StubModel):
+    """Has no adapter for those that ask for one, and may have no replica at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.models: list[str | None] = []
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        self.models.append(request.model)
+        if self.away and request.model is None:
+            raise Retryable("no healthy replica")
+        if request.model is not None:
+            raise Retryable("the model server has no adapter tuned", shared=False)
+        return await super().complete(request)
+
+
+TUNED = replace(CI_FAILURE, name="tuned", model=CI_FAILURE.model.model_copy(update={"adapter": "tuned"}), rules=None)
+PLAIN = replace(CI_FAILURE, rules=None)
+
+
+async def test_a_finding_is_kept_while_another_pipeline_waits() -> None:
+    """The well pipeline's model is asked once, however often the other one fails; a new owner asks anew."""
+    model = Lacking()
+    both = line(model, PLAIN, TUNED)
+    event = record(sample("cargo-test-panic-a1"))
+    for _ in range(2):
+        with pytest.raises(Retryable, match="adapter"):
+            await both.handle(event)
+    assert model.models == [None, "tuned", "tuned"]
+    await both.revoked(TopicPartition(event.topic, event.partition))
+    with pytest.raises(Retryable, match="adapter"):
+        await both.handle(event)
+    assert model.models[3:] == [None, "tuned"]
+
+
+async def test_the_event_by_which_a_pipeline_falls_sick_is_parked_at_once() -> None:
+    """What waits would hold up the others; those that wait already are parked when they come again."""
+    both = line(Lacking(), PLAIN, TUNED)
+    events = [record(sample("cargo-test-panic-a1"), offset=at) for at in (7, 8, 9)]
+    for event in events[:2]:
+        with pytest.raises(Retryable):
+            await both.handle(event)
+    for event in [events[2], *events[:2]]:
+        outputs = await both.handle(event)
+        assert found(outputs)["data"]["pipeline"] == "ci_failure"
+        assert sum(output.topic == "t.parked.tuned" for output in outputs) == 1
+
+
+async def test_whether_an_event_is_parked_is_asked_again() -> None:
+    """Where another pipeline's wait comes between, the sick one may be well by then."""
+    model = Lacking()
+    both = line(model, PLAIN, TUNED)
+    both.wards["tuned"].sick = "no adapter"
+    model.away = True
+    event = record(sample("cargo-test-panic-a1"))
+    with pytest.raises(Retryable, match="no healthy replica"):
+        await both.handle(event)
+    model.away, both.wards["tuned"].sick = False, None
+    with pytest.raises(Retryable, match="adapter"):
+        await both.handle(event)
 
 
 async def test_what_can_not_be_read_is_a_dead_letter_of_each_pipeline() -> None:
