@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from processor import topology
 from processor.cluster.client import KafkaClient
 from processor.cluster.reach import Reach
-from processor.cluster.topics import ensure
+from processor.cluster.topics import Found, ensure
 from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
 from processor.engine.exactly_once import ExactlyOnce
@@ -44,7 +43,7 @@ from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
-from processor.stages.park import Ward
+from processor.stages.park import Aside, Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
@@ -62,9 +61,6 @@ log = structlog.get_logger(__name__)
 ROLES = ("line", "tickets")
 _WAIT_S = 2.0
 
-_BUSY_S, _CALM_S = 0.5, 5.0
-"""Seconds between looks at what lies parked: while there is some, and else."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -76,7 +72,7 @@ class Parts:
     registry: CollectorRegistry
     health: Health
     client: KafkaClient
-    partitions: Mapping[str, int]
+    topics: Mapping[str, Found]
     transactions: bool
 
     def sink(self) -> KafkaSink:
@@ -146,12 +142,12 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         log.info("listening", action="start", address=where, roles=list(roles), homes=list(map(str, homes.paths)))
         health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
         client = KafkaClient.of(settings.kafka)
-        partitions = await _ensure_topics(settings, client, pipelines, stop)
+        found = await _ensure_topics(settings, client, pipelines, stop)
         if stop.is_set():
             return
         _watch_cluster(settings, client, health, registry, life)
         transactions = await _has_transactions(settings, client, stop)
-        parts = Parts(settings, homes, pipelines, registry, health, client, partitions, transactions)
+        parts = Parts(settings, homes, pipelines, registry, health, client, found, transactions)
         if "line" in roles:
             await _line(parts, families, life)
         if "tickets" in roles:
@@ -209,9 +205,12 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     backlog = Backlog(parts.client, settings.group)
     life.cleanup("backlog", backlog.stop)
     # What lies parked goes before what is new, from the first event on.
-    while not life.stop.is_set() and (error := await _look_at_parked(line, backlog, settings)):
+    prefix = settings.topics.prefix
+    keeps_s = {name: topology.kept_s(parts.topics[f"{prefix}.parked.{name}"], settings) for name in line.wards}
+    aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
+    while not life.stop.is_set() and (error := await aside.look()):
         await _start_waits(error, life.stop)
-    life.task("parked", _watch_parked(line, backlog, settings, life.stop))
+    life.task("parked", aside.run(life.stop))
     life.task("line", engine.run(life.stop))
 
 
@@ -230,31 +229,6 @@ def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
         if each.model.adapter is not None:
             found.setdefault(each.model.tier, []).append(each.model.adapter)
     return found
-
-
-async def _look_at_parked(line: Line, backlog: Backlog, settings: Settings) -> Retryable | None:
-    """Tells each pipeline how many of its events lie parked. Returns what kept it from asking."""
-    for name, ward in line.wards.items():
-        try:
-            waiting = await backlog.waiting(f"{settings.topics.prefix}.parked.{name}")
-        except Retryable as error:
-            return error
-        ward.waiting = waiting.records
-        age_s = max(0.0, time.time() - waiting.oldest_ms / 1000) if waiting.oldest_ms else 0.0
-        line.metrics.aside(name, waiting.records, age_s)
-        if age_s > settings.topics.retention_h * 3600 / 2:
-            hours = round(age_s / 3600)
-            log.error("parked events may be deleted before they are read", action="park", pipeline=name, hours=hours)
-    return None
-
-
-async def _watch_parked(line: Line, backlog: Backlog, settings: Settings, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        busy = any(ward.sick or ward.waiting for ward in line.wards.values())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _BUSY_S if busy else _CALM_S)
-        if error := await _look_at_parked(line, backlog, settings):
-            log.warning("can't see what lies parked", action="park", error=str(error))
 
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:
@@ -281,7 +255,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     life.cleanup("jira", jira.close)
     faust = FaustConfig(
         settings.kafka.bootstrap,
-        parts.partitions[topics.signals],
+        parts.topics[topics.signals].partitions,
         session_timeout_s=settings.kafka.session_timeout_s,
         security=parts.client.security.arguments(),
     )
@@ -306,14 +280,13 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
 
 async def _ensure_topics(
     settings: Settings, client: KafkaClient, pipelines: Sequence[Pipeline], stop: asyncio.Event
-) -> dict[str, int]:
-    """Number of partitions by topic; waits while the brokers are away."""
+) -> dict[str, Found]:
+    """The topics as they are; waits while the brokers are away."""
     wanted = [topic.wanted for topic in topology.topics(settings.topics.prefix, pipelines)]
     rules, create = topology.rules(settings), settings.kafka.create_topics
     while not stop.is_set():
         try:
-            found = await ensure(client.arguments(), wanted, rules, create=create)
-            return {name: each.partitions for name, each in found.items()}
+            return await ensure(client.arguments(), wanted, rules, create=create)
         except Retryable as error:
             await _start_waits(error, stop)
     return {}

@@ -224,6 +224,7 @@ class LineMetrics:
         self._parked = Counter(f"{prefix}_parked", "Events put aside.", one, registry=registry)
         self._aside = Gauge(f"{prefix}_parked_waiting", "Events that lie aside, at most.", one, registry=registry)
         self._age = Gauge(f"{prefix}_parked_age_seconds", "Age of the oldest of them.", one, registry=registry)
+        self._kept = Gauge(f"{prefix}_parked_kept_seconds", "How long they are kept.", one, registry=registry)
         self._tokens = Counter(f"{prefix}_tokens", "Tokens of model calls.", [*one, "kind"], registry=registry)
         self._seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", [*one, "step"], registry=registry)
         # What is counted for every event is bound to its labels once: looking them up costs more than counting.
@@ -279,10 +280,11 @@ class LineMetrics:
         """An event was put aside."""
         self._parked.labels(pipeline).inc()
 
-    def aside(self, pipeline: str, count: int, age_s: float) -> None:
-        """What lies aside: at most `count` events, the oldest for `age_s` seconds."""
+    def aside(self, pipeline: str, count: int, age_s: float, kept_s: float) -> None:
+        """What lies aside: at most `count` events, the oldest for `age_s` seconds; they are deleted after `kept_s`."""
         self._aside.labels(pipeline).set(count)
         self._age.labels(pipeline).set(age_s)
+        self._kept.labels(pipeline).set(kept_s)
 
     def unrouted(self, topic: str) -> None:
         """An event that no pipeline wanted."""

@@ -5,11 +5,12 @@ The daemon's start, `faultstream topics`, `doctor` and the AsyncAPI document all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from processor.cluster.topics import Rules, Wanted
+from processor.cluster.topics import FOREVER, Found, Rules, Wanted
 from processor.pipeline import Pipeline
 from processor.settings import Settings
 from processor.tickets.messages import Topics
@@ -60,6 +61,13 @@ def rules(settings: Settings) -> Rules:
     kafka, ours = settings.kafka, settings.topics
     retention_ms = int(ours.retention_h * 3_600_000)
     return Rules(kafka.partitions, kafka.replication, retention_ms, settings.limits.record_bytes)
+
+
+def kept_s(topic: Found, settings: Settings) -> float:
+    """Seconds for which a topic keeps records, infinity for good; by the settings where we may not see it."""
+    if topic.retention_ms is None:
+        return settings.topics.retention_h * 3600
+    return math.inf if topic.retention_ms == FOREVER else topic.retention_ms / 1000
 
 
 def _sources(pipelines: Sequence[Pipeline]) -> list[Topic]:

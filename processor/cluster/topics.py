@@ -61,6 +61,11 @@ class Found:
     partitions: int
     config: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def retention_ms(self) -> int | None:
+        """How long it keeps records, FOREVER, or None where we may not look."""
+        return int(self.config[RETENTION]) if RETENTION in self.config else None
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

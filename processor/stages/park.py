@@ -8,14 +8,19 @@ for, so that no event overtakes one that was parked before.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal
 
 import structlog
 
 from processor.contract import ORIGIN_HEADER, Origin, Outbound, Record
+from processor.errors import Retryable
 from processor.sinks.dead_letters import ATTEMPT, OWN, encode_origin
+from processor.sources.backlog import Waiting
+from processor.telemetry import LineMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +44,12 @@ FEW: Final = 100
 
 WAIT_S: Final = 0.5
 """Seconds after which an event that waits for parked ones looks again."""
+
+BUSY_S, CALM_S = 0.5, 5.0
+"""Seconds between looks at what lies parked: while there is some, and else."""
+
+AGAIN_S: Final = 3600.0
+"""Seconds after which it is said again that parked events are old."""
 
 Way = Literal["go", "park", "wait"]
 
@@ -103,6 +114,59 @@ class Ward:
             log.warning("pipeline can't work: parks", action="park", pipeline=self.pipeline, error=why)
             self._probed_at = self._clock()
         self.sick = why
+
+
+class Aside:
+    """Keeps the wards told of how much of theirs lies parked, and warns before it is deleted.
+
+    `waiting` asks for what lies on a topic. `keeps_s`: by pipeline, how long its parked topic keeps events; infinity
+    where it keeps them for good.
+    """
+
+    def __init__(
+        self,
+        wards: Mapping[str, Ward],
+        waiting: Callable[[str], Awaitable[Waiting]],
+        metrics: LineMetrics,
+        prefix: str,
+        keeps_s: Mapping[str, float],
+    ) -> None:
+        self._wards = wards
+        self._waiting = waiting
+        self._metrics = metrics
+        self._prefix = prefix
+        self._keeps_s = keeps_s
+        self._told: dict[str, float] = {}  # when it was last said that a pipeline's are old, by the monotonic clock
+
+    async def look(self) -> Retryable | None:
+        """Tells each ward. Returns what kept it from asking."""
+        for name, ward in self._wards.items():
+            try:
+                waiting = await self._waiting(f"{self._prefix}.parked.{name}")
+            except Retryable as error:
+                return error
+            ward.waiting = waiting.records
+            age_s = max(0.0, time.time() - waiting.oldest_ms / 1000) if waiting.oldest_ms else 0.0
+            self._metrics.aside(name, waiting.records, age_s, self._keeps_s[name])
+            if age_s > self._keeps_s[name] / 2:
+                self._warn(name, age_s)
+        return None
+
+    def _warn(self, name: str, age_s: float) -> None:
+        now = time.monotonic()
+        if now - self._told.get(name, -AGAIN_S) >= AGAIN_S:
+            self._told[name] = now
+            told = {"pipeline": name, "hours": round(age_s / 3600, 1), "kept_h": round(self._keeps_s[name] / 3600, 1)}
+            log.error("parked events may be deleted before they are read", action="park", **told)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Looks now and then, until `stop`."""
+        while not stop.is_set():
+            busy = any(ward.sick or ward.waiting for ward in self._wards.values())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), BUSY_S if busy else CALM_S)
+            if error := await self.look():
+                log.warning("can't see what lies parked", action="park", error=str(error))
 
 
 def parked(prefix: str, record: Record, pipeline: str, origin: Origin, now: str) -> Outbound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -119,3 +120,16 @@ def test_settings_make_the_rules() -> None:
     """Hours in the settings, milliseconds on the cluster."""
     made = topology.rules(Settings(topics={"retention_h": 24.5}, kafka={"partitions": 7, "replication": 3}))
     assert made == Rules(7, 3, 88_200_000, 50_000_000)
+
+
+@pytest.mark.parametrize(
+    ("topic", "seconds"),
+    [
+        (Found(1, config(hours=72)), 72 * 3600),
+        (Found(1, config(hours=-1)), math.inf),
+        (Found(1), 24.5 * 3600),
+    ],
+)
+def test_how_long_a_topic_keeps_records(topic: Found, seconds: float) -> None:
+    """By its own retention; by the settings where that can't be seen."""
+    assert topology.kept_s(topic, Settings(topics={"retention_h": 24.5})) == seconds

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
+import time
 
 import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from processor.contract import Origin, Record
-from processor.stages.park import FAILING, FEW, INVALID, PROBE_S, TIME, WELL, Ward, parked
+from processor.errors import Retryable
+from processor.sources.backlog import Waiting
+from processor.stages.park import FAILING, FEW, INVALID, PROBE_S, TIME, WELL, Aside, Ward, parked
+from processor.telemetry import LineMetrics
 
 
 class Clock:
@@ -117,3 +125,45 @@ def test_a_parked_record_is_as_it_came(ward: Ward) -> None:
     assert json.loads(headers["fs-origin"]) == ["g", "in", 0, 9]
     assert headers[TIME] == b"2026-01-01T00:00:00.000+00:00"
     assert (headers["repo"], headers["fs-attempt"]) == (b"acme/web", b"2")
+
+
+async def test_the_wards_know_what_lies_aside_and_old_events_are_told_once() -> None:
+    """By what the topic itself keeps: one whose events stay for good never warns."""
+    registry, hours = CollectorRegistry(), 3600.0
+    wards = {name: Ward(name) for name in ("short", "long", "forever")}
+    then = int((time.time() - 5 * hours) * 1000)
+
+    async def waiting(topic: str) -> Waiting:
+        assert topic.startswith("p.parked.")
+        return Waiting(7, then)
+
+    keeps = {"short": 9 * hours, "long": 11 * hours, "forever": math.inf}
+    aside = Aside(wards, waiting, LineMetrics(registry), "p", keeps)
+    with capture_logs() as told:
+        assert await aside.look() is None
+        assert await aside.look() is None
+    assert [(each["log_level"], each["pipeline"], each["hours"], each["kept_h"]) for each in told] == [
+        ("error", "short", 5.0, 9.0)
+    ]
+    assert [ward.waiting for ward in wards.values()] == [7, 7, 7]
+    kept = registry.get_sample_value("faultstream_line_parked_kept_seconds", {"pipeline": "short"})
+    assert kept == 9 * hours
+
+
+async def test_brokers_that_do_not_tell_leave_the_wards_as_they_are() -> None:
+    """And the reason is handed on; the watch goes on until it is stopped."""
+    ward, stop = Ward("ci"), asyncio.Event()
+    ward.waiting = 3
+    asked = 0
+
+    async def waiting(topic: str) -> Waiting:
+        nonlocal asked
+        asked += 1
+        stop.set()
+        raise Retryable(f"{topic} does not answer")
+
+    aside = Aside({"ci": ward}, waiting, LineMetrics(CollectorRegistry()), "p", {"ci": 60.0})
+    assert str(await aside.look()) == "p.parked.ci does not answer"
+    stop.clear()
+    await asyncio.wait_for(aside.run(stop), 10)
+    assert (asked, ward.waiting) == (2, 3)
