@@ -12,29 +12,54 @@ import random
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from processor.testing.model import FakeModelServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import schedule
 from tests.chaos.run import Run, Verdict
-from tests.chaos.subjects import Copying
+from tests.chaos.subjects import Copying, Line
 
-ROUND_S = 120.0
+ROUND_S = 180.0
+GAP_S = 3.0
 
 
-async def once(folder: Path, seed: int, seconds: float, brokers: int, daemons: int, rate: float) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Round:
     """One run on a cluster of its own."""
-    cluster = Cluster(folder, brokers)
-    subject = Copying()
-    try:
-        await cluster.start()
-        async with Run(cluster, subject, folder, daemons, rate=rate) as run:
-            run.produce()
-            await run.until(lambda: run.has(1))
-            await run.suffer(schedule(seed, seconds, daemons, subject.session_s))
-            return await run.verdict()
-    finally:
-        await cluster.stop()
+
+    folder: Path
+    seed: int
+    seconds: float
+    brokers: int
+    daemons: int
+    rate: float
+    gap_s: float
+    line: bool
+
+    def __str__(self) -> str:
+        subject = "line" if self.line else "engine"
+        return f"{subject}, seed {self.seed}, {self.brokers} brokers, {self.daemons} daemons, {self.seconds:.0f} s"
+
+    async def run(self) -> Verdict:
+        """What came of it."""
+        cluster = Cluster(self.folder, self.brokers)
+        async with FakeModelServer() as model:
+            subject = Line(self.folder, model) if self.line else Copying()
+            faults = schedule(
+                self.seed, self.seconds, self.daemons, subject.session_s, subject.kinds, self.gap_s * (1 + self.line)
+            )
+            try:
+                await cluster.start()
+                async with Run(cluster, subject, self.folder, self.daemons, rate=self.rate) as run:
+                    run.produce()
+                    await run.until(lambda: run.has(1), 300)
+                    await run.suffer(faults, partial(print, flush=True), most_s=self.seconds)
+                    return await run.verdict(180)
+            finally:
+                await cluster.stop()
 
 
 def main() -> int:
@@ -44,7 +69,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=None, help="by default in turns")
     parser.add_argument("--daemons", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=100, help="events a second")
+    parser.add_argument("--rate", type=float, default=100, help="events a second; a fifth of it on the whole line")
+    parser.add_argument("--gap", type=float, default=GAP_S, help="seconds between faults, on average and roughly")
+    parser.add_argument("--subject", choices=("engine", "line"), default=None, help="by default in turns")
     parser.add_argument("--round", type=float, default=ROUND_S, help="seconds of faults in one run")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that brokers are away is no news here
@@ -53,12 +80,20 @@ def main() -> int:
     bad = 0
     turn = 0
     while turn == 0 or time.monotonic() < ends:
-        brokers = options.brokers or (1, 3)[turn % 2]
-        seconds = min(options.round, max(20.0, ends - time.monotonic()))
-        print(f"run {turn + 1}: seed {seed + turn}, {brokers} brokers, {options.daemons} daemons", flush=True)
-        folder = Path(tempfile.mkdtemp(prefix="faultstream-chaos-"))
-        verdict = asyncio.run(once(folder, seed + turn, seconds, brokers, options.daemons, options.rate))
-        print(f"run {turn + 1}: {verdict}\n  logs: {folder}", flush=True)
+        line = options.subject == "line" if options.subject else turn % 4 in (2, 3)
+        one = Round(
+            folder=Path(tempfile.mkdtemp(prefix="faultstream-chaos-")),
+            seed=seed + turn,
+            seconds=min(options.round, max(20.0, ends - time.monotonic())),
+            brokers=options.brokers or (1, 3)[turn % 2],
+            daemons=options.daemons,
+            rate=options.rate / (5 if line else 1),
+            gap_s=options.gap,
+            line=line,
+        )
+        print(f"run {turn + 1}: {one}", flush=True)
+        verdict = asyncio.run(one.run())
+        print(f"run {turn + 1}: {verdict}\n  logs: {one.folder}", flush=True)
         bad += bool(verdict.lost or verdict.repeated or verdict.fell)
         turn += 1
     print(f"{turn} runs, {bad} of them bad; seed {seed}")

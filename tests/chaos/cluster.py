@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
 from tests.servers.tcp_proxy import TcpProxy
 from tools.servers.kafka import Kafka, cluster_id
-from tools.servers.process import LOOPBACK, free_port
+from tools.servers.process import LOOPBACK, ServerError, free_port
 
 SLOTS = 6
 """Daemons that have a network of their own."""
+
+
+def _wait(broker: Kafka) -> None:
+    """Waits for one that reads its data again, on a machine that may do much else."""
+    for _ in range(3):
+        with suppress(ServerError):
+            broker.wait_ready()
+            return
+    broker.wait_ready()
 
 
 class Cluster:
@@ -93,25 +103,58 @@ class Cluster:
         finally:
             await admin.close()
 
-    async def leader(self, topic: str) -> int:
-        """Which broker (from 0) leads the topic's first partition; 0 where nobody can tell."""
+    async def grow(self, topic: str, most: int) -> bool:
+        """Adds a partition, unless it has `most`; False where it did not come to that."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=3000)
         try:
             await admin.start()
+            count = len((await admin.describe_topics([topic]))[0]["partitions"])
+            if count < most:
+                await admin.create_partitions({topic: NewPartitions(count + 1)})
+        except KafkaError:
+            return False
+        finally:
+            await admin.close()
+        return count < most
+
+    async def leader(self, topic: str) -> int:
+        """Which broker (from 0) leads the topic's first partition; 0 where nobody can tell."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> int:
             told = (await admin.describe_topics([topic]))[0]["partitions"]
-            return max(0, int(next(each["leader"] for each in told if each["partition"] == 0)) - 1)
+            return int(next(each["leader"] for each in told if each["partition"] == 0))
+
+        return await self._ask(ask)
+
+    async def coordinator(self, name: str, *, transactions: bool = False) -> int:
+        """Which broker (from 0) coordinates a group, or a transactional id; 0 where nobody can tell."""
+        return await self._ask(lambda admin: admin.find_coordinator(name, int(transactions)))
+
+    async def _ask(self, question: Callable[[AIOKafkaAdminClient], Awaitable[int]]) -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=3000)
+        try:
+            await admin.start()
+            return max(0, await question(admin) - 1)
         except KafkaError:
             return 0
         finally:
             await admin.close()
 
-    async def kill(self, broker: int) -> None:
+    async def kill(self, *brokers: int) -> None:
         """Kill -9."""
-        await asyncio.to_thread(self.brokers[broker].kill)
+        for broker in brokers:
+            await asyncio.to_thread(self.brokers[broker].kill)
 
-    async def restart(self, broker: int) -> None:
-        """Brings a killed broker back on its data."""
-        await asyncio.to_thread(self.brokers[broker].start)
+    async def terminate(self, broker: int) -> None:
+        """SIGTERM: it hands its partitions on, where there is another, and ends."""
+        await asyncio.to_thread(self.brokers[broker].stop)
+
+    async def restart(self, *brokers: int) -> None:
+        """Brings brokers that have ended back on their data."""
+        back = [self.brokers[broker] for broker in brokers]
+        for broker in back:
+            await asyncio.to_thread(broker.launch)
+        await asyncio.gather(*(asyncio.to_thread(_wait, broker) for broker in back))
 
     def freeze(self, broker: int) -> None:
         """Stops it where it is."""

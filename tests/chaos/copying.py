@@ -1,13 +1,16 @@
 """A daemon for the chaos tests: `python -m tests.chaos.copying OPTIONS.json` copies each record for two pipelines.
 
-An output's value is the position of its input: "partition offset". Now and then a record is rejected, or waits.
+An output's value is the position of its input: "partition offset"; a dead letter's has the reason behind it. Now and
+then a record is rejected, or waits; one that says POISON kills the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +28,10 @@ from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 from tests.chaos import broken
+from tests.chaos.daemons import POISONED
 from tests.chaos.hooks import Switches
+
+POISON = b"poison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,9 @@ class Copy:
         """One output for each pipeline."""
         await self._switches.obstruct()
         await asyncio.sleep(random.random() * self._options.wait_ms / 1000)  # noqa: S311 (no secret)
+        if record.value == POISON:
+            (Path(self._options.folder) / POISONED).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         number = int(record.value or b"")
         if number % 37 == 5:
             raise Rejected("chaos", "one of those that are rejected")
@@ -78,7 +87,7 @@ class Copy:
 
     def reject(self, record: Record, error: Rejected) -> Outbound:
         """The dead letter."""
-        return Outbound(self._options.dead, record.key, _position(record))
+        return Outbound(self._options.dead, record.key, _position(record) + b" " + error.reason.encode())
 
     async def assigned(self, partition: TopicPartition) -> None: ...
 

@@ -15,6 +15,9 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 45
 
+POISONED = "poisoned"
+"""File that a daemon leaves that is killed by what it works on."""
+
 
 class Daemon:
     """One daemon, kept alive while it is wanted. `fell`: how processes ended that nobody had killed."""
@@ -75,7 +78,10 @@ class Daemon:
                         *self._command, stdout=log, stderr=log, env=env, cwd=CHECKOUT
                     )
             code = await process.wait()
-            if process.pid not in self._hit:
+            poisoned = self.folder / POISONED
+            if poisoned.exists():
+                poisoned.unlink()
+            elif process.pid not in self._hit:
                 self._fell(f"ended by itself with {code}")
                 await asyncio.sleep(0.5)
 

@@ -6,7 +6,7 @@ An event is named by its position, (partition, offset), as the broker has acknow
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -29,18 +29,27 @@ class Producer:
         self._topic = topic
         self._make = make
         self._pause_s = 1 / rate
-        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+        self._between: deque[Message] = deque()
+        # Partitions that are added shall soon have events.
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5, metadata_max_age_ms=3000
+        )
 
     async def start(self) -> None:
         """Connects."""
         await self._producer.start()
+
+    def put_between(self, message: Message) -> None:
+        """Sends this one before the next that is made."""
+        self._between.append(message)
 
     async def run(self, stop: asyncio.Event, most: int | None = None) -> None:
         """Sends `most` messages at most; waits for all answers at the end."""
         answers: set[asyncio.Future[Any]] = set()
         number = 0
         while not stop.is_set() and number != most:
-            key, value, headers = self._make(number)
+            between = bool(self._between)
+            key, value, headers = self._between[0] if between else self._make(number)
             try:
                 answer = await self._producer.send(self._topic, value, key=key, headers=list(headers))
             except KafkaError:
@@ -49,7 +58,10 @@ class Producer:
             answer.add_done_callback(self._answered)
             answers.add(answer)
             answer.add_done_callback(answers.discard)
-            number += 1
+            if between:
+                self._between.popleft()
+            else:
+                number += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._pause_s)
         if answers:

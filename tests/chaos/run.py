@@ -6,16 +6,18 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.daemons import Daemon
-from tests.chaos.faults import BROKER, WORK, Fault
+from tests.chaos.faults import ALL, BROKER, WORK, Fault
 from tests.chaos.oracle import Outcome, Producer, Reader, lost, repeated
 from tests.chaos.subjects import Subject
 
@@ -32,6 +34,7 @@ class Verdict:
     lost: list[Outcome]
     repeated: list[Outcome]
     fell: list[str]
+    condemned: int
     missed: int
     seconds: float
     settling_s: float
@@ -40,7 +43,8 @@ class Verdict:
         kinds = " ".join(f"{kind}={count}" for kind, count in sorted(self.faults.items()))
         return (
             f"events={self.events} faults={self.faults.total()} ({kinds}) missed={self.missed} lost={len(self.lost)} "
-            f"repeated={len(self.repeated)} fell={self.fell} seconds={self.seconds:.0f} settling={self.settling_s:.0f}"
+            f"repeated={len(self.repeated)} condemned={self.condemned} fell={self.fell} seconds={self.seconds:.0f} "
+            f"settling={self.settling_s:.0f}"
         )
 
 
@@ -61,8 +65,10 @@ class Run:
         self.reader = Reader(cluster.bootstrap, subject.read, subject.outcome)
         self.began = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
+        self._partitions = subject.topics[subject.topic]
         self._stop = asyncio.Event()
         self._broker = asyncio.Lock()
+        self._came = 0  # outcomes when the last broker came back
 
     async def __aenter__(self) -> Self:
         await self.cluster.create(self.subject.topics)
@@ -116,9 +122,11 @@ class Run:
     async def committed_beyond(self, due: dict[int, int]) -> bool:
         """Whether the group has committed offsets beyond these."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.cluster.bootstrap)
-        await admin.start()
         try:
+            await admin.start()
             told = await admin.list_consumer_group_offsets(self.subject.group)
+        except KafkaError:
+            return False
         finally:
             await admin.close()
         offsets = {tp: committed.offset for tp, committed in told.items()}
@@ -153,41 +161,114 @@ class Run:
 
     # Faults
 
-    async def suffer(self, faults: Sequence[Fault], tell: Callable[[str], None] = print) -> None:
-        """Has the faults come at their times, and waits until all are over."""
+    async def suffer(
+        self, faults: Sequence[Fault], tell: Callable[[str], None] = print, *, most_s: float = float("inf")
+    ) -> None:
+        """Has the faults come at their times, and waits until all are over; none begins after `most_s` seconds.
+
+        The clock stands while a broker's fault waits for the work to go on after the one before: on a slow machine
+        the brokers would else do nothing but start.
+        """
         began = time.monotonic()
+        ends = began + most_s
         running: list[asyncio.Task[None]] = []
         for fault in faults:
             await asyncio.sleep(max(0, began + fault.at - time.monotonic()))
+            if fault.kind in BROKER:
+                waits = time.monotonic()
+                await self.until(self._goes_on, 60)
+                began += time.monotonic() - waits
+            if time.monotonic() > ends:
+                break
             tell(f"{fault}   (acknowledged {len(self.producer.acknowledged)}, came {len(self.reader.outcomes)})")
             self.faults[fault.kind] += 1
             running.append(asyncio.create_task(self._suffer(fault), name=f"fault-{fault.kind}"))
         await asyncio.gather(*running)
 
+    def _goes_on(self) -> bool:
+        """Whether no broker is at fault, and something came since one was."""
+        return not self._broker.locked() and len(self.reader.outcomes) > self._came
+
     async def _suffer(self, fault: Fault) -> None:
         if fault.kind in BROKER:
             async with self._broker:
                 await self._of_broker(fault)
+                self._came = len(self.reader.outcomes)
+        elif fault.kind in ALL:
+            await self._of_all(fault)
         elif fault.kind == "storm":
             await self._storm(fault)
+        elif fault.kind == "poison":
+            self.producer.put_between(self.subject.poison)
+        elif fault.kind == "grow":
+            await self.until_async(lambda: self.cluster.grow(self.subject.topic, 2 * self._partitions), 20)
         else:
             daemon = self.daemon(fault.slot)
             async with daemon.lock:
                 await self._of_daemon(daemon, fault)
 
     async def _of_broker(self, fault: Fault) -> None:
-        broker = await self.cluster.leader(self.subject.topic) if self.cluster.replicas > 1 else 0
-        if fault.kind == "broker_kill":
-            await self.cluster.kill(broker)
-            await asyncio.sleep(fault.lasts)
-            await self.cluster.restart(broker)
-        else:
+        broker = await self._important(fault.slot)
+        if fault.kind == "broker_freeze":
             self.cluster.freeze(broker)
             await asyncio.sleep(fault.lasts)
             self.cluster.wake(broker)
+            return
+        if fault.kind == "broker_term" and self.cluster.replicas > 1:
+            # Not the only one: partitions without a leader lose commits then (docs/guarantees.md).
+            await self.cluster.terminate(broker)
+        elif fault.kind == "brokers_kill":
+            await self.cluster.kill(*range(self.cluster.replicas))
+        elif fault.kind == "broker_kill_in_rebalance":
+            await self._rebalance(fault)
+            await self.cluster.kill(broker)
+        else:
+            await self.cluster.kill(broker)
+        await asyncio.sleep(fault.lasts)
+        await self.cluster.restart(*(range(self.cluster.replicas) if fault.kind == "brokers_kill" else [broker]))
+
+    async def _important(self, which: int) -> int:
+        """The broker that leads the events' first partition, or coordinates the group, or its transactions."""
+        if self.cluster.replicas == 1:
+            return 0
+        if which == 0:
+            return await self.cluster.leader(self.subject.topic)
+        group = self.subject.group
+        name = f"{group}-{self.subject.topic}-0"
+        return await self.cluster.coordinator(name if which == 1 else group, transactions=which == 1)
+
+    async def _rebalance(self, fault: Fault) -> None:
+        """Has a daemon leave, and waits so long that the group is in the midst of it."""
+        daemon = self.daemon(fault.slot)
+
+        async def leave() -> None:
+            async with daemon.lock:
+                await daemon.terminate()
+                daemon.start()
+
+        self._tasks.append(asyncio.create_task(leave(), name="fault-leave"))
+        await asyncio.sleep(fault.lasts % 1)
+
+    async def _of_all(self, fault: Fault) -> None:
+        """Kills all daemons, or freezes all, those that deliver right now in the midst of it; they wake one by one."""
+        daemons = [self.daemon(slot) for slot in range(self.count)]
+        async with AsyncExitStack() as stack:
+            for daemon in daemons:
+                await stack.enter_async_context(daemon.lock)
+            if fault.kind == "kill_all":
+                await asyncio.gather(*(daemon.kill() for daemon in daemons))
+            else:
+                await asyncio.gather(*(daemon.caught(2) for daemon in daemons))
+                for daemon in daemons:
+                    daemon.freeze()
+            await asyncio.sleep(fault.lasts)
+            for daemon in daemons:
+                daemon.wake()
+                daemon.start()
+                await asyncio.sleep(fault.lasts % 1)
 
     async def _of_daemon(self, daemon: Daemon, fault: Fault) -> None:
-        if fault.kind.endswith("in_commit") and not await daemon.caught():
+        if fault.kind.endswith("_commit") and not await daemon.caught():
             self.missed += 1
         if fault.kind in {"kill", "kill_in_commit"}:
             await daemon.kill()
@@ -195,20 +276,39 @@ class Run:
             await daemon.terminate()
         elif fault.kind == "freeze":
             daemon.freeze()
-        elif fault.kind in {"refuse", "silence"}:
-            for proxy in self.cluster.network(daemon.slot):
-                proxy.refuse() if fault.kind == "refuse" else proxy.silence()
         elif fault.kind in WORK:
             self.subject.obstruct(daemon, fault.kind)
         elif fault.kind == "clock":
-            daemon.switch("clock", "7200")
+            daemon.switch("clock", "7200" if fault.lasts % 1 < 0.5 else "-7200")
+        elif fault.kind == "late_commit":
+            await self._late_commit(daemon)
+        self._cut(daemon, fault.kind)
         await asyncio.sleep(fault.lasts)
-        self.subject.obstruct(daemon, None)
+        if fault.kind in WORK:
+            self.subject.relieve(daemon, fault.kind)
         daemon.switch("clock", None)
         for proxy in self.cluster.network(daemon.slot):
             proxy.heal()
         daemon.wake()
         daemon.start()
+
+    def _cut(self, daemon: Daemon, kind: str) -> None:
+        for proxy in self.cluster.network(daemon.slot):
+            if kind == "refuse":
+                proxy.refuse()
+            elif kind == "silence":
+                proxy.silence()
+            elif kind == "deafen":
+                proxy.deafen()
+            elif kind == "slow_network":
+                proxy.slow(0.2)
+
+    async def _late_commit(self, daemon: Daemon) -> None:
+        """Kills it when it has sent the commit that the network holds back, and delivers after others took over."""
+        self._cut(daemon, "silence")
+        daemon.wake()
+        await asyncio.sleep(0.3)  # the commit is on its way
+        await daemon.kill()
 
     async def _storm(self, fault: Fault) -> None:
         ends = time.monotonic() + fault.lasts
@@ -252,6 +352,7 @@ class Run:
             lost(self.producer.acknowledged, fresh.outcomes, pipelines),
             repeated(fresh.outcomes, pipelines),
             [how for daemon in self.daemons.values() for how in daemon.fell],
+            len(self.subject.condemned),
             self.missed,
             time.monotonic() - self.began,
             settling,

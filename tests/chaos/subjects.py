@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import yaml
 
 from processor.testing.model import FakeModelServer
-from tests.chaos.copying import Options
+from tests.chaos.copying import POISON, Options
 from tests.chaos.daemons import CHECKOUT, Daemon
-from tests.chaos.oracle import Message, Outcome
+from tests.chaos.faults import KINDS
+from tests.chaos.oracle import Message, Outcome, Position
 
 
 class Subject(Protocol):
@@ -45,6 +46,18 @@ class Subject(Protocol):
     def read(self) -> Sequence[str]:
         """The topics to read what came of it."""
 
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kinds of fault that it knows."""
+
+    @property
+    def poison(self) -> Message:
+        """An event that kills who works on it."""
+
+    @property
+    def condemned(self) -> set[Position]:
+        """Events that were taken for poison, as far as `outcome` has seen them."""
+
     def message(self, number: int) -> Message:
         """Event number `number`."""
 
@@ -54,8 +67,11 @@ class Subject(Protocol):
     def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
         """The command of a daemon."""
 
-    def obstruct(self, daemon: Daemon, how: str | None) -> None:
-        """Has what a daemon works with be `slow` or `hang`, or neither again."""
+    def obstruct(self, daemon: Daemon, how: str) -> None:
+        """Has what a daemon works with be `slow`, `hang` or `sick`."""
+
+    def relieve(self, daemon: Daemon, how: str) -> None:
+        """No more."""
 
 
 @dataclass
@@ -68,6 +84,9 @@ class Copying:
     partitions: int = 4
     concurrency: int = 60
     topic: str = field(default_factory=lambda: f"chaos-{uuid.uuid4().hex[:10]}")
+    kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "sick")
+    poison: Message = (b"poison", POISON, ())
+    condemned: set[Position] = field(default_factory=set)
 
     @property
     def group(self) -> str:
@@ -95,9 +114,11 @@ class Copying:
 
     def outcome(self, record: Any) -> Outcome:
         """An output's value names its event."""
-        partition, offset = record.value.split()
-        pipeline = None if record.topic.endswith("-dead") else record.topic
-        return pipeline, (int(partition), int(offset))
+        partition, offset, *reason = record.value.split()
+        position = int(partition), int(offset)
+        if reason == [b"poison"]:
+            self.condemned.add(position)
+        return None if reason else record.topic, position
 
     def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
         """tests.chaos.copying."""
@@ -115,10 +136,13 @@ class Copying:
         )
         return [sys.executable, "-m", "tests.chaos.copying", options.write(folder / "options.json")]
 
-    def obstruct(self, daemon: Daemon, how: str | None) -> None:
+    def obstruct(self, daemon: Daemon, how: str) -> None:
         """By the worker's own switches."""
-        daemon.switch("slow", "0.3" if how == "slow" else None)
-        daemon.switch("hang", "" if how == "hang" else None)
+        daemon.switch(how, "0.3")
+
+    def relieve(self, daemon: Daemon, how: str) -> None:
+        """The switches back."""
+        daemon.switch(how, None)
 
 
 @dataclass
@@ -129,7 +153,10 @@ class Line:
     model: FakeModelServer
     session_s: float = 3
     prefix: str = field(default_factory=lambda: f"c{uuid.uuid4().hex[:10]}")
-    pipelines: Sequence[str] = ("alpha", "beta")
+    pipelines: Sequence[str] = ("alpha", "beta")  # the second asks an adapter
+    kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "poison")
+    poison: Message = (None, b"", ())
+    condemned: set[Position] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.topic = f"{self.prefix}-events"
@@ -142,7 +169,13 @@ class Line:
             document = yaml.safe_load((theirs / "pipeline.yaml").read_text(encoding="utf-8"))
             document["pipeline"] = name
             document["source"]["kafka"] = {"topics": [self.topic], "format": "log", "start": "earliest"}
+            if name == self.pipelines[1]:
+                document["model"]["adapter"] = ADAPTER
             (home / "pipeline.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        adapter = self.folder / "home" / "adapters" / ADAPTER
+        adapter.mkdir(parents=True)
+        (adapter / "manifest.yaml").write_text("base_model: any\n", encoding="utf-8")
+        self.model.adapters.add(ADAPTER)
         valid = self.model.answer
         self.model.answer = lambda body: "no JSON at all" if RUBBISH in str(body["messages"]) else valid(body)
 
@@ -168,11 +201,14 @@ class Line:
 
     def outcome(self, record: Any) -> Outcome:
         """A finding names its event, a dead letter its pipeline as well."""
+        self.model.asked.clear()
         if not record.topic.endswith("dead-letters"):
             event = json.loads(record.value)["data"]["event"]
             return record.topic.rpartition(".")[2], (event["partition"], event["offset"])
         headers = dict(record.headers)
         _, _, partition, offset = json.loads(headers["fs-origin"])
+        if headers["fs-reason"] == b"poison":
+            self.condemned.add((partition, offset))
         return headers["fs-pipeline"].decode() or None, (partition, offset)
 
     def command(self, bootstrap: str, slot: int, folder: Path) -> Sequence[object]:
@@ -196,9 +232,20 @@ class Line:
         words = ["run", "--role", "line", "--config", file, "--home", self.folder / "home"]
         return [sys.executable, "-m", "tests.chaos.line_process", folder, *words]
 
-    def obstruct(self, daemon: Daemon, how: str | None) -> None:
+    def obstruct(self, daemon: Daemon, how: str) -> None:
         """By the model server, for all daemons at once."""
-        self.model.always = {"slow": "busy", "hang": "hang", None: None}[how]
+        if how == "sick":
+            self.model.adapters.discard(ADAPTER)
+        else:
+            self.model.always = "busy" if how == "slow" else "hang"
+
+    def relieve(self, daemon: Daemon, how: str) -> None:
+        """It works again."""
+        if how == "sick":
+            self.model.adapters.add(ADAPTER)
+        else:
+            self.model.always = None
 
 
+ADAPTER = "tuned"
 RUBBISH = "the model answers this with rubbish"

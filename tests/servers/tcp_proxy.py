@@ -18,8 +18,10 @@ class TcpProxy:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._refuses = False
-        self._passes = asyncio.Event()
-        self._passes.set()
+        self._passes = asyncio.Event()  # what the client sends
+        self._answers = asyncio.Event()  # what it is told
+        self._delay_s = 0.0
+        self.heal()
         self._open: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -38,11 +40,22 @@ class TcpProxy:
     def silence(self) -> None:
         """Holds back every byte, in connections that stay, as where packets are dropped."""
         self._passes.clear()
+        self._answers.clear()
+
+    def deafen(self) -> None:
+        """Passes on what the client sends, and holds back what it is told: it can't know what came of anything."""
+        self._answers.clear()
+
+    def slow(self, seconds: float) -> None:
+        """Takes so long for each stretch of bytes."""
+        self._delay_s = seconds
 
     def heal(self) -> None:
         """Passes on what was held back, and takes connections again."""
         self._refuses = False
+        self._delay_s = 0.0
         self._passes.set()
+        self._answers.set()
 
     async def stop(self) -> None:
         """Ends all connections."""
@@ -64,16 +77,17 @@ class TcpProxy:
             writer.transport.abort()
             return
         self._open |= {writer, to_them}
-        for source, sink in ((reader, to_them), (theirs, writer)):
-            pump = asyncio.create_task(self._pump(source, sink), name="tcp-proxy-pump")
+        for source, sink, passes in ((reader, to_them, self._passes), (theirs, writer, self._answers)):
+            pump = asyncio.create_task(self._pump(source, sink, passes), name="tcp-proxy-pump")
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passes: asyncio.Event) -> None:
         try:
             with suppress(OSError):
                 while data := await source.read(CHUNK):
-                    await self._passes.wait()
+                    await asyncio.sleep(self._delay_s)
+                    await passes.wait()
                     sink.write(data)
                     await sink.drain()
         finally:
