@@ -1,15 +1,23 @@
-"""What every Kafka client of the daemon is made with."""
+"""What every Kafka client of the daemon is made with, and how it ends."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import client as library
 from aiokafka.protocol.metadata import MetadataRequest
 
 from processor.cluster.security import Security, connect
 from processor.settings.kafka import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+STOP_S: Final = 10.0
+"""Bound on leaving and disconnecting, for the brokers may be away."""
 
 
 class _AskOnly(MetadataRequest):  # type: ignore[misc]
@@ -54,3 +62,15 @@ class KafkaClient:
             "request_timeout_ms": int(self.request_timeout_s * 1000),
             **self.security.arguments(),
         }
+
+
+async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Sends what is left, and disconnects; within a bound, and raises nothing.
+
+    In a task of its own: a consumer's `stop` raises CancelledError where it cuts off a fetch, which would look to our
+    caller as if it had been cancelled.
+    """
+    stopping = asyncio.create_task(client.stop(), name="kafka-stop")
+    done, _ = await asyncio.wait([stopping], timeout=STOP_S)
+    if done and not stopping.cancelled() and (error := stopping.exception()) is not None:
+        log.warning("a client did not end well", action="stop", kind=type(error).__name__, error=str(error))

@@ -138,6 +138,8 @@ class Engine:
         starting = asyncio.create_task(self._connect(), name=f"{self._name}-start")
         try:
             await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if starting.cancelled():
+                raise Fatal("the start was cancelled from within")
             return not stopping.done() and starting.result() is None
         finally:
             await self._end(starting)
@@ -156,8 +158,14 @@ class Engine:
     def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """A task whose failure is the engine's."""
         task = asyncio.create_task(work, name=f"{self._name}-{name}")
-        task.add_done_callback(lambda t: None if t.cancelled() or not t.exception() else self._fail(t.exception()))
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            self._fail(task.exception())
+        elif not task.cancelling():  # by nobody: a future that it awaited was
+            self._fail(Fatal(f"{task.get_name()} was cancelled from within"))
 
     @staticmethod
     async def _end(task: asyncio.Task[Any]) -> None:

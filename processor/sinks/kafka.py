@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from processor.cluster.client import KafkaClient
+from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound
 from processor.errors import Retryable
 from processor.settings import Settings
-from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, stopped, unwritable
+from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class KafkaSink:
         producer = await self._connect()
         self.idempotent = await self._probe(producer)
         if self.idempotent:
-            await producer.stop()
+            await stopped(producer)
             producer = await self._connect(enable_idempotence=True)
         else:
             log.warning("no idempotent producers on this broker: a retried write may double", action="start")

@@ -36,9 +36,6 @@ FOR_GOOD = (MessageSizeTooLargeError, InvalidTopicError, CorruptRecordException)
 AFTER_A_GAP = OutOfOrderSequenceNumber
 """The error of a batch whose predecessor was refused."""
 
-STOP_S = 10.0
-"""Bound on stopping a producer, for the brokers may be away."""
-
 
 @dataclass(slots=True)
 class Batch:
@@ -133,11 +130,6 @@ def unwritable(records: Sequence[Outbound], refused: dict[int, str]) -> Unwritab
     """The error that tells which records were refused, and why the first was."""
     at, why = min(refused.items())
     return Unwritable(f"{records[at].topic} refuses {len(refused)} records: {why}", tuple(sorted(refused)))
-
-
-async def stopped(producer: AIOKafkaProducer) -> None:
-    """Sends what is left and disconnects."""
-    await asyncio.wait([asyncio.create_task(producer.stop(), name="kafka-producer-stop")], timeout=STOP_S)
 
 
 @lru_cache(maxsize=65_536)

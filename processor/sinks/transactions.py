@@ -29,11 +29,12 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from processor.cluster.client import stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound, TopicPartition
 from processor.errors import Fenced, Retryable
 from processor.sinks.kafka import KafkaSinkConfig
-from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, stopped, unwritable
+from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
 
 log = structlog.get_logger(__name__)
 

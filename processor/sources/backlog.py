@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
-from processor.cluster.client import KafkaClient
+from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain
 from processor.errors import Retryable
 
@@ -75,8 +75,8 @@ class Backlog:
             )
             try:
                 await consumer.start()
-            except KafkaError:
-                await consumer.stop()
+            except BaseException:
+                await stopped(consumer)
                 raise
             self._consumer = consumer
         return self._consumer
@@ -85,4 +85,4 @@ class Backlog:
         """Disconnects."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await asyncio.wait([asyncio.create_task(consumer.stop(), name="backlog-stop")], timeout=10)
+            await stopped(consumer)

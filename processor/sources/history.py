@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
-from processor.cluster.client import KafkaClient
+from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
 from processor.errors import Retryable
@@ -106,7 +106,7 @@ async def reading(client: KafkaClient, what: str) -> AsyncIterator[AIOKafkaConsu
     except (KafkaError, TimeoutError) as error:
         raise Retryable(f"{what} can't be read: {explain(error, client.arguments())}") from error
     finally:
-        await consumer.stop()
+        await stopped(consumer)
 
 
 async def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[ClientPartition]:

@@ -24,16 +24,13 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.cluster.client import KafkaClient
+from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
 from processor.settings.kafka import Assignor
 
 log = structlog.get_logger(__name__)
-
-STOP_S = 10.0
-"""Bound on leaving, for the brokers may be away."""
 
 Start = Literal["latest", "earliest"] | datetime
 """Where a group begins that has never committed anything on a topic."""
@@ -128,7 +125,7 @@ class KafkaSource:
         try:
             await consumer.start()
         except BaseException as error:
-            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=STOP_S)
+            await stopped(consumer)
             if isinstance(error, KafkaError):
                 raise await waiting(self._client.arguments(), error) from error
             raise
@@ -148,7 +145,7 @@ class KafkaSource:
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"can't resolve where to start: {self._text(error)}") from error
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
     async def _resolve_topic(self, consumer: AIOKafkaConsumer, topic: str, start: Start) -> None:
         async with asyncio.timeout(self._client.request_timeout_s):
@@ -257,7 +254,7 @@ class KafkaSource:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await asyncio.wait([asyncio.create_task(consumer.stop(), name="kafka-source-stop")], timeout=STOP_S)
+            await stopped(consumer)
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._client.arguments())

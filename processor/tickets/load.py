@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from processor.cluster.client import KafkaClient
+from processor.cluster.client import KafkaClient, stopped
 from processor.tickets.messages import TicketState, Topics, read_state
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class StateLoader:
                     read += [(record.key, record.value) for record in records]
             return read
         finally:
-            await consumer.stop()
+            await stopped(consumer)
 
 
 def fold(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[str, TicketState]:

@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from processor.cluster import client as client_module
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
 from processor.engine.inflight import Partition
 from processor.errors import Rejected, Retryable
-from processor.sinks import packing, transactions
+from processor.sinks import transactions
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
-from processor.sources import kafka as source_module
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
 
@@ -32,8 +32,7 @@ IN_TIME_S = 6 * BOUND_S  # on a busy machine
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds of a second instead of ten."""
     monkeypatch.setattr(transactions, "TRANSACTION_S", BOUND_S)
-    monkeypatch.setattr(packing, "STOP_S", BOUND_S)
-    monkeypatch.setattr(source_module, "STOP_S", BOUND_S)
+    monkeypatch.setattr(client_module, "STOP_S", BOUND_S)
 
 
 @contextmanager

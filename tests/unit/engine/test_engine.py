@@ -715,3 +715,29 @@ async def test_what_is_loaded_for_a_partition_is_given_up_with_it(rig: Rig) -> N
         await eventually(lambda: told)
         await rig.broker.rebalance("group")
         assert told[:3] == ["begins", "ends", "revoked"]
+
+
+async def test_a_start_that_is_cancelled_from_within_is_no_orderly_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the client's futures may be: the process must not end as if it had been told to."""
+
+    async def cancelled(_self: MemorySource, _listener: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(MemorySource, "start", cancelled)
+    async with rig.running(Worker()) as task:
+        await asyncio.wait([task], timeout=5)
+        assert isinstance(task.exception(), Fatal)
+
+
+async def test_a_poll_that_is_cancelled_from_within_ends_the_engine(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be there, and never poll again."""
+
+    async def cancelled(_self: MemorySource, *_arguments: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(MemorySource, "poll", cancelled)
+    async with rig.running(Worker()) as task:
+        await asyncio.wait([task], timeout=5)
+        assert str(task.exception()) == "engine-poll was cancelled from within"
