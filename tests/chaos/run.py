@@ -147,7 +147,7 @@ class Run:
             await asyncio.sleep(0.3)
         return False
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 60) -> bool:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 120) -> bool:
         """Whether the condition comes true in time."""
         began = time.monotonic()
         while not condition():

@@ -15,7 +15,7 @@ from tests.chaos.faults import DAEMON, WORK, Fault, schedule
 from tests.chaos.run import Run, Verdict
 from tests.chaos.subjects import Copying, Line
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480), pytest.mark.asyncio(loop_scope="session")]
 
 
 def spotless(verdict: Verdict, tell: str) -> None:
