@@ -43,7 +43,7 @@ async def through(addresses: Sequence[str], root: Path) -> list[int]:
     found = []
     async with Fetch(allowed) as fetch:
         shared = Shared("bench", fetch, Redact(redactor()), LineMetrics(CollectorRegistry()))
-        lane = Lane.of(pipeline, StubModel(), shared)
+        lane = Lane.by(pipeline, StubModel(), shared)
         attributes = {name: each.default for name, each in ATTRIBUTES.items()}
         for address in addresses:
             origin, record = Origin("bench", "logs", 0, 0), Record("logs", 0, 0, None, None)

@@ -55,6 +55,7 @@ from processor.tickets.plans import plans, policies
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
 from processor.tiers.metrics import TierMetrics
+from processor.tiers.shadow import Shadows
 
 log = structlog.get_logger(__name__)
 
@@ -183,7 +184,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     tiers = TierMetrics(parts.registry)
     counts = LineMetrics(parts.registry)
     served = {tier: each.served for tier, each in adapters.items()}
-    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served)
+    shadows = await _shadows(parts, tiers, life)
+    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served, shadows)
     _say_tiers(parts.pipelines, settings)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
@@ -212,6 +214,19 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         await _start_waits(error, life.stop)
     life.task("parked", aside.run(life.stop))
     life.task("line", engine.run(life.stop))
+
+
+async def _shadows(parts: Parts, metrics: TierMetrics, life: Lifecycle) -> Shadows | None:
+    """Room for second answers, with a sink of their own; None where no pipeline wants any."""
+    wanted = [each.model.shadow for each in parts.pipelines if each.model.shadow is not None]
+    if not any(each.share and each.to in parts.settings.models for each in wanted):
+        return None
+    sink = parts.sink()
+    await sink.start()
+    life.cleanup("shadow sink", sink.stop)
+    shadows = Shadows(sink.publish, metrics, parts.settings.limits.shadows)
+    life.cleanup("shadows", shadows.stop)
+    return shadows
 
 
 def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:

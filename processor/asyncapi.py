@@ -14,7 +14,7 @@ from processor import __version__, topology
 from processor.cluster.topics import Wish, wishes
 from processor.contract import ATTRIBUTES, NO_TICKETS_HEADER, ORIGIN_HEADER, REASONS, Attribute
 from processor.pipeline import Pipeline
-from processor.pipeline.finding_schema import finding_schema, signal_schema
+from processor.pipeline.finding_schema import finding_schema, signal_schema, step_schema, usage_schema
 from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, PIPELINE, REASON, TIME
 from processor.stages.park import TIME as PARKED
@@ -29,6 +29,7 @@ JSON, CLOUD_EVENT = "application/json", "application/cloudevents+json"
 SENT: Final = (
     "findings",
     "review",
+    "shadow",
     "parked",
     "dead-letters",
     "unrouted",
@@ -124,6 +125,7 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "dead-letters": _message("An event as it was received.", {}, "as received", headers=_dead_letter_headers()),
         "replays": _message("What was sent once more, and how far that came.", ledger_schema(), "what was sent", JSON),
         "unrouted": _message("Attributes of an event.", unrouted_schema(), "as received", JSON),
+        "shadow": _message("A result beside that of a larger model.", shadow_schema(), "fingerprint", JSON),
         "signals": _message("A slim finding.", signal_schema(), "repository", JSON),
         "ticket-commands": _message("What shall be done with a ticket.", _of(Command), "fingerprint", JSON),
         "ticket-state": _message("What is known of a ticket.", _of(TicketState), "fingerprint", JSON),
@@ -178,6 +180,30 @@ def ledger_schema() -> dict[str, Any]:
         "v": number,
     }
     return {"type": "object", "properties": properties, "required": ["v"]}
+
+
+def shadow_schema() -> dict[str, Any]:
+    """The schema of records on `<p>.shadow.<pipeline>`."""
+    text, words = {"type": "string"}, {"type": ["string", "null"]}
+    who = _object({"tier": words, "model": words, "adapter": words, "confidence": {"type": ["number", "null"]}})
+    field = _object({"first": {}, "second": {}, "same": {"type": "boolean"}})
+    place = {"topic": text, "partition": {"type": "integer"}, "offset": {"type": "integer"}}
+    return _object({
+        "v": {"type": "integer"},
+        "kind": {"const": "shadow"},
+        "id": {"type": "string", "format": "uuid", "description": "The finding's."},
+        "pipeline": text,
+        "pipeline_version": text,
+        "fingerprint": text,
+        "event": _object(place),
+        "time": {"type": "string", "format": "date-time"},
+        "agree": {"type": ["boolean", "null"], "description": "In all but prose; null: the second answer is invalid."},
+        "fields": {"type": "object", "additionalProperties": field},
+        "first": who,
+        "second": who,
+        "steps": {"type": "array", "items": step_schema()},
+        "usage": usage_schema(),
+    })  # fmt: skip
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

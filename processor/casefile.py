@@ -242,7 +242,7 @@ def _said(meaning: Meaning) -> str | int:
 async def run_cases(pipeline: Pipeline, cases: Iterable[Case], live: Model | None = None) -> list[Outcome]:
     """Run cases through the pipeline's line: with canned answers, or with `live` where a model is given."""
     shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-    lane = Lane.of(pipeline, live or StubModel(), shared)
+    lane = Lane.by(pipeline, live or StubModel(), shared)
     outcomes = [await _run(lane, case, offline=live is None) for case in cases]
     for one in outcomes:
         one.failures += _compare_fingerprints(one, outcomes)

@@ -37,7 +37,7 @@ from processor.logs.extract.beyond import beyond
 from processor.logs.reduce import warm
 from processor.logs.rules import RuleSet
 from processor.logs.text import sniff
-from processor.logs.tokens import TokenCounter, counter, estimate
+from processor.logs.tokens import counter
 from processor.models.chat import Model
 from processor.pipeline import Pipeline
 from processor.settings import Settings
@@ -56,6 +56,7 @@ from processor.telemetry import PIPELINE, LineMetrics
 from processor.tiers.ask import Ask
 from processor.tiers.judge import Judge, Verdict
 from processor.tiers.metrics import TierMetrics
+from processor.tiers.shadow import Shadow, Shadows
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class Shared:
     concurrency: int = 64
     tiers: TierMetrics = field(default_factory=lambda: TierMetrics(CollectorRegistry()))
     served: Mapping[str, Served] = field(default_factory=dict)
+    shadows: Shadows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,38 +90,16 @@ class Lane:
     judge: Judge
     emit: Emit
     metrics: LineMetrics
+    shadow: Shadow | None = None
 
     @classmethod
-    def of(
-        cls,
-        pipeline: Pipeline,
-        model: Model,
-        shared: Shared,
-        *,
-        context_tokens: int = 8192,
-        count: TokenCounter = estimate,
-        larger: Ask | None = None,
-    ) -> Lane:
-        """The lane of a pipeline whose questions `model` answers, and `larger` where that is unsure.
-
-        `count` counts the model's tokens.
-        """
-        ask = Ask.of(
-            pipeline,
-            pipeline.model.tier,
-            model,
-            shared.metrics,
-            shared.tiers,
-            concurrency=shared.concurrency,
-            context_tokens=context_tokens,
-            count=count,
-            served=shared.served.get(pipeline.model.tier, as_named),
-        )
+    def of(cls, pipeline: Pipeline, ask: Ask, shared: Shared, larger: Ask | None = None) -> Lane:
+        """The lane of a pipeline whose questions `ask` puts, and `larger` where the answers are unsure."""
         return cls(
             pipeline=pipeline,
             fetch=shared.fetch,
             redact=shared.redact,
-            reduce=Reduce(pipeline.reduce.budget_tokens, count),
+            reduce=Reduce(pipeline.reduce.budget_tokens, ask.count),
             recognise=Recognise(
                 pipeline.rules or RuleSet(()),
                 pipeline.rankers,
@@ -138,30 +118,42 @@ class Lane:
         )
 
     @classmethod
+    def by(cls, pipeline: Pipeline, model: Model, shared: Shared, context_tokens: int = 8192) -> Lane:
+        """The lane of a pipeline whose questions one model answers, whatever the settings; tokens are estimated."""
+        tier = pipeline.model.tier
+        ask = Ask.of(pipeline, tier, model, shared.metrics, shared.tiers, context_tokens=context_tokens)
+        return cls.of(pipeline, ask, shared)
+
+    @classmethod
     def on(cls, pipeline: Pipeline, settings: Settings, models: Mapping[str, Model], shared: Shared) -> Lane:
         """The lane of a pipeline for the models of its tiers, each with its own context and tokenizer."""
         part = pipeline.model
-        tier, up = settings.models[part.tier], part.escalate.to if part.escalate is not None else None
-        larger = None
-        if up in models and up in settings.models:
-            larger = Ask.of(
+        asks = {
+            tier: Ask.of(
                 pipeline,
-                up,
-                models[up],
+                tier,
+                model,
                 shared.metrics,
                 shared.tiers,
                 concurrency=shared.concurrency,
-                context_tokens=settings.models[up].context_tokens,
-                count=counter(settings.models[up].tokenizer),
+                context_tokens=settings.models[tier].context_tokens,
+                count=counter(settings.models[tier].tokenizer),
+                served=shared.served.get(tier, as_named),
             )
-        return cls.of(
-            pipeline,
-            models[part.tier],
-            shared,
-            context_tokens=tier.context_tokens,
-            count=counter(tier.tokenizer),
-            larger=larger,
-        )
+            for tier, model in models.items()
+        }
+        larger = asks.get(part.escalate.to) if part.escalate is not None else None
+        lane = cls.of(pipeline, asks[part.tier], shared, larger=larger)
+        second = asks.get(part.shadow.to) if part.shadow is not None else None
+        if second is None or shared.shadows is None:
+            return lane
+        own = replace(second, running=asyncio.Semaphore(shared.concurrency))  # never in the way of what goes up
+
+        def busy() -> bool:
+            return lane.judge.ask.running.locked() or second.running.locked()
+
+        shadow = Shadow.of(pipeline, shared.prefix, own, shared.shadows, shared.tiers, busy)
+        return replace(lane, shadow=shadow)
 
     @property
     def prompt(self) -> BuildPrompt:
@@ -170,7 +162,9 @@ class Lane:
 
     def answered_by(self, infer: Infer) -> Lane:
         """The lane with other answers, and nobody to pass them up to."""
-        return replace(self, judge=replace(self.judge, ask=replace(self.judge.ask, infer=infer), escalation=None))
+        return replace(
+            self, judge=replace(self.judge, ask=replace(self.judge.ask, infer=infer), escalation=None), shadow=None
+        )
 
     def warm(self) -> None:
         """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
@@ -195,7 +189,7 @@ class Lane:
         verdict = await self._judge(event, reading)
         verdict.steps[0].timings_ms["reduce"] = round(reduced_ms, 2)
         self.metrics.found(self.pipeline.name, verdict.steps)
-        return self.emit.finding(
+        finding = self.emit.finding(
             event,
             reading,
             result=verdict.answer.result,
@@ -205,6 +199,9 @@ class Lane:
             review=verdict.review,
             size=size,
         )
+        if self.shadow is not None:
+            self.shadow(event, reading, finding)
+        return finding
 
     async def _judge(self, event: Event, reading: Reading) -> Verdict:
         rule = reading.rule

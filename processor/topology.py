@@ -19,6 +19,7 @@ Kind = Literal[
     "source",
     "findings",
     "review",
+    "shadow",
     "retry",
     "parked",
     "dead-letters",
@@ -53,6 +54,8 @@ def topics(prefix: str, pipelines: Sequence[Pipeline]) -> list[Topic]:
     made = [*_sources(pipelines)]
     for pipeline in pipelines:
         made += _of_pipeline(prefix, pipeline.name)
+        if pipeline.model.shadow is not None and pipeline.model.shadow.share:
+            made.append(_shadow(prefix, pipeline.name))
     return [*made, *_shared(prefix), *_tickets(Topics(prefix))]
 
 
@@ -112,6 +115,11 @@ def _of_pipeline(prefix: str, name: str) -> list[Topic]:
             name,
         ),
     ]
+
+
+def _shadow(prefix: str, name: str) -> Topic:
+    holds = "findings' results beside those of a larger model"
+    return Topic(Wanted(f"{prefix}.shadow.{name}"), "shadow", "fingerprint", holds, name)
 
 
 def _shared(prefix: str) -> list[Topic]:

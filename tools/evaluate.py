@@ -117,7 +117,7 @@ async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline,
     answers: dict[str, Answer] = {}
     async with ModelClient(settings) as model:
         shared = Shared("evaluate", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-        lane = Lane.of(pipeline, model, shared, context_tokens=settings.context_tokens)
+        lane = Lane.by(pipeline, model, shared, context_tokens=settings.context_tokens)
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(log: Labelled) -> None:

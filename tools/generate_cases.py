@@ -42,7 +42,7 @@ async def main() -> int:
     """Write the file; says how many truths are not on offer."""
     pipeline = Pipeline.load(FOLDER, Homes.of((), {}))
     shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-    lane = Lane.of(pipeline, StubModel(), shared)
+    lane = Lane.by(pipeline, StubModel(), shared)
     truths = [json.loads(line) for line in (FOLDER / "samples" / "truth.jsonl").read_text().splitlines()]
     gaps: Counter[str] = Counter()
     first: dict[tuple[str, str], tuple[str, str]] = {}

@@ -76,7 +76,7 @@ async def _read(settings: Settings, known: Sequence[str], names: Sequence[str], 
     """The report of `names`. Of replica-hours each has its share among all pipelines: so all `known` ones are read."""
     history = KafkaHistory(KafkaClient.of(settings.kafka))
     ledger = Ledger(Tariff.of(settings.models, settings.costs))
-    topics = [f"{settings.topics.prefix}.findings.{name}" for name in known]
+    topics = [f"{settings.topics.prefix}.{kind}.{name}" for kind in ("findings", "shadow") for name in known]
     async with aclosing(history.between(await history.spans(topics, start))) as records:
         async for record in records:
             ledger.add(record)

@@ -105,15 +105,22 @@ class Ledger:
         self._work: dict[tuple[int, str], float] = defaultdict(float)  # by hour and tier, of all pipelines
 
     def add(self, record: Record) -> None:
-        """Adds a record of a topic of findings; anything else is passed over."""
+        """Adds a record of a topic of findings or of shadows; anything else is passed over."""
         try:
             found = orjson.loads(record.value or b"")
         except orjson.JSONDecodeError:
             return
-        if not isinstance(found, dict) or found.get("type") != FINDING_TYPE:
+        if not isinstance(found, dict):
             return
-        data: Mapping[str, Any] = found["data"]
         hour = record.timestamp_ms // 1000 // HOUR_S
+        if found.get("type") == FINDING_TYPE:
+            self._finding(hour, found["data"])
+        elif found.get("kind") == "shadow":
+            entry = self.entries[hour, str(found["pipeline"])]
+            entry.shadows += 1
+            self._steps(hour, entry, found["steps"])
+
+    def _finding(self, hour: int, data: Mapping[str, Any]) -> None:
         entry = self.entries[hour, str(data["pipeline"])]
         entry.findings += 1
         entry.review += bool(data["review"])
@@ -121,6 +128,9 @@ class Ledger:
         entry.asked += bool(steps)
         entry.escalated += len({step["tier"] for step in steps}) > 1
         entry.log_tokens += min(_log_bytes(data) / BYTES_PER_TOKEN, self.tariff.large_context)
+        self._steps(hour, entry, steps)
+
+    def _steps(self, hour: int, entry: Entry, steps: Iterable[Mapping[str, Any]]) -> None:
         for step in steps:
             self.spend(hour, entry, str(step["tier"]), _usage(step["usage"]))
 

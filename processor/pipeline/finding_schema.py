@@ -18,8 +18,8 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
         "pipeline": {"const": pipeline.name},
         **_common(),
         "result": result,
-        "steps": _list(_step()),
-        "usage": _usage(),
+        "steps": _list(step_schema()),
+        "usage": usage_schema(),
         "log": _object({name: {"type": "integer", "minimum": 0} for name in ("bytes", "lines")}),
     })  # fmt: skip
     envelope = {
@@ -76,7 +76,8 @@ def _common() -> dict[str, Any]:
     }
 
 
-def _step() -> dict[str, Any]:
+def step_schema() -> dict[str, Any]:
+    """The JSON Schema of a step."""
     return _object({
         "name": _TEXT,
         "decided_by": {"enum": ["rule", "model"]},
@@ -84,7 +85,7 @@ def _step() -> dict[str, Any]:
         "tier": _TEXT_OR_NULL,
         "model": _TEXT_OR_NULL,
         "adapter": _TEXT_OR_NULL,
-        "usage": _usage(),
+        "usage": usage_schema(),
         "timings_ms": {"type": "object", "additionalProperties": {"type": "number"}},
         "confidence": _NUMBER_OR_NULL,
         "result": {"type": ["object", "null"]},
@@ -92,7 +93,8 @@ def _step() -> dict[str, Any]:
     })  # fmt: skip
 
 
-def _usage() -> dict[str, Any]:
+def usage_schema() -> dict[str, Any]:
+    """The JSON Schema of tokens and their price."""
     tokens = {"type": "integer", "minimum": 0}
     names = ("prompt_tokens", "cached_tokens", "completion_tokens")
     return _object({**dict.fromkeys(names, tokens), "cost_usd": _NUMBER_OR_NULL})

@@ -48,6 +48,7 @@ class Limits(Section):
         ge=1,
         description="Most questions of one pipeline open at once; models.<tier>.concurrency bounds too.",
     )
+    shadows: int = Field(4, ge=1, description="Most answers asked for a second time, for comparison, at once.")
     record_bytes: int = Field(
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
     )

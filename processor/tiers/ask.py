@@ -30,7 +30,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One pipeline's questions to one tier. `running` bounds those that are open at once."""
+    """One pipeline's questions to one tier. `running` bounds those that are open at once, `count` counts tokens."""
 
     name: str
     prompt: BuildPrompt
@@ -39,6 +39,7 @@ class Ask:
     metrics: LineMetrics
     tiers: TierMetrics
     running: asyncio.Semaphore
+    count: TokenCounter = estimate
 
     @classmethod
     def of(
@@ -76,6 +77,7 @@ class Ask:
             metrics=metrics,
             tiers=tiers,
             running=asyncio.Semaphore(concurrency),
+            count=count,
         )
 
     async def __call__(self, event: Event, reading: Reading) -> Asked:

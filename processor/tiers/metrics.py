@@ -60,6 +60,18 @@ class TierMetrics:
             ["pipeline"],
             registry=registry,
         )
+        self._shadows = Counter(
+            "faultstream_shadow_answers",
+            "Second answers for comparison: agrees, differs, invalid, dropped (not asked for, under load), lost.",
+            ["pipeline", "outcome"],
+            registry=registry,
+        )
+        self._compared = Counter(
+            "faultstream_shadow_fields",
+            "Fields of answers that were compared with a second one.",
+            ["pipeline", "field", "same"],
+            registry=registry,
+        )
         self._cost = Counter(
             "faultstream_cost_usd",
             "What models' answers cost, where tokens have a price: those that became nothing included.",
@@ -84,6 +96,14 @@ class TierMetrics:
         """An answer that was to be passed up; `outcome`: answered, invalid, away, no_tier."""
         self._escalated.labels(pipeline, why, outcome).inc()
         self._of(pipeline).add(True)
+
+    def shadowed(self, pipeline: str, outcome: str) -> None:
+        """What came of a second answer."""
+        self._shadows.labels(pipeline, outcome).inc()
+
+    def compared(self, pipeline: str, field: str, *, same: bool) -> None:
+        """A field of two answers."""
+        self._compared.labels(pipeline, field, str(same).lower()).inc()
 
     def spent(self, pipeline: str, step: Step) -> None:
         """What a tier did."""
