@@ -31,6 +31,7 @@ from processor.lifecycle import Lifecycle, settle
 from processor.line import Lane, Line, Shared, Topic
 from processor.logs import tokens
 from processor.logs.redact import REDACTION, redactor
+from processor.models import needs
 from processor.models.adapters import Expected, inspect, start_all
 from processor.models.chat import Model
 from processor.models.client import ModelClient
@@ -134,6 +135,8 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         log.info("pipeline", action="load", pipeline=pipeline.name, version=pipeline.version, topics=pipeline.topics)
         if why := pipeline.calibrations.missing(pipeline.model.tier, pipeline.model.adapter):
             log.warning("confidence is not calibrated", action="load", pipeline=pipeline.name, why=why)
+        for warning in pipeline.warnings:
+            log.warning("a key is not obeyed yet", action="load", pipeline=pipeline.name, problem=str(warning))
     families = MetricFamilies(registry)
     async with Lifecycle(stop, grace_s=settings.limits.drain_s + 5) as life:
         server = TelemetryServer(settings.http.host, settings.http.port, registry, health)
@@ -187,6 +190,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     shadows = await _shadows(parts, tiers, life)
     shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served, shadows)
     _say_tiers(parts.pipelines, settings)
+    await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)

@@ -59,6 +59,7 @@ async def _look(homes: Homes, settings: Settings) -> list[Finding]:
         pipelines = app.load(settings, homes)
         names = ", ".join(f"{one.name} {one.version}" for one in pipelines)
         found = [Finding("pipelines", True, names)]
+        found += [Finding("pipelines", True, str(warning)) for one in pipelines for warning in one.warnings]
     except ConfigError as error:
         found = [Finding("pipelines", False, f"{error}\nfaultstream lint has the details")]
     looks = [_kafka(settings, pipelines), *(_models(settings, tier, pipelines) for tier in settings.models)]

@@ -26,20 +26,24 @@ def command(
     config: options.Config = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems."""
+    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems.
+
+    Keys that are not obeyed yet are warned of, which does not change the exit code.
+    """
     homes, settings = options.load(home, config)
     homes, folders = chosen(homes, path)
-    problems = lint(homes, settings, folders)
+    problems, warnings = lint(homes, settings, folders)
     if json:
-        print(orjson.dumps([_as_json(one) for one in problems]).decode())
+        told = [_as_json(one, "error") for one in problems] + [_as_json(one, "warning") for one in warnings]
+        print(orjson.dumps(told).decode())
     else:
-        show(problems, len(folders))
+        show(problems, warnings, len(folders))
     if problems:
         raise typer.Exit(1)
 
 
-def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> list[Problem]:
-    """The problems of the pipelines in these folders, in order of place."""
+def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> tuple[list[Problem], list[Problem]]:
+    """The problems of the pipelines in these folders, and the warnings, each in order of place."""
     from processor.casefile import check_cases, load_cases
     from processor.logs.redact import REDACTION
     from processor.logs.secrets import own
@@ -57,7 +61,7 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> li
     problems += [*clashes(homes), *conflicts(checked)]
     redaction = homes.find(REDACTION)
     problems += own.check(redaction) if redaction is not None else []
-    return sorted(set(problems))
+    return sorted(set(problems)), [warning for one in checked for warning in one.warnings]
 
 
 def chosen(homes: Homes, path: Path | None) -> tuple[Homes, list[Path]]:
@@ -80,24 +84,25 @@ def chosen(homes: Homes, path: Path | None) -> tuple[Homes, list[Path]]:
     return Homes(tuple(dict.fromkeys([path.resolve(), *homes.paths]))), folders
 
 
-def show(problems: Sequence[Problem], checked: int) -> None:
+def show(problems: Sequence[Problem], warnings: Sequence[Problem], checked: int) -> None:
     """Problems as `file:line:column: what; hint`, then the count; colour on a terminal alone."""
     console = Console(highlight=False, soft_wrap=True)
-    for one in problems:
-        text = Text(f"{options.shown(one.file)}:{one.line}:{one.column}: ", style="bold").append(
-            one.message, style="red"
-        )
+    for one, kind, style in [*((p, "", "red") for p in problems), *((w, "warning: ", "yellow") for w in warnings)]:
+        text = Text(f"{options.shown(one.file)}:{one.line}:{one.column}: ", style="bold")
+        text.append(kind + one.message, style=style)
         console.print(text.append(f"; {one.hint}" if one.hint else "", style="default"))
     errors = Console(stderr=True, highlight=False)
     count = f"{checked} pipeline{'' if checked == 1 else 's'}"
     if problems:
         errors.print(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} in {count}", style="red")
     else:
-        errors.print(f"{count}: no problems", style="green")
+        warned = f", {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
+        errors.print(f"{count}: no problems{warned}", style="green")
 
 
-def _as_json(one: Problem) -> dict[str, object]:
+def _as_json(one: Problem, severity: str) -> dict[str, object]:
     return {
+        "severity": severity,
         "file": options.shown(one.file),
         "line": one.line,
         "column": one.column,

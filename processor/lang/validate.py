@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from processor.lang.problem import Problem, nearest
@@ -20,6 +21,31 @@ class Part(BaseModel):
     """A part of a document: unknown keys and silent conversions are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class NotObeyed:
+    """Marks a key that may be written and has no effect yet, beside its type: `Annotated[..., NOT_YET]`."""
+
+
+NOT_YET: Final = NotObeyed()
+
+
+def is_obeyed(info: FieldInfo) -> bool:
+    """Whether a key has an effect."""
+    return not any(isinstance(one, NotObeyed) for one in info.metadata)
+
+
+def not_obeyed(part: BaseModel, document: Document, path: Path_ = ()) -> Iterator[Problem]:
+    """The keys of a document that are given in vain, each at its place."""
+    for name in part.model_fields_set:
+        info, value = type(part).model_fields[name], getattr(part, name)
+        here = (*path, info.alias or name)
+        if not is_obeyed(info):
+            if value:
+                dotted = ".".join(str(one) for one in here)
+                yield document.problem(here, f"{dotted} is not obeyed yet", "it has no effect", key=True)
+        elif isinstance(value, BaseModel):
+            yield from not_obeyed(value, document, here)
 
 
 _WANTED: Final[Mapping[str, str]] = {

@@ -164,6 +164,9 @@ class ModelClient:
     async def _ask(self, target: Replica, request: ChatRequest) -> Completion:
         """One try on one replica, which is blamed for what is its fault."""
         server = await self._known(target)
+        if request.model and not server.adapters:  # it would answer from the base, as if nothing were amiss
+            told = f"the {server.engine} server {target.url} ({self._where}.urls) has no adapters"
+            raise Retryable(f"{told}, but the pipeline asks for {request.model} (model.adapter)", shared=False)
         began = time.perf_counter()
         body = encode(request, self._settings.model, server)
         try:

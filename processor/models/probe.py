@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
 from processor.errors import ConfigError, Rejected, Retryable
-from processor.models.chat import FEATURES, Capabilities, ChatRequest, Completion, Engine, Message
+from processor.models.chat import Capabilities, ChatRequest, Completion, Engine, Message
 from processor.models.form import Slot, compile_form
 from processor.models.wire import BadAnswerError, decode, encode, error_of
 
@@ -105,10 +105,3 @@ def _followed(answer: Completion) -> bool:
         return orjson.loads(answer.text) in ({"ok": "y"}, {"ok": "n"})
     except ValueError:
         return False
-
-
-def require(found: Capabilities, needs: Collection[str], who: str, where: str) -> None:
-    """Raises ConfigError that names `who` (a pipeline) and each feature of FEATURES that the server lacks."""
-    missing = [FEATURES[need] for need in needs if not getattr(found, need)]
-    if missing:
-        raise ConfigError(f"{who} needs {' and '.join(missing)}, which the {found.engine} server of {where} lacks")

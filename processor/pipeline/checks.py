@@ -16,7 +16,7 @@ from processor.lang.fields import GROUNDS, Field, Ground, ResultSchema
 from processor.lang.problem import Issue, Problem, line_and_column, nearest
 from processor.lang.schema_files import SUFFIXES, place, read_schema
 from processor.lang.types import Type
-from processor.lang.validate import validate
+from processor.lang.validate import not_obeyed, validate
 from processor.lang.yaml import Document, Path_
 from processor.logs.classify import Ranker
 from processor.models.adapters import Expected, inspect
@@ -33,7 +33,10 @@ _VARYING: Final = frozenset({"event", "excerpt", "choices", "hint", "candidates"
 
 @dataclass(slots=True)
 class Checked:
-    """A pipeline's folder as it was read: the document, its schema, its adapter's folder, and every problem."""
+    """A pipeline's folder as it was read: the document, its schema, its adapter's folder, every problem.
+
+    `warnings` are the keys that are given in vain.
+    """
 
     folder: Path
     homes: Homes
@@ -43,6 +46,7 @@ class Checked:
     adapter: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def text(self, *path: str | int) -> str | None:
         """The text at `path` of the document, None where there is none: checks run on what is there."""
@@ -91,6 +95,8 @@ def check(folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> C
     checked.files["pipeline.yaml"] = file
     checked.model, checked.problems = validate(PipelineDocument, checked.document)
     checked.problems = list(checked.problems)
+    if checked.model is not None:
+        checked.warnings = sorted(not_obeyed(checked.model, checked.document))
     if isinstance(checked.document.value, dict):
         _name(checked)
         _source(checked)

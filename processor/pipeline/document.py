@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from processor.lang.fields import Ground
-from processor.lang.validate import Part
+from processor.lang.validate import NOT_YET, Part
 from processor.lang.values import Duration, Size, Start
 from processor.pipeline.ticket import TicketDocument
 
@@ -59,7 +59,7 @@ class Source(Part):
         "tried in order. Attributes that come under their own names need no mapping.",
         examples=[{"repo": "x-project", "commit": ["build.sha", "after"]}],
     )
-    assemble: Assemble | None = Field(
+    assemble: Annotated[Assemble | None, NOT_YET] = Field(
         None,
         description="For topics with a record per line.",
         examples=[{"key": "run_id", "end": "^Job (succeeded|failed)"}],

@@ -44,7 +44,10 @@ class PromptConfig:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline, checked and compiled. `version` is the digest of every file that it loads."""
+    """A pipeline, checked and compiled. `version` is the digest of every file that it loads.
+
+    `warnings` are the keys that have no effect yet.
+    """
 
     name: str
     version: str
@@ -64,6 +67,7 @@ class Pipeline:
     ticket: TicketConfig | None
     calibrations: Calibrations
     files: Mapping[str, Path] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> Pipeline:
@@ -119,6 +123,7 @@ def build(checked: Checked) -> Pipeline:
         ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
         calibrations=_calibrations(checked, model),
         files=dict(checked.files),
+        warnings=tuple(checked.warnings),
     )
 
 
@@ -162,15 +167,11 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         when=Predicate.compile(ticket.when, contexts.ticket_roots(schema)) if ticket.when is not None else None,
         unsure=ticket.unsure,
         max_age=ticket.max_age,
-        after=ticket.after,
         summary=Template.load(checked.files[ticket.summary]),
         description=Template.load(checked.files[ticket.description]),
         labels=tuple(Template(label, f"label {label!r}") for label in ticket.labels),
         components=tuple(ticket.components),
-        assignee=Template(ticket.assignee, "assignee") if ticket.assignee is not None else None,
         priority=dict(ticket.priority),
-        recur=ticket.recur,
-        dry_run=ticket.dry_run,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from processor.lang.predicate import Predicate
 from processor.lang.template import Template
-from processor.lang.validate import Part
+from processor.lang.validate import NOT_YET, Part
 from processor.lang.values import Duration
 
 Unsure = Literal["file", "review", "drop"]
@@ -55,7 +55,7 @@ class TicketDocument(Part):
         examples=["review"],
     )
     max_age: Duration = Field(86_400.0, description="An older event gets no ticket.", examples=["24h"])
-    after: After = Field(
+    after: Annotated[After, NOT_YET] = Field(
         default_factory=After, description="How often it must be seen first.", examples=[{"hits": 3, "within": "1h"}]
     )
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the Jira project.", examples=["BUILD"])
@@ -68,7 +68,7 @@ class TicketDocument(Part):
         examples=[["ci", "{{ finding.result.category }}"]],
     )
     components: list[str] = Field(default_factory=list, description="Components.", examples=[["Build"]])
-    assignee: str | None = Field(
+    assignee: Annotated[str | None, NOT_YET] = Field(
         None, description="Assignee; may be a template over `finding`.", examples=["build-team"]
     )
     priority: dict[str, str] = Field(
@@ -76,10 +76,10 @@ class TicketDocument(Part):
         description="Severity (a value of the result's `severity`) to the name of a Jira priority.",
         examples=[{"critical": "Highest", "minor": "Low"}],
     )
-    recur: Recur = Field(
+    recur: Annotated[Recur, NOT_YET] = Field(
         default_factory=Recur, description="When it is seen again.", examples=[{"comment_every": "1h"}]
     )
-    dry_run: bool = Field(False, description="Say what would be done, do nothing.", examples=[True])
+    dry_run: Annotated[bool, NOT_YET] = Field(False, description="Say what would be done, do nothing.", examples=[True])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,8 @@ class TicketConfig:
     when: Predicate | None = None
     unsure: Unsure = "file"
     max_age: float = 86_400.0
-    after: After = field(default_factory=After)
     summary: Template | None = None
     description: Template | None = None
     labels: tuple[Template, ...] = ()
     components: tuple[str, ...] = ()
-    assignee: Template | None = None
     priority: Mapping[str, str] = field(default_factory=dict)
-    recur: Recur = field(default_factory=Recur)
-    dry_run: bool = False

@@ -105,6 +105,8 @@ def _sample(schema: Mapping[str, Any]) -> Any:
 class FakeModelServer:
     """An OpenAI-compatible server on a loopback port that behaves like vLLM, until it is told to fail.
 
+    `adapters` are the names that it knows beside its model's; with `any_name` it answers to any, from the base.
+
     `answer` makes the text from the request's body, by default a valid one. `faults` are used up one per chat
     completion, `always` (if set) stays, and `poison` gives the fault of a request's body alone, if it has one. Probes
     with the name of no adapter are answered without using up any.
@@ -118,6 +120,7 @@ class FakeModelServer:
 
     model: str = "base"
     adapters: set[str] = field(default_factory=set)
+    any_name: bool = False
     lora: LoraRoutes = field(default_factory=LoraRoutes)
     key: str = ""
     answer: Callable[[dict[str, Any]], str] = _valid
@@ -176,7 +179,7 @@ class FakeModelServer:
             return denied
         body = orjson.loads(await request.read())
         name = body["model"]
-        if name != self.model and name not in self.adapters:
+        if not self.any_name and name != self.model and name not in self.adapters:
             return _error(404, f"The model `{name}` does not exist.", "NotFoundError")
         if body.get("response_format", {}).get("json_schema", {}).get("name") == "probe":
             return web.json_response(_completion(name, _valid(body), "stop"))

@@ -213,6 +213,17 @@ async def test_a_missing_adapter_is_this_pipelines_own_trouble(server: FakeModel
         assert (await client.complete(request)).model == "ci_failure@abc"
 
 
+async def test_a_server_that_knows_no_adapters_is_not_asked_for_one(server: FakeModelServer) -> None:
+    """It would answer from the base, and nobody would know; the base itself may be asked."""
+    server.any_name = True
+    async with client_of(server) as client:
+        with pytest.raises(Retryable, match=r"has no adapters, but the pipeline asks for tuned") as caught:
+            await client.complete(replace(ASK, model="tuned"))
+        assert not caught.value.shared
+        assert not server.asked[1:]
+        assert (await client.complete(ASK)).finish_reason == "stop"
+
+
 async def test_a_refused_key_names_the_setting_and_not_the_key(server: FakeModelServer) -> None:
     """401 is the operator's to mend; the key stays out of the error even where the server says it."""
     server.key = "right"

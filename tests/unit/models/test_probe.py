@@ -10,7 +10,7 @@ import pytest
 
 from processor.errors import ConfigError, Retryable
 from processor.models.chat import Capabilities
-from processor.models.probe import Reply, probe, require
+from processor.models.probe import Reply, probe
 
 
 class Scripted:
@@ -96,11 +96,3 @@ async def test_nothing_is_concluded_from_a_server_that_answers_no_question(answe
 
     with pytest.raises(Retryable):
         await probe(send, "base", "models.lite")
-
-
-def test_what_a_pipeline_needs_and_a_server_lacks_is_named() -> None:
-    """The error names the pipeline, the features and the server's engine."""
-    found = Capabilities("llama.cpp", json_schema=True)
-    require(found, ["json_schema"], "pipeline ci_failure", "models.lite")
-    with pytest.raises(ConfigError, match=r"pipeline ci_failure needs adapters .*, which the llama\.cpp server"):
-        require(found, ["adapters"], "pipeline ci_failure", "models.lite")
