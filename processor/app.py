@@ -33,8 +33,9 @@ from processor.logs import tokens
 from processor.logs.redact import REDACTION, redactor
 from processor.models import needs
 from processor.models.adapters import Expected, inspect, start_all
-from processor.models.chat import Model
+from processor.models.chat import ChatRequest, Model
 from processor.models.client import ModelClient
+from processor.models.metrics import ModelMetrics
 from processor.pipeline import Pipeline, load_all
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
@@ -178,8 +179,9 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     life.cleanup("fetch", lambda: fetch.__aexit__(None, None, None))
     adapters = await start_all(settings, parts.homes, adapter_names(parts.pipelines), parts.registry, life)
     models: dict[str, ModelClient] = {}
+    measured = ModelMetrics(parts.registry)
     for tier, model in settings.models.items():
-        models[tier] = client = ModelClient(model, tier, residency=adapters.get(tier))
+        models[tier] = client = ModelClient(model, tier, residency=adapters.get(tier), metrics=measured)
         life.cleanup(f"models.{tier}", client.stop)
         if any(pipeline.model.tier == tier for pipeline in parts.pipelines):  # without a larger one work goes on
             parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
@@ -190,8 +192,10 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     shadows = await _shadows(parts, tiers, life)
     shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served, shadows)
     _say_tiers(parts.pipelines, settings)
-    await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
+    for tier, client in models.items():
+        client.start(partial(_prefixes, line, tier))
+    await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
@@ -248,6 +252,13 @@ def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
         if each.model.adapter is not None:
             found.setdefault(each.model.tier, []).append(each.model.adapter)
     return found
+
+
+def _prefixes(line: Line, tier: str) -> list[ChatRequest]:
+    """How the questions of each pipeline begin that asks this tier."""
+    asks = [ask for lane in line.lanes.values() for ask in lane.judge.asks if ask.infer.tier == tier]
+    found = [ask.infer.prefix(ask.name, ask.prompt.prefix) for ask in asks]
+    return [prefix for prefix in found if prefix is not None]
 
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:

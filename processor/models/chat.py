@@ -27,7 +27,8 @@ class ChatRequest:
     """One question to a model. `model` None is the tier's base model, else the served name of an adapter.
 
     `form` is what the answer must look like; the client turns it into what the server at hand enforces best.
-    `alternatives` is how many next tokens come with each token's log-probability; 0 asks for none.
+    `alternatives` is how many next tokens come with each token's log-probability; 0 asks for none. `pipeline` is who
+    asks; a form has its name.
     """
 
     messages: tuple[Message, ...]
@@ -37,6 +38,17 @@ class ChatRequest:
     temperature: float = 0.0
     seed: int = 0
     alternatives: int = 8
+    pipeline: str = ""
+
+    @property
+    def asker(self) -> str:
+        """The pipeline that asks."""
+        return self.pipeline or (self.form.name if self.form is not None else "")
+
+    @property
+    def key(self) -> str:
+        """What the beginning of its prompt and the cache of it depend on: pipeline and adapter."""
+        return f"{self.asker}\n{self.model or ''}"
 
 
 @dataclass(frozen=True, slots=True)

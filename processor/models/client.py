@@ -1,44 +1,46 @@
 """The client of one tier's model servers, over HTTP in the OpenAI-compatible format.
 
-Whatever goes wrong on the way (refused, timed out, 5xx, half a body, garbage) is tried again a bounded number
-of times, on another replica where there is one, and is Retryable after that: an event is never lost because a
-server is down. What is too long for the model is Rejected at once; what a server refuses or fails on, when it has done
-so again and again and answered others meanwhile (see `trials`).
+Whatever goes wrong on the way (refused, timed out, 5xx, half a body, garbage) is tried again a bounded number of times
+and within the request's time, on another replica where there is one, and is Retryable after that: an event is never
+lost because a server is down. What is too long for the model is Rejected at once; what a server refuses or fails on,
+when `trials` has found that to be the request's own fault.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
-import os
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
+from prometheus_client import CollectorRegistry
 
 from processor.errors import FaultstreamError, Rejected, Retryable
+from processor.models.breaker import Pauses
+from processor.models.capacity import RetryBudget
 from processor.models.chat import Capabilities, ChatRequest, Completion
+from processor.models.endpoints import Endpoint, endpoints_of
+from processor.models.keeper import Keeper
+from processor.models.metrics import ModelMetrics
+from processor.models.placement import BoundedRendezvous
 from processor.models.prices import Prices
-from processor.models.probe import CHAT, Reply, probe
-from processor.models.replicas import Pauses, Replica, Replicas
+from processor.models.probe import CHAT, probe
+from processor.models.replicas import Replica, Replicas, loop_time
 from processor.models.residency import Residency, Unmanaged
+from processor.models.transport import AwayError, HttpTransport, Transport, UnansweredError
 from processor.models.trials import Trials
-from processor.models.wire import BadAnswerError, FailedError, decode, encode, error_of
+from processor.models.warmth import Warmth
+from processor.models.wire import BadAnswerError, BusyError, FailedError, MissingAdapterError, decode, encode, error_of
 from processor.settings import ModelSettings
 
-_LARGEST_ANSWER: Final = 4_000_000
 _LONGEST_WAIT_S: Final = 5.0
-
-
-class AwayError(Retryable):
-    """The server could not be reached."""
-
-
-class UnansweredError(FailedError):
-    """The server did not answer whole and in time."""
+_PREFILL: Final = 20
+"""So many prompt tokens cost a server about as much as one that it writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +53,65 @@ class ReplicaReport:
     error: str = ""
 
 
+@dataclass(slots=True)
+class _Course:
+    """How far a request has come. Its time runs from when it is first sent: before, it waits as the line does."""
+
+    request: ChatRequest
+    deadline: float | None = None
+    replica: Replica | None = None  # who was asked last
+    failed: tuple[Replica, FailedError] | None = None
+
+
 class ModelClient:
     """Answers requests from the replicas of one tier. Safe to use from many tasks of one event loop.
 
-    `tier` names the settings in errors (models.<tier>). Call `stop` at the end, or use `async with`.
+    `tier` names the settings in errors (models.<tier>). Replicas are looked for at the first use, or by `start`. Call
+    `stop` at the end, or use `async with`. `residency` sees to it that replicas have their adapters.
     """
 
     def __init__(
         self,
         settings: ModelSettings,
         tier: str = "lite",
+        *,
         pauses: Pauses | None = None,
+        transport: Transport | None = None,
         residency: Residency | None = None,
+        metrics: ModelMetrics | None = None,
+        clock: Callable[[], float] = loop_time,
     ) -> None:
         self._settings = settings
         self._where = f"models.{tier}"
         self._prices = Prices.of(settings)
         self._pauses = pauses or Pauses()
-        self._replicas = Replicas(settings.urls, settings.concurrency, self._pauses)
-        self._trials = Trials(self._control, settings.give_up_after)
+        self._clock = clock
+        self._transport = transport or HttpTransport(settings)
         self._residency = residency or Unmanaged()
-        self._key = settings.api_key.get_secret_value() if settings.api_key else ""
-        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=settings.connect_timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+        self._endpoints = endpoints_of(settings)
+        self.replicas = Replicas(
+            settings.concurrency_min,
+            settings.concurrency,
+            placement=BoundedRendezvous(settings.load_bound),
+            pauses=self._pauses,
+            clock=clock,
+        )
+        self._budget = RetryBudget(settings.retry_share, settings.concurrency, clock)
+        self._trials = Trials(self._control, settings.give_up_after)
+        self._metrics = (metrics or ModelMetrics(CollectorRegistry())).of(tier, self.replicas)
+        self.warmth = Warmth(self._direct, self.replicas, settings.warm_replicas, self._metrics.prefix)
+        self._keeper = Keeper(
+            self._endpoints,
+            self.replicas,
+            self._transport,
+            model=settings.model,
+            where=self._where,
+            every_s=settings.probe_s,
+            warm=self.warmth.warm,
+            restarted=self._restarted,
+            left=self._metrics.left,
+            router=settings.router,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,16 +121,26 @@ class ModelClient:
     ) -> None:
         await self.stop()
 
+    def start(self, prefixes: Callable[[], Iterable[ChatRequest]] = tuple) -> None:
+        """Begins to look for replicas; each is sent the `prefixes` that concern it before it gets requests."""
+        self.warmth.prefixes = prefixes
+        self._keeper.tells = True
+        self._keeper.start()
+
     async def stop(self) -> None:
-        """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Ends all tasks and closes the connections."""
+        await self._keeper.stop()
+        await self._transport.close()
 
     @property
     def healthy(self) -> bool:
         """Whether a replica is there that may be asked now."""
-        return self._replicas.healthy > 0
+        return self.replicas.healthy > 0
+
+    @property
+    def router(self) -> bool:
+        """Whether a router of others chooses the replica."""
+        return self._keeper.router
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Answers `request` from one of the replicas.
@@ -102,159 +150,185 @@ class ModelClient:
         where it fails on this one alone), Rejected (`prompt_too_long`; `request_refused` and `model_failed` where it
         answers others), ConfigError (the key is refused, the base model is not there).
         """
-        began = time.perf_counter()
-        target: Replica | None = None
-        failed: tuple[Replica, FailedError] | None = None
+        began = self._clock()
+        try:
+            answer = await self._complete(_Course(request))
+        except FaultstreamError as error:
+            self._metrics.failed(request, error.reason if isinstance(error, Rejected) else "unavailable")
+            raise
+        answer = replace(answer, waited_ms=(self._clock() - began) * 1000 - answer.milliseconds)
+        self._metrics.answered(request, answer)
+        return answer
+
+    async def _complete(self, course: _Course) -> Completion:
+        await self._keeper.listed()
+        self._budget.request()
         for attempt in itertools.count(1):
             try:
-                target = self._replicas.pick(request.model or "", target)
-                async with target.slots:
-                    answer = await self._ask(target, request)
+                return await self._try(course)
             except Retryable as error:
-                if isinstance(error, FailedError) and target is not None:
-                    failed = target, error
-                spent = time.perf_counter() - began
+                if isinstance(error, FailedError) and course.replica is not None:
+                    course.failed = course.replica, error
                 pause = self._pause(error, attempt)
-                if attempt >= self._settings.attempts or spent + pause > self._settings.timeout_s:
-                    if failed is None:
+                if attempt >= self._settings.attempts or not self._again(course, pause):
+                    if course.failed is None:
                         raise
-                    raise await self._trials.judge(failed[0], request, failed[1]) from error
+                    raise await self._trials.judge(course.failed[0], course.request, course.failed[1]) from error
                 await asyncio.sleep(pause)
             except Rejected as error:
-                if error.reason != "request_refused" or target is None:
+                if error.reason != "request_refused" or course.replica is None:
                     raise
-                raise await self._trials.judge(target, request, error) from error
-            else:
-                self._trials.answered(target, request)
-                return replace(answer, waited_ms=(time.perf_counter() - began) * 1000 - answer.milliseconds)
+                raise await self._trials.judge(course.replica, course.request, error) from error
         raise AssertionError  # count() has no end
 
-    async def _control(self, target: Replica, request: ChatRequest) -> Completion:
-        """Asks a replica that has just failed once more, when it has rested."""
-        await asyncio.sleep(self._replicas.resting(target))
-        async with target.slots:
-            return await self._ask(target, request)
+    def _again(self, course: _Course, pause: float) -> bool:
+        """Whether there is time and budget for one more try."""
+        deadline = course.deadline
+        left = self._settings.timeout_s if deadline is None else deadline - self._clock()
+        if pause >= left:
+            return False
+        if not self._budget.take():
+            self._metrics.retried("no_budget")
+            return False
+        self._metrics.retried("retried")
+        return True
 
     def _pause(self, error: Retryable, attempt: int) -> float:
         """Seconds before the next try: what the error asks for; none where another replica is there to ask."""
         if error.wait is not None:
             return error.wait if error.wait <= _LONGEST_WAIT_S else float("inf")
-        return 0.0 if self._replicas.healthy > 1 else self._pauses.after(attempt)
+        return 0.0 if self.replicas.healthy > 1 else self._pauses.after(attempt)
 
-    async def capabilities(self) -> Capabilities:
-        """What the servers can do: the first replica that answers speaks for the tier. Raises as `complete`."""
-        target = self._replicas.pick("")
-        async with target.slots:
-            return await self._known(target)
-
-    async def inspect(self) -> list[ReplicaReport]:
-        """Probes each replica anew and never raises for what it finds."""
-        return [await self._inspect(target) for target in self._replicas]
-
-    async def _inspect(self, target: Replica) -> ReplicaReport:
-        began = time.perf_counter()
-        target.capabilities, target.resting_until = None, 0.0
-        found, said = None, ""
+    async def _try(self, course: _Course) -> Completion:
+        """One try: waits for a place, and asks there for as long as the request has time."""
+        request = course.request
+        replica = await self.replicas.acquire(request.key, course.replica, self._holds(request))
+        course.replica = replica
         try:
-            found = await self._known(target)
-        except FaultstreamError as error:
-            said = str(error)
-        return ReplicaReport(target.url, found, (time.perf_counter() - began) * 1000, said)
+            now = self._clock()
+            if course.deadline is None:
+                course.deadline = now + self._settings.timeout_s
+            answer = await self._ask(replica, request, max(0.001, course.deadline - now))
+        finally:
+            self.replicas.release(replica)
+        self._trials.answered(replica, request)
+        return answer
 
-    async def _ask(self, target: Replica, request: ChatRequest) -> Completion:
+    def _holds(self, request: ChatRequest) -> Callable[[Replica], bool]:
+        model, residency = request.model, self._residency
+        return (lambda _: True) if model is None else (lambda replica: residency.holds(replica, model))
+
+    async def _control(self, replica: Replica, request: ChatRequest) -> Completion:
+        """Asks a replica that has just failed once more, when it has rested."""
+        await self.replicas.hold(replica)
+        try:
+            return await self._ask(replica, request, self._settings.timeout_s)
+        finally:
+            self.replicas.release(replica)
+
+    async def _direct(self, replica: Replica, request: ChatRequest) -> Completion:
+        """Asks a replica beside what is placed there, whatever comes of it: to warm it."""
+        if request.model is not None:
+            await self._residency.ready(replica, request.model)
+        return await self._exchange(replica, request, self._settings.timeout_s)
+
+    async def _ask(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
         """One try on one replica, which is blamed for what is its fault."""
-        server = await self._known(target)
-        if request.model and not server.adapters:  # it would answer from the base, as if nothing were amiss
-            told = f"the {server.engine} server {target.url} ({self._where}.urls) has no adapters"
-            raise Retryable(f"{told}, but the pipeline asks for {request.model} (model.adapter)", shared=False)
-        began = time.perf_counter()
-        body = encode(request, self._settings.model, server)
         try:
-            status, headers, data = await self._sent(target, request.model, body)
-            if status != 200:
-                form = request.form.name if request.form else ""
-                raise error_of(status, data, headers, self._where, request.model, form)
+            answer = await self._with_adapter(replica, request, left_s)
+        except BusyError as error:
+            self.replicas.refused(replica, error.wait)
+            raise
+        except Retryable as error:
+            if isinstance(error, UnansweredError):
+                replica.limiter.refused()
+            if error.shared:
+                # A last try that had little time left says little about the server.
+                late = isinstance(error, UnansweredError) and left_s < self._settings.timeout_s / 2
+                away = isinstance(error, AwayError | UnansweredError) and not late
+                self.replicas.failed(replica, away=away)
+            raise
+        used = answer.usage
+        work = used.completion_tokens + (used.prompt_tokens - used.cached_tokens) / _PREFILL
+        self.replicas.succeeded(replica, answer.milliseconds / 1000, work)
+        return answer
+
+    async def _with_adapter(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
+        """Sees to it that the replica has the adapter; one that it has lost is loaded once more."""
+        if request.model is None:
+            return await self._exchange(replica, request, left_s)
+        if replica.capabilities is not None and not replica.capabilities.adapters:
+            # It would answer from the base, as if nothing were amiss.
+            told = f"the {replica.capabilities.engine} server {replica.url} ({self._where}.urls) has no adapters"
+            raise Retryable(f"{told}, but the pipeline asks for {request.model} (model.adapter)", shared=False)
+        await self._residency.ready(replica, request.model)
+        try:
+            return await self._exchange(replica, request, left_s)
+        except MissingAdapterError:
+            self._residency.lost(replica, request.model)
+            if isinstance(self._residency, Unmanaged):
+                raise
+            await self._residency.ready(replica, request.model)
+            return await self._exchange(replica, request, left_s)
+
+    async def _exchange(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
+        """Sends a request and reads its answer. Raises what the answer means."""
+        server = replica.capabilities or Capabilities()
+        began = self._clock()
+        body = encode(request, self._settings.model, server)
+        headers = _affinity(request.key) if self._keeper.router else None
+        status, told, data = await self._transport.send(
+            replica.endpoint, "POST", CHAT, body, timeout_s=left_s, headers=headers
+        )
+        if status != 200:
+            raise error_of(status, data, told, self._where, request.model, request.asker)
+        try:
             completion = decode(data, server)
         except BadAnswerError as error:
-            self._replicas.failed(target, away=False)
-            raise FailedError(f"{target.url}: {error}") from error
-        except Retryable as error:
-            if error.shared:
-                self._replicas.failed(target, away=isinstance(error, AwayError | UnansweredError), wait=error.wait)
-            raise
-        target.succeeded()
-        spent = (time.perf_counter() - began) * 1000
+            raise FailedError(f"{replica.url}: {error}") from error
+        spent = (self._clock() - began) * 1000
         usage = completion.usage
         if self._prices is not None:
             usage = replace(usage, cost_usd=self._prices.cost(usage))
-        return replace(completion, usage=usage, replica=target.url, milliseconds=spent)
+        return replace(completion, usage=usage, replica=replica.url, milliseconds=spent)
 
-    async def _sent(self, target: Replica, adapter: str | None, body: bytes) -> Reply:
-        """The answer of one replica, which has the adapter; loaded once more if it says that it hasn't."""
-        if adapter is None:
-            return await self._send(target, "POST", CHAT, body)
-        await self._residency.ready(target, adapter)
-        reply = await self._send(target, "POST", CHAT, body)
-        if reply[0] == 404:
-            self._residency.lost(target, adapter)
-            await self._residency.ready(target, adapter)
-            reply = await self._send(target, "POST", CHAT, body)
-        return reply
+    def _restarted(self, replica: Replica) -> None:
+        replica.warmed.clear()
+        self._residency.restarted(replica)
 
-    async def _known(self, target: Replica) -> Capabilities:
-        """The replica's capabilities, probed by the first request that needs them."""
-        if target.capabilities is not None:
-            return target.capabilities
-        async with target.probing:
-            if target.capabilities is None:
-                if rest := self._replicas.resting(target):
-                    raise Retryable(f"{target.url} is resting after a failure", wait=rest)
-                try:
-                    self._residency.restarted(target)
-                    target.capabilities = await probe(partial(self._send, target), self._settings.model, self._where)
-                except Retryable as error:
-                    self._replicas.failed(target, away=True, wait=error.wait)
-                    raise AwayError(str(error), wait=error.wait) from error  # no request has failed yet
-            return target.capabilities
+    async def capabilities(self) -> Capabilities:
+        """What the servers can do: the first replica that is probed speaks for the tier. Raises as `complete`."""
+        await self._keeper.listed()
+        return await self.replicas.capabilities()
 
-    async def _send(self, target: Replica, method: str, path: str, body: bytes | None) -> Reply:
-        """One HTTP exchange. Raises AwayError, or UnansweredError where no whole answer came back."""
+    async def inspect(self) -> list[ReplicaReport]:
+        """Probes each replica anew and never raises for what it finds."""
         try:
-            async with self._http().request(method, target.url + path, data=body, allow_redirects=False) as response:
-                data = await self._read(response)
-                return response.status, response.headers, data
-        except aiohttp.ConnectionTimeoutError as error:
-            raise AwayError(f"{target.url}: no connection within {self._settings.connect_timeout_s:g} s") from error
-        except TimeoutError as error:
-            raise UnansweredError(f"{target.url} did not answer within {self._settings.timeout_s:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            raise AwayError(f"{target.url}: {_reason(error)}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UnansweredError(f"{target.url}: {_reason(error)}") from error
+            endpoints = sorted(await self._endpoints.list(), key=lambda each: self._order(each.url))
+        except FaultstreamError as error:
+            return [ReplicaReport(self._where, None, 0.0, str(error))]
+        return [await self._inspect(endpoint) for endpoint in endpoints]
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > _LARGEST_ANSWER:
-                raise aiohttp.ClientPayloadError(f"the answer is over {_LARGEST_ANSWER} bytes")
-            parts.append(part)
-        data = b"".join(parts)
-        return data.replace(self._key.encode(), b"[api key]") if self._key else data
+    def _order(self, url: str) -> tuple[int, str]:
+        urls = self._settings.urls
+        return (urls.index(url) if url in urls else len(urls)), url
 
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key}"
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(headers=headers, timeout=self._timeout, connector=connector)
-        return self._session
+    async def _inspect(self, endpoint: Endpoint) -> ReplicaReport:
+        began = time.perf_counter()
+        found, said = None, ""
+        try:
+            found = await probe(partial(self._transport.send, endpoint), self._settings.model, self._where)
+        except FaultstreamError as error:
+            said = str(error)
+        return ReplicaReport(endpoint.url, found, (time.perf_counter() - began) * 1000, said)
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):  # its own text speaks of SSL where there is none
-        number = error.os_error.errno or 0
-        return os.strerror(number) if number > 0 else str(error.os_error.strerror or error.os_error)
-    return str(error) or type(error).__name__
+@lru_cache(maxsize=4096)
+def _affinity(key: str) -> Mapping[str, str]:
+    """Headers by which routers keep requests with one beginning together.
+
+    The first is vLLM router's (consistent_hash), the second what production-stack's session routing is set to in its
+    guides; llm-d's prefix scorer needs none.
+    """
+    token = hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
+    return {"X-Session-ID": token, "X-User-ID": token}

@@ -37,7 +37,7 @@ class Kind(NamedTuple):
     @classmethod
     def of(cls, request: ChatRequest) -> Kind:
         """The kind of a request; a form has the name of its pipeline."""
-        return cls(request.model, request.form.name if request.form is not None else "")
+        return cls(request.model, request.asker)
 
 
 class _Control:

@@ -25,6 +25,7 @@ _TOO_LONG: Final = re.compile(
 _SHOWN: Final = 300
 _SCHEMA: Final = re.compile(r"grammar|json.?schema|structured.?output|guided.?decoding", re.IGNORECASE)
 _IMPOSSIBLE: Final = -9999.0
+_LONGEST_REST_S: Final = 600.0
 
 
 class BadAnswerError(ValueError):
@@ -33,6 +34,14 @@ class BadAnswerError(ValueError):
 
 class FailedError(Retryable):
     """The server took the request and failed on it, which may be the request's own doing."""
+
+
+class MissingAdapterError(Retryable):
+    """The server does not have the adapter."""
+
+
+class BusyError(Retryable):
+    """The server has enough to do (429, 503)."""
 
 
 def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
@@ -109,7 +118,7 @@ def error_of(
     if status in (401, 403):
         return ConfigError(f"{where}.api_key: the model server refuses the key ({said})")
     if status in (429, 503):
-        return Retryable(f"the model server is busy ({said})", wait=retry_after(headers))
+        return BusyError(f"the model server is busy ({said})", wait=retry_after(headers))
     if status in (400, 422, 500) and _SCHEMA.search(data.decode("utf-8", "replace")):
         # Some servers call it their own fault; asking again would fail again, for this event and all after it.
         named = f"schema of {form}" if form else "answer's schema"
@@ -118,7 +127,7 @@ def error_of(
         return FailedError(f"the model server failed ({said})")
     if status == 404:
         if adapter and _is_model_error(data):
-            return Retryable(f"the model server has no adapter {adapter} ({said})", shared=False)
+            return MissingAdapterError(f"the model server has no adapter {adapter} ({said})", shared=False)
         setting = "model" if _is_model_error(data) else "urls"
         return Retryable(f"{where}.{setting}: not found on the model server ({said})")
     if status in (400, 413, 422) and _TOO_LONG.search(data.decode("utf-8", "replace")):
@@ -131,12 +140,15 @@ def _is_model_error(data: bytes) -> bool:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); None without one."""
+    """Seconds that a Retry-After header asks for, ten minutes at most: a number or a date (RFC 9110, 10.2.3).
+
+    None without one. A date is as good as the two clocks that it is read by: hence the bound.
+    """
     value = headers.get("Retry-After", "").strip()
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        return min(_LONGEST_REST_S, max(0.0, float(value)))
     except ValueError:
         pass
     try:
@@ -144,7 +156,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     except ValueError:
         return None
     then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - (now or datetime.now(UTC))).total_seconds())
+    return min(_LONGEST_REST_S, max(0.0, (then - (now or datetime.now(UTC))).total_seconds()))
 
 
 def _shown(data: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -29,10 +29,37 @@ class AdapterSettings(Section):
     grace_s: float = Field(300, ge=0, description="How long a version stays on the servers without traffic.")
 
 
+class KubernetesService(Section):
+    """A service of a Kubernetes cluster; its endpoints are read as the pod's own service account."""
+
+    service: str = Field(description="Name of the service.", min_length=1)
+    namespace: str | None = Field(None, description="Its namespace; by default the pod's own.")
+    port: int | str | None = Field(None, description="The port, by number or name; by default the first.")
+    scheme: Literal["http", "https"] = Field("http", description="How the servers are spoken to.")
+    path: str = Field("/v1", description="What follows host and port in the base address.")
+    api: Address | None = Field(None, description="Address of the API server; by default what the pod is told.")
+
+
 class ModelSettings(Section):
     """The model servers of one tier."""
 
-    urls: list[Address] = Field(description="Base addresses of the replicas, each ending in /v1.", min_length=1)
+    urls: list[Address] = Field(
+        default_factory=list,
+        description="Base addresses of the replicas, each ending in /v1; or else dns or kubernetes.",
+    )
+    dns: Address | None = Field(
+        None,
+        description="Base address, ending in /v1, whose name has an address for each replica (a headless service).",
+    )
+    resolve_s: float = Field(10, gt=0, description="How often that name is looked up.")
+    kubernetes: KubernetesService | None = Field(
+        None, description="The Kubernetes service whose ready endpoints are the replicas."
+    )
+    router: bool | None = Field(
+        None,
+        description="Whether the one address is a router of others (vLLM production-stack, llm-d), which chooses the "
+        "replica itself. By default found out by asking, as far as it can be.",
+    )
     model: str = Field("base", description="Name under which the servers serve the base model.")
     base_model: str | None = Field(
         None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
@@ -49,10 +76,33 @@ class ModelSettings(Section):
         description="The model's tokenizer.json, to count tokens by (needs the extra faultstream[tokenizer]); "
         "without it they are estimated, safely for Qwen 2 to 3, Llama 3 and GPT-4.",
     )
-    concurrency: int = Field(16, ge=1, description="Most requests in flight per replica.")
+    concurrency: int = Field(
+        64, ge=1, description="Most requests in flight per replica; how many it is given depends on how it keeps up."
+    )
+    concurrency_min: int = Field(4, ge=1, description="Requests that a replica is given however slow it is.")
+    load_bound: float = Field(
+        1.25,
+        ge=1,
+        description="How many times its share of requests a replica may be given so that they find their prefix there.",
+    )
+    warm_replicas: int = Field(
+        3,
+        ge=0,
+        description="On how many replicas each pipeline's system prompt is computed before events come: the first that "
+        "its events would go to.",
+    )
+    probe_s: float = Field(
+        5, gt=0, description="How often each replica is looked at: whether it is there, how long its queue is."
+    )
     connect_timeout_s: float = Field(5, gt=0, description="Bound on connecting.")
     timeout_s: float = Field(120, gt=0, description="Bound on one whole request.")
     attempts: int = Field(3, ge=1, description="Tries of one request before the event goes back to wait.")
+    retry_share: float = Field(
+        0.1,
+        ge=0,
+        description="How many tries may be repeated, as a share of all requests; beyond it and what one replica holds, "
+        "events go back to wait instead.",
+    )
     give_up_after: int = Field(
         5,
         ge=1,
@@ -84,4 +134,14 @@ class ModelSettings(Section):
             raise ValueError("a tier is paid by usd_per_replica_hour or by usd_per_million_prompt, not by both")
         if self.usd_per_million_prompt is None and (self.usd_per_million_cached or self.usd_per_million_completion):
             raise ValueError("usd_per_million_prompt is missing; the other two prices count beside it")
+        return self
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        given = [name for name in ("urls", "dns", "kubernetes") if getattr(self, name)]
+        if len(given) != 1:
+            told = " and ".join(given) or "none of them"
+            raise ValueError(f"one of urls, dns and kubernetes says where the servers are; here it is {told}")
+        if self.router and len(self.urls) != 1:
+            raise ValueError("router: a router is one address in urls")
         return self

@@ -70,6 +70,11 @@ class BuildPrompt:
         self._count = count
         self._room = context_tokens - max_tokens - count(system) - 32  # the chat template's own
 
+    @property
+    def prefix(self) -> tuple[Message, ...]:
+        """The messages of a question whose beginning is that of every event's; chat templates want a user's part."""
+        return self._system, Message("user", ".")
+
     def __call__(self, event: Event, reading: Reading) -> Prompt:
         """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
         lines = _line_codes(reading.excerpt)

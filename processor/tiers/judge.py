@@ -119,6 +119,12 @@ class Judge:
         review = pipeline.ticket is not None and pipeline.ticket.unsure == "review"
         return cls(pipeline.name, ask, metrics, escalation, review)
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """All that it may ask, of each tier one."""
+        up = self.escalation.larger if self.escalation is not None else None
+        return (self.ask,) if up is None else (self.ask, up.ask)
+
     async def __call__(self, event: Event, reading: Reading) -> Verdict:
         """The verdict on an event. Raises Rejected where no tier has a valid answer, else as `Ask`."""
         asked = await self.ask(event, reading)

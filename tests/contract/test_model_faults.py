@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from processor.errors import ConfigError, Rejected, Retryable, Suspect
+from processor.models.breaker import Pauses
 from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
 from processor.models.form import Slot, compile_form
-from processor.models.replicas import Pauses
 from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer, Fault
 
@@ -120,7 +120,7 @@ async def test_the_first_question_of_all_is_nobodys_trouble(server: FakeModelSer
 
 async def test_many_that_fail_at_once_are_compared_once(server: FakeModelServer) -> None:
     """Servers in trouble are not asked twice as much."""
-    async with client_of(server, attempts=1) as client:
+    async with client_of(server, attempts=1, concurrency_min=12) as client:
         await client.complete(ASK)
         server.always = "500"
         asked = [ChatRequest((*ASK.messages, Message("user", f"log {number}"))) for number in range(12)]
@@ -245,7 +245,7 @@ async def test_a_wrong_model_name_says_what_is_served(server: FakeModelServer) -
 async def test_another_replica_answers_for_one_that_fails(server: FakeModelServer) -> None:
     """A request that fails on one replica is answered by the next."""
     async with FakeModelServer(always="500") as broken, client_of(broken, server) as client:
-        answers = [await client.complete(ASK) for _ in range(6)]
+        answers = [await client.complete(replace(ASK, pipeline=str(number))) for number in range(12)]
     assert {answer.replica for answer in answers} == {server.url}
     assert len(broken.asked) >= 1
 
@@ -256,18 +256,18 @@ async def test_requests_at_once_are_bounded(server: FakeModelServer) -> None:
 
     async with client_of(server, concurrency=3) as client:
         await client.capabilities()
-        send = client._send
+        send = client._transport.send
 
-        async def counted(*arguments: Any) -> Any:
+        async def counted(*arguments: Any, **bounds: Any) -> Any:
             nonlocal running, most
             running += 1
             most = max(most, running)
             try:
-                return await send(*arguments)
+                return await send(*arguments, **bounds)
             finally:
                 running -= 1
 
-        client._send = counted  # type: ignore[method-assign, assignment]
+        client._transport.send = counted  # type: ignore[method-assign]
         await asyncio.gather(*(client.complete(ASK) for _ in range(12)))
     assert most == 3
 

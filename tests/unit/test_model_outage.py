@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from processor.contract import Outbound, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
-from processor.models.client import AwayError, ModelClient, UnansweredError
+from processor.models.client import ModelClient
+from processor.models.endpoints import Endpoint
 from processor.models.probe import Reply
+from processor.models.transport import AwayError, UnansweredError
 from processor.settings import ModelSettings
 from processor.testing.broker import MemoryBroker
 
@@ -36,12 +38,15 @@ State = Callable[[float, str], str]
 
 @dataclass
 class Server:
-    """A model server in the process, behind `ModelClient._send`."""
+    """A model server in the process, behind `ModelClient`."""
 
     state: State
     asked: list[tuple[float, str]] = field(default_factory=list)
 
-    async def send(self, _target: object, _method: str, path: str, body: bytes | None) -> Reply:
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def send(self, endpoint: Endpoint, method: str, path: str, body: bytes | None, **bounds: object) -> Reply:
         """One exchange."""
         now = asyncio.get_running_loop().time()
         asked: dict[str, Any] = orjson.loads(body) if body else {}
@@ -67,6 +72,8 @@ class Server:
         return self._answer(path, asked)
 
     def _answer(self, path: str, asked: Mapping[str, Any]) -> Reply:
+        if path == "//metrics":
+            return 404, {}, b""
         if path == "/models":
             return 200, {}, b'{"data": [{"id": "base", "owned_by": "vllm"}]}'
         if asked["model"] != "base":
@@ -122,9 +129,7 @@ class World:
 
     async def run(self, play: Callable[[World], Any], **model: Any) -> None:
         """Runs the daemon's engine while `play` goes on."""
-        client = ModelClient(ModelSettings(urls=["http://model/v1"], **model))
-        client._send = self.server.send  # type: ignore[method-assign, assignment]
-        client._replicas._clock = asyncio.get_running_loop().time
+        client = ModelClient(ModelSettings(urls=["http://model/v1"], **model), transport=self.server)
         worker = line(client)
         self.broker.create(TOPIC, self.partitions)
         source = self.broker.source("g", list(worker.topics))
@@ -137,6 +142,7 @@ class World:
         finally:
             stop.set()
             await task
+            await client.stop()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from processor.errors import ConfigError, Rejected, Retryable
 from processor.models.chat import Capabilities, ChatRequest, Message
 from processor.models.form import Slot, compile_form
-from processor.models.wire import BadAnswerError, FailedError, decode, encode, error_of, retry_after
+from processor.models.wire import (
+    BadAnswerError,
+    BusyError,
+    FailedError,
+    MissingAdapterError,
+    decode,
+    encode,
+    error_of,
+    retry_after,
+)
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")),))
 ASK = ChatRequest((Message("system", "S"), Message("user", "U")), FORM, max_tokens=9)
@@ -93,18 +102,24 @@ def test_anything_else_is_a_bad_answer(data: bytes) -> None:
     [
         (401, b"no", None, ConfigError, "models.lite.api_key"),
         (403, b"no", None, ConfigError, "models.lite.api_key"),
-        (429, b"", None, Retryable, "busy"),
-        (503, b"<html>", None, Retryable, "busy"),
+        (429, b"", None, BusyError, "busy"),
+        (503, b"<html>", None, BusyError, "busy"),
         (500, b'{"error": {"message": "engine died"}}', None, FailedError, "engine died"),
         (302, b"", None, FailedError, "failed"),
-        (404, b'{"error": {"message": "The model `a@1` does not exist."}}', "a@1", Retryable, "no adapter a@1"),
+        (
+            404,
+            b'{"error": {"message": "The model `a@1` does not exist."}}',
+            "a@1",
+            MissingAdapterError,
+            "no adapter a@1",
+        ),
         (404, b'{"error": {"message": "The model `b` does not exist."}}', None, Retryable, "models.lite.model"),
         (404, b"not found", None, Retryable, "models.lite.urls"),
         (400, b'{"error": {"message": "maximum context length is 9"}}', None, Rejected, "too long"),
         (400, b'{"error": {"type": "x", "message": "exceeds the available context size"}}', None, Rejected, "too long"),
         (400, b'{"error": {"message": "Grammar error: no multipleOf"}}', None, Rejected, "schema of ci.*no multipleOf"),
         (500, b'{"error": {"message": "Failed to parse grammar"}}', None, Rejected, "can't enforce the schema of ci"),
-        (503, b'{"error": {"message": "grammar backend is loading"}}', None, Retryable, "busy"),
+        (503, b'{"error": {"message": "grammar backend is loading"}}', None, BusyError, "busy"),
         (422, b"{}", None, Rejected, "refused"),
     ],
 )
