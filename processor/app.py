@@ -20,6 +20,7 @@ from processor import topology
 from processor.cluster.client import KafkaClient
 from processor.cluster.reach import Reach
 from processor.cluster.topics import Found, ensure
+from processor.costs.budgets import Budgets, check_budgets
 from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
 from processor.engine.exactly_once import ExactlyOnce
@@ -42,6 +43,7 @@ from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.backlog import Backlog
 from processor.sources.decode import DecodeConfig, Decoder
+from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
@@ -111,8 +113,7 @@ def load(settings: Settings, homes: Homes) -> list[Pipeline]:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
         tokens.counter(settings.models[pipeline.model.tier].tokenizer)
-        _check_adapter(pipeline, settings, homes)
-    Fetch(settings.fetch)  # says so if a scheme needs a package that isn't there
+    check_budgets(settings, homes.pipelines())
     return pipelines
 
 
@@ -220,6 +221,12 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
     while not life.stop.is_set() and (error := await aside.look()):
         await _start_waits(error, life.stop)
+    names = [each.name for each in parts.pipelines]
+    budgets = Budgets.of(settings, KafkaHistory(parts.client), names, line.wards, parts.registry)
+    while budgets is not None and not life.stop.is_set() and (error := await budgets.look()):
+        await _start_waits(error, life.stop)
+    if budgets is not None:
+        life.task("budgets", budgets.run(life.stop))
     life.task("parked", aside.run(life.stop))
     life.task("line", engine.run(life.stop))
 
@@ -263,9 +270,9 @@ def _prefixes(line: Line, tier: str) -> list[ChatRequest]:
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:
     """What /readyz notes of a pipeline that can't work: the daemon is ready all the same, for the others."""
-    if ward.sick is None:
+    if ward.stopped is None:
         return f"{ward.waiting} parked events come back" if ward.waiting else None
-    return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.sick)}"
+    return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.stopped)}"
 
 
 def _unhealthy(client: ModelClient) -> str | None:

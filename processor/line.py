@@ -315,7 +315,7 @@ class Line:
 
     def _others(self, name: str, topic: Topic) -> bool:
         """Whether another pipeline on the topic is well."""
-        return any(self.wards[other].sick is None for other in topic.pipelines if other != name)
+        return any(self.wards[other].stopped is None for other in topic.pipelines if other != name)
 
     def _way(self, name: str, topic: Topic) -> Way:
         """Whether an event of the topic goes on, aside, or waits. Raises Retryable for the last."""
@@ -323,8 +323,8 @@ class Line:
         way = ward.way(parked=topic.kind == "parked", others=self._others(name, topic))
         if way == "wait":
             self.metrics.waiting(name)
-            why = ward.sick or f"{ward.waiting} events of {name} that were parked go first"
-            raise Retryable(why, wait=PROBE_S if ward.sick else WAIT_S)
+            why = ward.stopped or f"{ward.waiting} events of {name} that were parked go first"
+            raise Retryable(why, wait=PROBE_S if ward.stopped else WAIT_S)
         return way
 
     def _is_parked(self, name: str, outputs: Sequence[Outbound]) -> bool:

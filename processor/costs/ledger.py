@@ -155,12 +155,24 @@ class Ledger:
         Of tiers that are paid by the hour it has the share of its tokens' work. `now_s` is Unix time: of the present
         hour the part that is over is shared out.
         """
-        entry = self.entries[hour, pipeline]
-        if entry.unpriced:
-            return None
+        entry = self.entries.get((hour, pipeline))
+        return None if entry is not None and entry.unpriced else self.known(hour, pipeline, now_s)
+
+    def known(self, hour: int, pipeline: str, now_s: float) -> float:
+        """The same of what has a price."""
+        entry = self.entries.get((hour, pipeline))
+        if entry is None:
+            return 0.0
         shares = [self._hours(hour, tier, now_s) * work / total
                   for tier, work in entry.work.items() if (total := self._work[hour, tier])]  # fmt: skip
         return entry.priced_usd + sum(shares)
+
+    def forget(self, before: int) -> None:
+        """Forgets the hours before this one."""
+        for hour, name in [key for key in self.entries if key[0] < before]:
+            del self.entries[hour, name]
+        for hour, tier in [key for key in self._work if key[0] < before]:
+            del self._work[hour, tier]
 
     def _hours(self, hour: int, tier: str, now_s: float) -> float:
         """What the replicas of a tier cost within an hour, up to now."""

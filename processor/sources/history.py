@@ -57,13 +57,16 @@ class KafkaHistory:
     ) -> dict[TopicPartition, Span]:
         """See History. A topic that is not there has none."""
         found: dict[TopicPartition, Span] = {}
-        for topic in topics:
-            async with reading(self._client, topic) as consumer, asyncio.timeout(self._client.request_timeout_s):
-                tps = await partitions(consumer, topic)
-                last = dict(await consumer.end_offsets(tps))
-                first = await consumer.beginning_offsets(tps) if start is None else await _at(consumer, last, start)
-                stop = last if end is None else await _at(consumer, last, end)
-                found |= {TopicPartition(*tp): Span(first[tp], max(first[tp], stop[tp])) for tp in tps}
+        if not topics:  # and a consumer that is stopped as soon as it is started fails
+            return found
+        async with reading(self._client, ", ".join(topics)) as consumer:
+            for topic in topics:
+                async with asyncio.timeout(self._client.request_timeout_s):
+                    tps = await partitions(consumer, topic)
+                    last = dict(await consumer.end_offsets(tps))
+                    first = await consumer.beginning_offsets(tps) if start is None else await _at(consumer, last, start)
+                    stop = last if end is None else await _at(consumer, last, end)
+                    found |= {TopicPartition(*tp): Span(first[tp], max(first[tp], stop[tp])) for tp in tps}
         return found
 
     async def between(self, spans: Mapping[TopicPartition, Span]) -> AsyncGenerator[Record, None]:

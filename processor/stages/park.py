@@ -60,6 +60,7 @@ class Ward:
     def __init__(self, pipeline: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.pipeline = pipeline
         self.sick: str | None = None  # why
+        self.held: str | None = None  # why: by order, however well it is
         self.waiting = 0
         self._clock = clock
         self._failing: set[Origin] = set()
@@ -67,8 +68,15 @@ class Ward:
         self._well = 0
         self._probed_at = -PROBE_S
 
+    @property
+    def stopped(self) -> str | None:
+        """Why its events don't go on, if they don't."""
+        return self.held or self.sick
+
     def way(self, *, parked: bool, others: bool) -> Way:
         """Where an event goes; `parked` if it comes from there, `others` if another pipeline on its topic is well."""
+        if self.held is not None:
+            return "park" if others and not parked else "wait"
         if self.sick is not None:
             if others and not parked:
                 return "park"
@@ -162,7 +170,7 @@ class Aside:
     async def run(self, stop: asyncio.Event) -> None:
         """Looks now and then, until `stop`."""
         while not stop.is_set():
-            busy = any(ward.sick or ward.waiting for ward in self._wards.values())
+            busy = any(ward.stopped or ward.waiting for ward in self._wards.values())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), BUSY_S if busy else CALM_S)
             if error := await self.look():
