@@ -221,8 +221,9 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
     while not life.stop.is_set() and (error := await aside.look()):
         await _start_waits(error, life.stop)
-    names = [each.name for each in parts.pipelines]
-    budgets = Budgets.of(settings, KafkaHistory(parts.client), names, line.wards, parts.registry)
+    listed = topology.topics(prefix, parts.pipelines)
+    books = [topic.name for topic in listed if topic.kind in ("findings", "shadow")]
+    budgets = Budgets.of(settings, KafkaHistory(parts.client), books, line.wards, parts.registry)
     while budgets is not None and not life.stop.is_set() and (error := await budgets.look()):
         await _start_waits(error, life.stop)
     if budgets is not None:

@@ -77,7 +77,8 @@ async def _read(settings: Settings, known: Sequence[str], names: Sequence[str], 
     history = KafkaHistory(KafkaClient.of(settings.kafka))
     ledger = Ledger(Tariff.of(settings.models, settings.costs))
     topics = [f"{settings.topics.prefix}.{kind}.{name}" for kind in ("findings", "shadow") for name in known]
-    async with aclosing(history.between(await history.spans(topics, start))) as records:
+    spans = await history.spans(await history.existing(topics), start)  # only some pipelines have shadows
+    async with aclosing(history.between(spans)) as records:
         async for record in records:
             ledger.add(record)
     return Report.of(ledger, start.timestamp(), time.time(), names)

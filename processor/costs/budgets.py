@@ -55,7 +55,7 @@ class BudgetMetrics:
 
 
 class Budgets:
-    """The budgets of one deployment. `ledger` is empty at first; `pipelines` are all whose findings are read.
+    """The budgets of one deployment. `ledger` is empty at first; `topics`: all of findings and shadows.
 
     `clock` gives Unix time: windows are hours and days in UTC.
     """
@@ -64,8 +64,7 @@ class Budgets:
         self,
         history: History,
         ledger: Ledger,
-        prefix: str,
-        pipelines: Collection[str],
+        topics: Collection[str],
         budgets: Mapping[str, Budget],
         wards: Mapping[str, Ward],
         metrics: BudgetMetrics,
@@ -73,7 +72,7 @@ class Budgets:
     ) -> None:
         self._history = history
         self._ledger = ledger
-        self._topics = [f"{prefix}.{kind}.{name}" for kind in ("findings", "shadow") for name in pipelines]
+        self._topics = topics
         self._budgets = {name: budget for name, budget in budgets.items() if name in wards}
         self._wards = wards
         self._metrics = metrics
@@ -88,7 +87,7 @@ class Budgets:
         cls,
         settings: Settings,
         history: History,
-        pipelines: Collection[str],
+        topics: Collection[str],
         wards: Mapping[str, Ward],
         registry: CollectorRegistry,
     ) -> Self | None:
@@ -96,7 +95,7 @@ class Budgets:
         if not settings.costs.budgets.keys() & wards.keys():
             return None
         ledger, metrics = Ledger(Tariff.of(settings.models, settings.costs)), BudgetMetrics(registry)
-        return cls(history, ledger, settings.topics.prefix, pipelines, settings.costs.budgets, wards, metrics)
+        return cls(history, ledger, topics, settings.costs.budgets, wards, metrics)
 
     async def look(self) -> Retryable | None:
         """Reads what has come since, and holds or lets go of each pipeline. Returns what kept it from reading."""

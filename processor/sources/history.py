@@ -52,10 +52,16 @@ class KafkaHistory:
     def __init__(self, client: KafkaClient) -> None:
         self._client = client
 
+    async def existing(self, topics: Collection[str]) -> list[str]:
+        """Those of these topics that are there. Asks for all topics of the cluster. Raises Retryable."""
+        async with reading(self._client, ", ".join(topics)) as consumer:
+            there = await consumer.topics()
+        return [topic for topic in topics if topic in there]
+
     async def spans(
         self, topics: Collection[str], start: datetime | None = None, end: datetime | None = None
     ) -> dict[TopicPartition, Span]:
-        """See History. A topic that is not there has none."""
+        """See History."""
         found: dict[TopicPartition, Span] = {}
         if not topics:  # and a consumer that is stopped as soon as it is started fails
             return found

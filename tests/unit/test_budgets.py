@@ -58,8 +58,7 @@ class Books:
         budgets = Budgets(
             MemoryHistory(self.broker),
             Ledger(tariff(lite=PRICED)),
-            "t",
-            ["ci"],
+            [TOPIC, "t.shadow.ci"],
             {"ci": Budget(**budget)},
             {"ci": ward},
             BudgetMetrics(self.registry),
@@ -145,13 +144,11 @@ async def test_replica_hours_count_by_their_share() -> None:
     """A tier that is paid by the hour: half of the work is half of what has run up of the hour."""
     books = Books(now=MORNING + 1800)
     books.broker.create("t.findings.other", 1)
-    books.broker.create("t.shadow.other", 1)
     wards = {"ci": Ward("ci")}
     budgets = Budgets(
         MemoryHistory(books.broker),
         Ledger(tariff(lite=HOURLY)),
-        "t",
-        ["ci", "other"],
+        [TOPIC, "t.findings.other"],
         {"ci": Budget(hard_usd=1.5)},
         wards,
         BudgetMetrics(books.registry),
