@@ -29,6 +29,7 @@ from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
 from processor.settings.kafka import Assignor
+from processor.sources import prefetched
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ class KafkaSource:
 
     async def start(self, listener: _Listener) -> None:
         """Joins the group, after resolving where to begin if the group is new. Raises Retryable."""
+        prefetched.install()
         await self._resolve_start()
         consumer = self._new_consumer(
             auto_offset_reset="earliest",  # the first start is resolved: what has no offset now is a new partition
