@@ -90,6 +90,7 @@ class Backfill:
         self._plan = plan
         self._redact = redact
         self.counts = Counts()
+        self._kinds: Counter[str] = Counter()  # of what is not sent yet
 
     @property
     def name(self) -> str:
@@ -123,6 +124,7 @@ class Backfill:
         async with opening() as sender:
             # Read now: one that went before is shut out, and how far it came is known.
             way = await self.left()
+            self._kinds.clear()
             outputs: list[Outbound] = []
             looked = 0
             async with aclosing(self._history.between(way.spans)) as records:
@@ -146,8 +148,9 @@ class Backfill:
     ) -> None:
         kept = entry(self._prefix, self.name, way.said(again=self._plan.again))
         if refused := await sender.write(outputs, lambda _: [kept]):
-            self.counts.kinds["sent"] -= len(refused)
-            self.counts.kinds["refused"] += len(refused)
+            self._kinds.update(sent=-len(refused), refused=len(refused))
+        self.counts.kinds.update(self._kinds)
+        self._kinds.clear()
         tell(self.counts)
 
     def _outputs(self, record: Record) -> list[Outbound]:
@@ -157,9 +160,9 @@ class Backfill:
             match = self._pipeline.match
             wanted = match is None or match.evaluate({"event": event.attributes})
         except Rejected as error:
-            self.counts.kinds["rejected"] += 1
+            self._kinds["rejected"] += 1
             return [self._letter(record, error)]
-        self.counts.kinds["sent" if wanted else "not wanted"] += 1
+        self._kinds["sent" if wanted else "not wanted"] += 1
         return [self._again(record)] if wanted else []
 
     def _again(self, record: Record) -> Outbound:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import orjson
 
 from processor.contract import FORMAT, Outbound, too_new, update_first
-from processor.errors import Fatal
+from processor.errors import Fatal, Retryable
 from processor.sources.history import History
 
 Entry = Mapping[str, Any]
@@ -31,7 +31,9 @@ async def entries(history: History, prefix: str) -> dict[str, Entry]:
     """
     found: dict[str, Entry] = {}
     topic = ledger(prefix)
-    async with aclosing(history.between(await history.spans([topic]))) as records:
+    if not (spans := await history.spans([topic])):
+        raise Retryable(f"there is no topic {topic}; `faultstream topics` says what is missing")
+    async with aclosing(history.between(spans)) as records:
         async for record in records:
             key = (record.key or b"").decode("utf-8", "replace")
             if record.value is None:

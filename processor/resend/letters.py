@@ -274,7 +274,7 @@ class Replay:
 
     async def _read(self, spans: Mapping[TopicPartition, Span]) -> _Book:
         if not spans:
-            raise Retryable(f"topic {self._topic} is not there")
+            raise Retryable(f"there is no topic {self._topic}")
         kept = await entries(self._history, self._prefix)
         book = _Book(Sent.of(LETTERS, kept))
         if await self._anew(book.sent, spans):

@@ -12,9 +12,13 @@ from aiokafka.errors import KafkaError
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain
 from processor.errors import Retryable
+from processor.sources.history import outsider, partitions
 
 LOOK_MS = 200
 """Bound on one look for a record, in milliseconds."""
+
+LOOK_BYTES = 100_000
+"""Most bytes of one look: the first record is all that is wanted. A larger one comes all the same."""
 
 
 class Waiting(NamedTuple):
@@ -43,8 +47,7 @@ class Backlog:
 
     async def _ask(self, topic: str) -> Waiting:
         consumer = await self._connected()
-        await consumer._client._wait_on_metadata(topic)  # noqa: SLF001  (fetched by this call alone)
-        tps = [ClientPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        tps = await partitions(consumer, topic)
         consumer.assign(tps)
         ends, starts = await consumer.end_offsets(tps), await consumer.beginning_offsets(tps)
         behind: dict[ClientPartition, int] = {}  # records and markers
@@ -67,12 +70,7 @@ class Backlog:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                group_id=self._group,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                **self._client.arguments(),
-            )
+            consumer = outsider(self._client, self._group, LOOK_BYTES)
             try:
                 await consumer.start()
             except BaseException:

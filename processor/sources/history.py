@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
@@ -23,7 +23,7 @@ LOOK_MS: Final = 500
 LOOK: Final = 500
 """Most records that are unpacked at once."""
 
-FETCH_BYTES: Final = 16_000_000
+FETCH_BYTES: Final = 4_000_000
 """Most bytes that are fetched at once: what one reader holds. A larger record comes all the same, alone."""
 
 
@@ -65,7 +65,7 @@ class KafkaHistory:
         found: dict[TopicPartition, Span] = {}
         if not topics:  # and a consumer that is stopped as soon as it is started fails
             return found
-        async with reading(self._client, ", ".join(topics)) as consumer:
+        async with _reading(self._client, ", ".join(topics)) as consumer:
             for topic in topics:
                 async with asyncio.timeout(self._client.request_timeout_s):
                     tps = await partitions(consumer, topic)
@@ -80,32 +80,42 @@ class KafkaHistory:
         ends = {ClientPartition(*tp): span.end for tp, span in spans.items() if span.start < span.end}
         if not ends:  # and a consumer that is stopped as soon as it is started fails
             return
-        async with reading(self._client, ", ".join(sorted({tp.topic for tp in ends}))) as consumer:
+        async with _reading(self._client, ", ".join(sorted({tp.topic for tp in ends}))) as consumer:
             consumer.assign(list(ends))
             for tp in ends:
                 consumer.seek(tp, spans[TopicPartition(*tp)].start)
             async for record in _until(consumer, ends, self._client.request_timeout_s):
                 yield record
 
-    async def all(self, topic: str, numbers: Sequence[int] | None = None) -> AsyncIterator[Record]:
-        """The records that lie on a topic, or on some of its partitions. Raises Retryable."""
+    async def all(self, topic: str, partition: int | None = None) -> AsyncIterator[Record]:
+        """The records that lie on a topic, or on one of its partitions. Raises Retryable."""
         spans = await self.spans([topic])
-        wanted = {tp: span for tp, span in spans.items() if numbers is None or tp.partition in numbers}
-        async for record in self.between(wanted):
-            yield record
+        if partition is not None:
+            spans = {tp: span for tp, span in spans.items() if tp.partition == partition}
+            if not spans:
+                raise Retryable(f"topic {topic} has no partition {partition}")
+        async with aclosing(self.between(spans)) as records:
+            async for record in records:
+                yield record
 
 
-@asynccontextmanager
-async def reading(client: KafkaClient, what: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that belongs to no group; its errors become Retryable."""
-    consumer = AIOKafkaConsumer(
+def outsider(client: KafkaClient, group: str | None = None, fetch_bytes: int = FETCH_BYTES) -> AIOKafkaConsumer:
+    """A consumer, not started, of committed records, that joins no group and may look at the offsets of one."""
+    return AIOKafkaConsumer(
+        group_id=group,
         enable_auto_commit=False,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
-        fetch_max_bytes=FETCH_BYTES,
-        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_bytes=fetch_bytes,
+        max_partition_fetch_bytes=fetch_bytes,
         **client.arguments(),
     )
+
+
+@asynccontextmanager
+async def _reading(client: KafkaClient, what: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """An outsider that is connected; its errors become Retryable."""
+    consumer = outsider(client)
     try:
         try:
             await consumer.start()

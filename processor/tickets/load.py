@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 
-from processor.cluster.client import KafkaClient, stopped
+from processor.cluster.client import KafkaClient
+from processor.errors import Retryable
+from processor.sources.history import KafkaHistory
 from processor.tickets.messages import TicketState, Topics, read_state
 
 log = structlog.get_logger(__name__)
@@ -24,35 +23,17 @@ class StateLoader:
     """Loads partitions of the state topic; a callable, as the writer wants it."""
 
     def __init__(self, client: KafkaClient, topics: Topics) -> None:
-        self._client = client
+        self._history = KafkaHistory(client)
         self._topic = topics.state
 
     async def __call__(self, partition: int) -> dict[str, TicketState]:
         """The last state of each fingerprint of the partition. Waits as long as the brokers are away."""
         while True:
             try:
-                return fold(await self._read(TopicPartition(self._topic, partition)))
-            except KafkaError as error:
-                log.warning("ticket state waits", action="load", partition=partition, error=type(error).__name__)
+                return fold([(each.key, each.value) async for each in self._history.all(self._topic, partition)])
+            except Retryable as error:
+                log.warning("ticket state waits", action="load", partition=partition, error=str(error))
                 await asyncio.sleep(AGAIN_S)
-
-    async def _read(self, tp: TopicPartition) -> list[tuple[bytes | None, bytes | None]]:
-        consumer = AIOKafkaConsumer(
-            **self._client.arguments(), enable_auto_commit=False, isolation_level="read_committed"
-        )
-        try:
-            await consumer.start()
-            consumer.assign([tp])
-            await consumer.seek_to_beginning(tp)
-            end = (await consumer.end_offsets([tp]))[tp]
-            read: list[tuple[bytes | None, bytes | None]] = []
-            # The position, unlike the last record's offset, also moves over what compaction took out.
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(tp, timeout_ms=500)).values():
-                    read += [(record.key, record.value) for record in records]
-            return read
-        finally:
-            await stopped(consumer)
 
 
 def fold(records: Iterable[tuple[bytes | None, bytes | None]]) -> dict[str, TicketState]:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from processor.contract import ORIGIN_HEADER, Origin, Outbound, Record, TopicPar
 from processor.errors import Fatal, Fenced, Rejected
 from processor.resend.ledger import entries
 from processor.resend.letters import Choice, Count, Progress, Replay
-from processor.resend.sender import Opening, Pace
+from processor.resend.sender import Opening, Pace, Sender
 from processor.resend.sent import Sent
 from processor.sinks.dead_letters import ATTEMPT, REASON, dead_letter, decode_origin, encode_origin
 from processor.sources.history import Span
@@ -227,6 +228,25 @@ async def test_the_later_of_two_replays_goes_on_alone() -> None:
     with pytest.raises(Fenced):
         await first.send(world.opening, count.spans, Between(4, other), asyncio.Event())
     assert (first.progress.sent, second.progress.sent) == (4, 6)
+    assert offsets(world.origins()) == dict.fromkeys(range(10), 1)
+
+
+async def test_what_was_sent_is_read_when_nobody_else_can_send() -> None:
+    """Another replay sends up to the moment at which this one fences it off: that is known."""
+    world = World()
+    for _ in range(10):
+        world.letter()
+    first, second = world.replay(), world.replay()
+    count, counted = await first.count(), await second.count()
+
+    @asynccontextmanager
+    async def late() -> AsyncIterator[Sender]:
+        await first.send(world.opening, count.spans, Pace(1e6), asyncio.Event())
+        async with world.opening() as sender:
+            yield sender
+
+    await second.send(late, counted.spans, Pace(1e6), asyncio.Event())
+    assert (first.progress.sent, second.progress.sent) == (10, 0)
     assert offsets(world.origins()) == dict.fromkeys(range(10), 1)
 
 
