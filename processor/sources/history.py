@@ -54,7 +54,7 @@ class KafkaHistory:
 
     async def existing(self, topics: Collection[str]) -> list[str]:
         """Those of these topics that are there. Asks for all topics of the cluster. Raises Retryable."""
-        async with reading(self._client, ", ".join(topics)) as consumer:
+        async with _reading(self._client, ", ".join(topics)) as consumer:
             there = await consumer.topics()
         return [topic for topic in topics if topic in there]
 
