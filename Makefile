@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit chaos eval fuzz bench bench-kafka bench-reduce model-server fmt lock clean python
+.PHONY: help demo test check unit chaos eval fuzz fuzz-decoder bench bench-kafka bench-reduce model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -51,6 +51,9 @@ eval: python ## how often rules, ranking and the model are right, on samples wit
 
 fuzz: python ## looks for bytes that break the reading of logs, for ten minutes, led by what they reach; Linux on x86-64
 	@$(PYTHON) -m tools.bootstrap dev && $(RUN) -m tests.fuzz $(A)
+
+fuzz-decoder: python ## hard schemas and hostile logs against a real guided decoder, for an hour or two; A="--grammars" for minutes
+	@$(PYTHON) -m tools.bootstrap test && $(RUN) -m tests.decoder $(if $(ENGINE),--engine $(ENGINE)) $(A)
 
 bench: python ## throughput beside a bare client loop, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench $(A)

@@ -55,7 +55,7 @@ def impossible(fields: Mapping[str, Field]) -> Iterator[Fault]:
 def _impossible(one: Field, path: tuple[str, ...]) -> Iterator[Fault]:
     name = path[-1]
     if any(map(_is_broken, (name, *one.enum))):
-        yield path, f"{name!a} holds half a surrogate pair, which is no text", ""
+        yield path, f"{ascii(name)[1:-1]}: half a surrogate pair is no text", ""
         return
     for key in ("minimum", "maximum", "min_length", "max_length", "min_items", "max_items"):
         value = getattr(one, key)

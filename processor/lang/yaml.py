@@ -168,7 +168,7 @@ class _Builder:
             if not isinstance(key_node, pyyaml.ScalarNode):
                 self._problem(key_node, "a key must be plain text")
                 continue
-            key = str(key_node.value)
+            key = _joined(key_node.value)
             if key in result:
                 self._problem(key_node, f"duplicate key {key!r}")
                 continue
@@ -177,7 +177,7 @@ class _Builder:
         return result
 
     def _scalar(self, node: pyyaml.ScalarNode) -> Any:
-        kind, text = node.tag.rpartition(":")[2], str(node.value)
+        kind, text = node.tag.rpartition(":")[2], _joined(node.value)
         if kind == "str":
             return text
         if kind == "null":
@@ -194,3 +194,10 @@ class _Builder:
     def _problem(self, node: pyyaml.Node, message: str) -> None:
         mark = node.start_mark
         self.document.problems.append(Problem(self.document.file, mark.line + 1, mark.column + 1, message))
+
+
+def _joined(text: str) -> str:
+    """Text with the halves of surrogate pairs put together: JSON escapes what is beyond 16 bits in two parts."""
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

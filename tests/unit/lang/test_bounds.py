@@ -73,3 +73,15 @@ def test_least_lengths_are_checked_where_a_grammar_does_not(tmp_path: Path) -> N
     for wrong, says in (([], "at least 1 are needed"), (["a"], "at least 2 are needed"), (["abcd"], "at most 3")):
         with pytest.raises(ValueError, match=says):
             schema.validate({"tags": wrong})
+
+
+def test_escapes_of_letters_beyond_16_bits_are_one_letter(tmp_path: Path) -> None:
+    """JSON writes them as two escapes; half of one is no text."""
+    file = tmp_path / "s.json"
+    file.write_text('{"type":"object","required":["a"],"properties":{"a":{"enum":["\\ud83d\\ude00","b"]}}}')
+    schema, found = read_schema(file)
+    assert found == []
+    assert schema is not None
+    assert list(schema.fields["a"].enum) == ["😀", "b"]
+    file.write_text(file.read_text().replace("\\ude00", ""))
+    assert [one.message for one in read_schema(file)[1]] == ["a: half a surrogate pair is no text"]

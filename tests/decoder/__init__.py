@@ -1,0 +1,1 @@
+"""Hard schemas and hostile logs against real guided decoders: ``make fuzz-decoder``."""

@@ -1,0 +1,114 @@
+"""`make fuzz-decoder`: hard schemas and hostile logs through the line, with a real model server.
+
+    python -m tests.decoder [--engine llamacpp|vllm | --url URL] [--schemas 240] [--logs 520] [--seed 0] [--grammars]
+
+Each log goes once, each schema in turn: every answer must be valid or explicitly refused, none may hang. With
+`--grammars` the server only compiles each schema's grammar, which takes minutes instead of an hour. Results are added
+to `.cache/decoder/<seed>.jsonl`, and what is there is not asked again.
+"""
+
+# ruff: noqa: T201  (a program)
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from processor.errors import FaultstreamError
+from processor.models.client import ModelClient
+from processor.pipeline.load import PipelineError
+from processor.settings import ModelSettings
+from tests.decoder.logs import COUNT as LOGS
+from tests.decoder.logs import logs
+from tests.decoder.run import Outcome, pipeline_of, question_of, run
+from tests.decoder.schemas import COUNT as SCHEMAS
+from tests.decoder.schemas import Schema, schemas
+from tools.bootstrap import CHECKOUT
+from tools.servers import model
+
+CACHE = CHECKOUT / ".cache" / "decoder"
+PATIENCE_S = 600
+"""A case that takes longer hangs; a machine without a GPU reads a prompt for half a minute."""
+
+
+async def compile_all(home: Path, client: ModelClient, given: list[tuple[str, Schema]]) -> Iterator[Outcome]:
+    """Has the server compile the grammar of each schema that lint accepts."""
+    found = []
+    for name, schema in given:
+        try:
+            question = question_of(pipeline_of(home, name, schema))
+            async with asyncio.timeout(PATIENCE_S):
+                await client.complete(question)
+        except PipelineError as error:
+            found.append(Outcome(name, "", "lint", error.problems[0].message))
+        except TimeoutError:
+            found.append(Outcome(name, "", "hung"))
+        except FaultstreamError as error:
+            found.append(Outcome(name, "", "failed", str(error)))
+        else:
+            found.append(Outcome(name, "", "valid"))
+    return iter(found)
+
+
+async def answer_all(home: Path, client: ModelClient, options: argparse.Namespace) -> Iterator[Outcome]:
+    """Each log through the line of a schema, those aside that were asked before."""
+    kept = CACHE / f"{options.seed}.jsonl"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    found = [Outcome(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
+    have = {(each.schema, each.log) for each in found}
+    some = schemas(options.seed, options.schemas)
+    for index, log in enumerate(logs(options.seed, options.logs)):
+        schema = some[index % len(some)]
+        if (schema[0], log[0]) in have:
+            continue
+        outcome = await run(home, schema, log, client, PATIENCE_S)
+        found.append(outcome)
+        with kept.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(asdict(outcome)) + "\n")
+        print(
+            f"{outcome.kind:8} {outcome.schema} {outcome.log} {outcome.seconds:.0f} s {outcome.text[:90]}", flush=True
+        )
+    return iter(found)
+
+
+async def look(url: str, options: argparse.Namespace) -> int:
+    """0 if all is valid or refused."""
+    settings = ModelSettings(urls=[url], timeout_s=PATIENCE_S)
+    with tempfile.TemporaryDirectory() as folder:
+        async with ModelClient(settings) as client:
+            if options.grammars:
+                found = list(await compile_all(Path(folder), client, schemas(options.seed, options.schemas)))
+            else:
+                found = list(await answer_all(Path(folder), client, options))
+    for each in found:
+        if not each.fine:
+            print(f"{each.kind}: {each.schema} {each.log}: {each.text}")
+    print(", ".join(f"{count} {kind}" for kind, count in Counter(each.kind for each in found).items()))
+    return int(any(not each.fine for each in found))
+
+
+def main() -> int:
+    """Starts a server where none is named, and looks."""
+    parser = argparse.ArgumentParser(prog="python -m tests.decoder", description=__doc__.partition("\n")[0])
+    parser.add_argument("--engine", choices=("llamacpp", "vllm"))
+    parser.add_argument("--url", help="a running server's base address, ending in /v1")
+    parser.add_argument("--schemas", type=int, default=SCHEMAS)
+    parser.add_argument("--logs", type=int, default=LOGS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--grammars", action="store_true")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        url = options.url or stack.enter_context(model.model(options.engine)).address
+        return asyncio.run(look(url, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
