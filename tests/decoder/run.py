@@ -75,7 +75,7 @@ def pipeline_of(home: Path, name: str, schema: Mapping[str, Any], max_tokens: in
 def lane_of(pipeline: Pipeline, model: Model) -> Lane:
     """The line's way of a pipeline, with `model` to answer."""
     shared = Shared("decoder", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-    return Lane.of(pipeline, model, shared)
+    return Lane.by(pipeline, model, shared)
 
 
 def event_of(body: bytes) -> Event:
