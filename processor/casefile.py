@@ -31,7 +31,7 @@ from processor.models.question import Meaning, Prompt
 from processor.pipeline import Pipeline
 from processor.settings.fetch import FetchSettings
 from processor.stages.fetch import Fetch
-from processor.stages.infer import Infer
+from processor.stages.infer import Infer, Served, as_named
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
@@ -239,9 +239,15 @@ def _said(meaning: Meaning) -> str | int:
     return meaning.number if isinstance(meaning, ExcerptLine) else meaning
 
 
-async def run_cases(pipeline: Pipeline, cases: Iterable[Case], live: Model | None = None) -> list[Outcome]:
-    """Run cases through the pipeline's line: with canned answers, or with `live` where a model is given."""
-    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+async def run_cases(
+    pipeline: Pipeline, cases: Iterable[Case], live: Model | None = None, served: Served = as_named
+) -> list[Outcome]:
+    """Run cases through the pipeline's line: with canned answers, or with `live` where a model is given.
+
+    `served` says which version of its adapter that is asked.
+    """
+    metrics, tier = LineMetrics(CollectorRegistry()), pipeline.model.tier
+    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), metrics, served={tier: served})
     lane = Lane.by(pipeline, live or StubModel(), shared)
     outcomes = [await _run(lane, case, offline=live is None) for case in cases]
     for one in outcomes:

@@ -16,7 +16,20 @@ from processor import __version__
 from processor.cli import options
 from processor.errors import ConfigError, FaultstreamError
 
-COMMANDS = ("run", "lint", "test", "explain", "reduce", "replay", "backfill", "topics", "schema", "doctor", "cost")
+COMMANDS = (
+    "run",
+    "lint",
+    "test",
+    "explain",
+    "reduce",
+    "replay",
+    "backfill",
+    "topics",
+    "schema",
+    "adapters",
+    "doctor",
+    "cost",
+)
 
 
 class Commands(TyperGroup):
@@ -30,8 +43,11 @@ class Commands(TyperGroup):
         """The command of a name."""
         if cmd_name not in COMMANDS:
             return None
+        module = importlib.import_module(f"processor.cli.{cmd_name}")
+        if hasattr(module, "group"):  # a command with commands of its own
+            return typer.main.get_command(module.group)
         one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        one.command(name=cmd_name)(importlib.import_module(f"processor.cli.{cmd_name}").command)
+        one.command(name=cmd_name)(module.command)
         return typer.main.get_command(one)
 
 

@@ -25,6 +25,7 @@ from processor.line import Lane, Shared
 from processor.logs.extract import EVERYTHING
 from processor.logs.redact import REDACTION, redactor
 from processor.logs.why import why as why_of
+from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.models.question import Prompt
 from processor.pipeline import Pipeline
@@ -114,7 +115,7 @@ class Explainer:
     def __init__(self, pipeline: Pipeline, settings: Settings, homes: Homes, *, offline: bool, prompt: bool) -> None:
         self._pipeline = pipeline
         self._fetch = Fetch(settings.fetch)
-        self._settings = settings
+        self._settings, self._homes = settings, homes
         self._redact = Redact(redactor(homes.find(REDACTION)))
         self._offline, self._prompt = offline, prompt
         providers = Providers.load(list(homes.providers().values()))
@@ -126,9 +127,17 @@ class Explainer:
         part, known = self._pipeline.model, self._settings.models
         wanted = {part.tier, part.escalate.to if part.escalate is not None else part.tier} & known.keys()
         async with self._fetch, AsyncExitStack() as stack:
-            models = {tier: await stack.enter_async_context(ModelClient(known[tier], tier)) for tier in wanted}
+            own = following(known[part.tier], part.tier, self._homes, part.adapter)
+            adapters = None if self._offline or self._prompt else await stack.enter_async_context(own)
+            models = {
+                tier: await stack.enter_async_context(
+                    ModelClient(known[tier], tier, residency=adapters if tier == part.tier else None)
+                )
+                for tier in wanted
+            }
             metrics = LineMetrics(CollectorRegistry())
-            shared = Shared("explain", self._fetch, self._redact, metrics)
+            served = {part.tier: adapters.served} if adapters is not None else {}
+            shared = Shared("explain", self._fetch, self._redact, metrics, served=served)
             lane = Lane.on(self._pipeline, self._settings, models, shared)
             tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:

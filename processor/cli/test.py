@@ -15,9 +15,12 @@ from rich.text import Text
 from processor.casefile import Case, Outcome, load_cases, run_cases
 from processor.cli import lint, options
 from processor.errors import ConfigError
+from processor.home import Homes
+from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import Settings
+from processor.stages.infer import as_named
 
 
 def command(
@@ -40,7 +43,7 @@ def command(
     failed = 0
     for loaded, cases in wanted:
         if cases:
-            outcomes = asyncio.run(_run(loaded, cases, settings if live else None))
+            outcomes = asyncio.run(_run(loaded, cases, homes, settings if live else None))
             failed += sum(not one.passed for one in outcomes)
             (_print_json if json else _show)(loaded.name, outcomes, console)
     if failed:
@@ -51,14 +54,17 @@ def _cases(folder: Path, part: str) -> list[Case]:
     return [one for one in load_cases(folder) if part in one.name]
 
 
-async def _run(pipeline: Pipeline, cases: Sequence[Case], live: Settings | None) -> list[Outcome]:
+async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Settings | None) -> list[Outcome]:
     if live is None:
         return await run_cases(pipeline, cases)
     tier = pipeline.model.tier
     if tier not in live.models:
         raise ConfigError(f"no tier {tier!r} in the settings (models)")
-    async with ModelClient(live.models[tier], tier) as client:
-        return await run_cases(pipeline, cases, client)
+    async with (
+        following(live.models[tier], tier, homes, pipeline.model.adapter) as adapters,
+        ModelClient(live.models[tier], tier, residency=adapters) as client,
+    ):
+        return await run_cases(pipeline, cases, client, adapters.served if adapters is not None else as_named)
 
 
 def _show(name: str, outcomes: Sequence[Outcome], console: Console) -> None:

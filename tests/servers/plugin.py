@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import peft_adapters
+from tests.servers.peft_adapters import PeftAdapters
 from tests.servers.secure_kafka import SecureKafka
 from tools import bootstrap, weights
 from tools.bootstrap import SetupError
@@ -110,6 +112,12 @@ def llamacpp_server(server_logs: Path) -> Iterator[str]:
 def vllm_server(server_logs: Path) -> Iterator[str]:
     """Base URL (ending in /v1) of vLLM with the demo's model, named `base`; adapters may be loaded."""
     yield from running("vllm", vllm_obstacle(), lambda: model.vllm(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def peft_made(tmp_path_factory: pytest.TempPathFactory) -> PeftAdapters:
+    """Adapters for vLLM's model, made with PEFT; to be asked for beside `vllm_server`."""
+    return peft_adapters.make(tmp_path_factory.mktemp("peft"))
 
 
 @pytest.fixture(scope="session")

@@ -12,24 +12,22 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry
 
 from processor.errors import ConfigError, Retryable
 from processor.home import Homes
 from processor.lang.problem import Problem
-from processor.lifecycle import Lifecycle
 from processor.models.adapters.folder import Expected, inspect
 from processor.models.adapters.publish import Folders
 from processor.models.adapters.routes import RefusedError, Routes
 from processor.models.adapters.store import Pointer, Store, served_name
 from processor.models.replicas import Replica
-from processor.settings import ModelSettings, Settings
+from processor.settings import ModelSettings
 from processor.settings.models import AdapterSettings
 from processor.telemetry import AdapterMetrics
 
@@ -189,9 +187,10 @@ class Adapters:
 
     # -- moving -------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Reads the pointers, publishes what was never published, and routes to it."""
-        await self._publish()
+    async def start(self, *, publish: bool = True) -> None:
+        """Reads the pointers and routes to them; first publishes what was never published."""
+        if publish:
+            await self._publish()
         await self._follow()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -347,22 +346,3 @@ def _share(pointer: Pointer, version: str) -> float:
 
 def _tried(pointer: Pointer) -> dict[str, object]:
     return {"candidate": pointer.candidate, "share": pointer.share} if pointer.candidate else {}
-
-
-async def start_all(
-    settings: Settings,
-    homes: Homes,
-    names: Mapping[str, Collection[str]],
-    registry: CollectorRegistry,
-    life: Lifecycle,
-) -> dict[str, Adapters]:
-    """The managers at work, by tier: of those whose adapters the daemon is to load. `names` are adapters by tier."""
-    metrics = AdapterMetrics(registry)
-    found: dict[str, Adapters] = {}
-    for tier, model in settings.models.items():
-        if model.adapters is not None:
-            found[tier] = each = Adapters(model, model.adapters, tier, homes, names.get(tier, ()), metrics)
-            life.cleanup(f"adapters.{tier}", each.stop)
-            await each.start()
-            life.task(f"adapters.{tier}", each.run(life.stop))
-    return found

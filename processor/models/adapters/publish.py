@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from processor.errors import ConfigError
 from processor.home import Homes
 from processor.lang.problem import Problem
 from processor.models.adapters.folder import SERVED, Adapter, Expected, inspect
 from processor.models.adapters.store import Store
+
+KEPT: Final = 5
+KEPT_S: Final = 86_400.0
+"""So many versions of an adapter are kept for a roll-back, and for so many seconds all of them."""
 
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -58,7 +63,10 @@ class Folders:
             # A manifest alone is how a home speaks of an adapter whose versions come from elsewhere.
             return Outcome() if empty and self._store.pointer(name).version else Outcome(tuple(problems))
         version = self._store.add(adapter)
-        return Outcome(published=version if self._store.publish_new(name, version) else None)
+        new = self._store.publish_new(name, version)
+        if new:
+            self._store.prune(name, KEPT, KEPT_S)
+        return Outcome(published=version if new else None)
 
 
 def signature(folder: Path) -> Signature:
