@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -231,6 +230,7 @@ class LineMetrics:
         self._bound: dict[tuple[str, str], Counter] = {}
         self._counted: dict[str, tuple[Counter, ...]] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
+        self._versions = VersionMetrics(registry)
 
     def found(self, pipeline: str, steps: Sequence[Step]) -> None:
         """A finding and the steps that led to it."""
@@ -255,6 +255,7 @@ class LineMetrics:
                 if timed is None:
                     timed = self._timed[pipeline, name] = self._seconds.labels(pipeline, name)
                 timed.observe(milliseconds / 1000)
+            self._versions.answered(pipeline, step)
 
     def _tokens_of(self, pipeline: str) -> tuple[Counter, ...]:
         """The counters of prompt, cached and completion tokens."""
@@ -268,9 +269,10 @@ class LineMetrics:
         """A dead letter."""
         self._rejected.labels(pipeline, reason).inc()
 
-    def repaired(self, pipeline: str, reason: str) -> None:
+    def repaired(self, pipeline: str, reason: str, adapter: str | None = None) -> None:
         """An answer that had to be asked for again."""
         self._repaired.labels(pipeline, reason).inc()
+        self._versions.repaired(pipeline, adapter, reason)
 
     def waiting(self, pipeline: str) -> None:
         """A try that waits for a dependency."""
@@ -291,58 +293,41 @@ class LineMetrics:
         self._unrouted.labels(topic).inc()
 
 
-class AdapterMetrics:
-    """What is counted of adapters: which server has which version, loads and losses, what traffic goes where."""
+class VersionMetrics:
+    """What tells versions of an adapter apart, by pipeline and served name (`base`: none). Servers don't count it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        prefix = "faultstream_adapter"
-        self._loads = Counter(f"{prefix}_loads", "Loads.", ["adapter", "outcome"], registry=registry)
-        self._lost = Counter(f"{prefix}_lost", "Versions found gone from a server.", ["adapter"], registry=registry)
-        self._seconds = Histogram(
-            f"{prefix}_load_seconds",
-            "Time of a load.",
-            buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
+        by, prefix = ["pipeline", "adapter"], "faultstream_adapter"
+        self._answers = Counter(f"{prefix}_answers", "Questions answered.", [*by, "outcome"], registry=registry)
+        self._tokens = Counter(f"{prefix}_tokens", "Tokens of its answers.", [*by, "kind"], registry=registry)
+        self._seconds = Histogram(f"{prefix}_seconds", "Time of its answers.", by, registry=registry)
+        self._confidence = Histogram(
+            f"{prefix}_confidence",
+            "How sure it was.",
+            by,
+            buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
             registry=registry,
         )
-        self._resident = Gauge(
-            f"{prefix}_resident", "1 where a server has a version.", ["replica", "adapter"], registry=registry
-        )
-        self._share = Gauge(f"{prefix}_share", "Share of the traffic of a version.", ["adapter"], registry=registry)
-        self._trouble = Gauge(f"{prefix}_trouble", "1 where an adapter can't be used.", ["adapter"], registry=registry)
-        self._routed: dict[str, set[str]] = {}
+        self._repairs = Counter(f"{prefix}_repairs", "Answers asked for again.", [*by, "reason"], registry=registry)
+        self._bound: dict[tuple[str, str | None], tuple[Counter, Counter, Counter, Histogram, Histogram]] = {}
 
-    def loaded(self, replica: str, served: str, seconds: float) -> None:
-        """A server has loaded a version."""
-        self._loads.labels(served, "loaded").inc()
-        self._seconds.observe(seconds)
-        self.held(replica, served)
+    def answered(self, pipeline: str, step: Step) -> None:
+        """A model's step: whether its answer was valid, what it cost, how long it took, how sure it was."""
+        bound = self._bound.get((pipeline, step.adapter))
+        if bound is None:
+            by = (pipeline, step.adapter or "base")
+            tokens = [self._tokens.labels(*by, kind) for kind in ("prompt", "cached", "completion")]
+            seconds, confidence = self._seconds.labels(*by), self._confidence.labels(*by)
+            bound = self._bound[pipeline, step.adapter] = (tokens[0], tokens[1], tokens[2], seconds, confidence)
+        prompt, cached, completion, seconds, confidence = bound
+        prompt.inc(step.usage.prompt_tokens)
+        cached.inc(step.usage.cached_tokens)
+        completion.inc(step.usage.completion_tokens)
+        seconds.observe(step.timings_ms.get("infer", 0.0) / 1000)
+        if step.confidence is not None:
+            confidence.observe(step.confidence)
+        self._answers.labels(pipeline, step.adapter or "base", step.unused or "used").inc()
 
-    def refused(self, served: str) -> None:
-        """A server refused a version."""
-        self._loads.labels(served, "refused").inc()
-
-    def held(self, replica: str, served: str) -> None:
-        """A server has a version."""
-        self._resident.labels(replica, served).set(1)
-
-    def gone(self, replica: str, served: str) -> None:
-        """A server has a version no more, as was meant."""
-        with suppress(KeyError):
-            self._resident.remove(replica, served)
-
-    def lost(self, replica: str, served: str) -> None:
-        """A server had dropped a version."""
-        self._lost.labels(served).inc()
-        self.gone(replica, served)
-
-    def routed(self, name: str, shares: Mapping[str, float]) -> None:
-        """The versions of an adapter that get traffic, and how much of it (0 to 1)."""
-        for served in self._routed.get(name, set()) - set(shares):
-            self._share.remove(served)
-        self._routed[name] = set(shares)
-        for served, share in shares.items():
-            self._share.labels(served).set(share)
-
-    def troubled(self, name: str, is_so: bool) -> None:
-        """Whether an adapter can't be used, or can't move on."""
-        self._trouble.labels(name).set(int(is_so))
+    def repaired(self, pipeline: str, adapter: str | None, reason: str) -> None:
+        """An answer that had to be asked for again."""
+        self._repairs.labels(pipeline, adapter or "base", reason).inc()

@@ -91,7 +91,7 @@ class Ask:
                 answer = self.check(prompt, first, reading)
                 return Asked(self._step([first], queued_ms, answer), answer)
             except Invalid as fault:
-                self.metrics.repaired(self.name, fault.reason)
+                self.metrics.repaired(self.name, fault.reason, first.adapter)
                 second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
         try:
             answer = self.check(prompt, second, reading)

@@ -13,13 +13,13 @@ from prometheus_client import CollectorRegistry
 from processor.errors import Retryable
 from processor.home import Homes
 from processor.models.adapters import Adapters, Expected, Store
+from processor.models.adapters.metrics import AdapterMetrics
 from processor.models.adapters.publish import checked
 from processor.models.adapters.routes import RefusedError, Routes
 from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
 from processor.settings import ModelSettings
 from processor.settings.models import AdapterSettings
-from processor.telemetry import AdapterMetrics
 from processor.testing.lora import make_adapter
 from processor.testing.model import FakeModelServer
 from tests.servers import peft_adapters

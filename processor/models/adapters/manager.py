@@ -23,13 +23,13 @@ from processor.errors import ConfigError, Retryable
 from processor.home import Homes
 from processor.lang.problem import Problem
 from processor.models.adapters.folder import Expected, inspect
+from processor.models.adapters.metrics import AdapterMetrics
 from processor.models.adapters.publish import Folders
 from processor.models.adapters.routes import RefusedError, Routes
 from processor.models.adapters.store import Pointer, Store, served_name
 from processor.models.replicas import Replica
 from processor.settings import ModelSettings
 from processor.settings.models import AdapterSettings
-from processor.telemetry import AdapterMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from processor.home import Homes
 from processor.lifecycle import Lifecycle
 from processor.models.adapters.manager import Adapters
+from processor.models.adapters.metrics import AdapterMetrics
 from processor.settings import ModelSettings, Settings
-from processor.telemetry import AdapterMetrics
 
 
 async def start_all(
