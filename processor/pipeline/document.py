@@ -124,6 +124,11 @@ class Escalate(Part):
     within: Duration = Field(
         30.0, gt=0, description="How long it is waited for; then the first answer goes out, flagged.", examples=["30s"]
     )
+    complex: bool = Field(
+        False,
+        description="Whether events that look hard before any model is asked (triage) go to the larger one at once.",
+        examples=[True],
+    )
     uncalibrated: bool = Field(
         False,
         description="Whether answers whose confidence is null (uncalibrated) go up as well; `when` never sees them.",

@@ -19,6 +19,7 @@ from processor.errors import FaultstreamError, Rejected
 from processor.lang.predicate import Predicate
 from processor.pipeline import Pipeline
 from processor.stages.check import Answer
+from processor.stages.triage import triage
 from processor.tiers.ask import Ask, Asked
 from processor.tiers.metrics import TierMetrics
 
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 FAILURES: Final = 3
 """Times in a row that the larger model did not answer, after which it is left alone for as long as it is waited for."""
 
-Why = Literal["unsure", "uncalibrated", "invalid_output", "cut_off"]
+Why = Literal["complex", "unsure", "uncalibrated", "invalid_output", "cut_off"]
 """Why an answer goes up."""
 
 
@@ -80,6 +81,7 @@ class Escalation:
     tier: str
     larger: Larger | None = None
     uncalibrated: bool = False
+    complex: bool = False
 
     def why(self, asked: Asked, event: Event) -> Why | None:
         """Why it goes up, or None. Raises Rejected ("predicate_failed")."""
@@ -115,7 +117,7 @@ class Judge:
         part, escalation = pipeline.model.escalate, None
         if part is not None and pipeline.escalate is not None:
             up = Larger(larger, part.within) if larger is not None else None
-            escalation = Escalation(pipeline.escalate, part.to, up, part.uncalibrated)
+            escalation = Escalation(pipeline.escalate, part.to, up, part.uncalibrated, part.complex)
         review = pipeline.ticket is not None and pipeline.ticket.unsure == "review"
         return cls(pipeline.name, ask, metrics, escalation, review)
 
@@ -127,14 +129,30 @@ class Judge:
 
     async def __call__(self, event: Event, reading: Reading) -> Verdict:
         """The verdict on an event. Raises Rejected where no tier has a valid answer, else as `Ask`."""
+        triaged, escalation = triage(reading), self.escalation
+        self.metrics.triaged(self.pipeline, triaged.level)
+        if escalation is not None and escalation.complex and triaged.level == "complex":
+            return await self._complex(escalation, event, reading)
         asked = await self.ask(event, reading)
-        escalation = self.escalation
         why = escalation.why(asked, event) if escalation is not None else None
         if escalation is None or why is None:
             answer = _valid(asked)
             self.metrics.answered(self.pipeline)
             return Verdict(answer, [asked.step], self._unknown(answer))
         return await self._up(escalation, why, asked, event, reading)
+
+    async def _complex(self, escalation: Escalation, event: Event, reading: Reading) -> Verdict:
+        """The verdict on a hard event: the larger model's, or the first one's for people to look at."""
+        began = time.perf_counter()
+        larger = await escalation.larger(event, reading) if escalation.larger is not None else None
+        self.metrics.escalated(self.pipeline, "complex", _outcome(escalation, larger))
+        if larger is not None and larger.answer is not None:
+            still = escalation.unsure(larger.answer, event) is not None
+            return Verdict(larger.answer, [larger.step], still or self._unknown(larger.answer))
+        tried = _tried(escalation, larger, began)
+        asked = await self.ask(event, reading)
+        asked.step.result = asked.answer.result if tried and asked.answer is not None else None
+        return Verdict(_valid(asked), [*tried, asked.step], review=True)
 
     def by_rule(self, event: Event, answer: Answer, step: Step) -> Verdict:
         """The verdict where a rule decided: a model would know no better, so what is unsure is for people."""
@@ -146,28 +164,32 @@ class Judge:
         """The verdict on an event whose `first` answer will not do."""
         began = time.perf_counter()
         second = await escalation.larger(event, reading) if escalation.larger is not None else None
-        if escalation.larger is None:
-            outcome = "no_tier"
-        else:
-            outcome = "away" if second is None else "invalid" if second.answer is None else "answered"
-        self.metrics.escalated(self.pipeline, why, outcome)
+        self.metrics.escalated(self.pipeline, why, _outcome(escalation, second))
         first.step.result = first.answer.result if first.answer is not None else None
         if second is not None and second.answer is not None:
             first.step.unused = why
             second.step.result = second.answer.result
             still = escalation.unsure(second.answer, event) is not None
             return Verdict(second.answer, [first.step, second.step], still or self._unknown(second.answer))
-        steps = [first.step]
-        if second is not None:
-            second.step.unused = second.fault.reason if second.fault is not None else "invalid_output"
-            steps.append(second.step)
-        elif escalation.larger is not None:
-            waited = round((time.perf_counter() - began) * 1000, 2)
-            steps.append(_away(escalation.tier, waited))
-        return Verdict(_valid(first), steps, review=True)
+        return Verdict(_valid(first), [first.step, *_tried(escalation, second, began)], review=True)
 
     def _unknown(self, answer: Answer) -> bool:
         return self.review_unknown and answer.confidence.value is None
+
+
+def _outcome(escalation: Escalation, larger: Asked | None) -> str:
+    if escalation.larger is None:
+        return "no_tier"
+    return "away" if larger is None else "invalid" if larger.answer is None else "answered"
+
+
+def _tried(escalation: Escalation, larger: Asked | None, began: float) -> list[Step]:
+    """The step of a larger model that was no help, if there is one."""
+    if larger is not None:
+        larger.step.unused = larger.fault.reason if larger.fault is not None else "invalid_output"
+        return [larger.step]
+    waited_ms = round((time.perf_counter() - began) * 1000, 2)
+    return [_away(escalation.tier, waited_ms)] if escalation.larger is not None else []
 
 
 def _valid(asked: Asked) -> Answer:

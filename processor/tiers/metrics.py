@@ -60,6 +60,12 @@ class TierMetrics:
             ["pipeline"],
             registry=registry,
         )
+        self._triaged = Counter(
+            f"{prefix}_triaged",
+            "Events for a model by how hard they look beforehand: simple, moderate, complex.",
+            ["pipeline", "level"],
+            registry=registry,
+        )
         self._shadows = Counter(
             "faultstream_shadow_answers",
             "Second answers for comparison: agrees, differs, invalid, dropped (not asked for, under load), lost.",
@@ -87,6 +93,10 @@ class TierMetrics:
         self._clock = clock
         self._spending: dict[tuple[str, str], tuple[Counter, ...]] = {}
         self._shares: dict[str, Share] = {}
+
+    def triaged(self, pipeline: str, level: str) -> None:
+        """An event that a model shall decide."""
+        self._triaged.labels(pipeline, level).inc()
 
     def answered(self, pipeline: str) -> None:
         """An answer that stays as it is."""

@@ -103,7 +103,9 @@ class Shadow:
 
     def __call__(self, event: Event, reading: Reading, finding: Finding) -> None:
         """Has a finding that one model decided answered again, if it is one of the share. Waits for nothing."""
-        if len(finding.steps) != 1 or finding.steps[0].decided_by != "model" or not chosen(finding.id, self.share):
+        step = finding.steps[0]
+        alone = len(finding.steps) == 1 and step.decided_by == "model" and step.tier != self.ask.infer.tier
+        if not alone or not chosen(finding.id, self.share):
             return
         if self.busy():
             self.room.dropped(finding.pipeline)

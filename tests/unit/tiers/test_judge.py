@@ -284,3 +284,39 @@ def test_a_pipeline_without_escalation_has_none() -> None:
     registry = CollectorRegistry()
     ask = judged_by({"lite": Tier()}, escalating()).lanes["ci_failure"].judge.ask
     assert Judge.of(pipeline, ask, TierMetrics(registry), ask).escalation is None
+
+
+HARD = b"building\n" * 20
+"""A log without a line that looks like an error, and nothing that anybody could be sure of."""
+
+
+async def test_a_hard_event_goes_to_the_larger_model_at_once() -> None:
+    """Where the pipeline wants that; the small one is not asked, and nothing is set aside."""
+    tiers = {"lite": Tier(0.9), "pro": Tier(0.9)}
+    outputs = await judged_by(tiers, escalating(complex=True)).handle(record(HARD))
+    assert not tiers["lite"].asked
+    [step] = data(outputs)["steps"]
+    assert (step["tier"], step["unused"]) == ("pro", None)
+    assert topics(outputs) == [UP["findings"]]
+    easy = await judged_by(tiers, escalating(complex=True)).handle(record(LOG))
+    assert [step["tier"] for step in data(easy)["steps"]] == ["lite"]
+
+
+async def test_hard_events_are_as_others_by_default() -> None:
+    """Looking hard costs nothing unless the pipeline says so; it is counted."""
+    registry = CollectorRegistry()
+    tiers = {"lite": Tier(0.9), "pro": Tier(0.9)}
+    outputs = await judged_by(tiers, escalating(), registry).handle(record(HARD))
+    assert [step["tier"] for step in data(outputs)["steps"]] == ["lite"]
+    labels = {"pipeline": "ci_failure", "level": "complex"}
+    assert registry.get_sample_value("faultstream_line_triaged_total", labels) == 1
+
+
+@pytest.mark.parametrize(("pro", "unused"), [*FAULTS, pytest.param(None, None, id="none")])
+async def test_a_hard_event_has_a_finding_in_any_case(pro: Tier | None, unused: str | None) -> None:
+    """The small model's, for people to look at."""
+    tiers = {"lite": Tier(0.9)} | ({"pro": pro} if pro is not None else {})
+    outputs = await judged_by(tiers, escalating(complex=True, within="20ms")).handle(record(HARD))
+    steps = [(step["tier"], step["unused"]) for step in data(outputs)["steps"]]
+    assert steps == [*([("pro", unused)] if pro is not None else []), ("lite", None)]
+    assert topics(outputs) == [UP["findings"], UP["review"]]
