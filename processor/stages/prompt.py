@@ -120,6 +120,11 @@ class BuildPrompt:
                 return user
         raise Rejected("prompt_too_long", "the system prompt and the smallest excerpt exceed the model's context")
 
+    @property
+    def grammars(self) -> int:
+        """How many different forms were asked for so far: so many grammars a server has compiled for this pipeline."""
+        return len({form.grammar for form in self._forms.values()})
+
     def _form(self, codes: Mapping[str, Mapping[str, Meaning]]) -> Form:
         """The form for so many codes; made once for each combination of size classes."""
         counts = tuple([len(each) for each in codes.values()])

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.contract import ATTRIBUTES, Candidate, Event, Excerpt, ExcerptLine, Origin, Reading, Record, RuleMatch
@@ -199,3 +199,21 @@ def test_a_repair_says_what_was_wrong() -> None:
     assert again.messages[2].content == '{"category":"k9"}'
     assert "category must be one of k1, k2" in again.messages[3].content
     assert again.form is prompt.form
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 20)), min_size=1, max_size=30))
+def test_events_share_a_few_grammars(counts: list[tuple[int, int, int]]) -> None:
+    """A grammar costs a server tens of milliseconds: a new one per event is a defect.
+
+    Five size classes of one package, two of a list of tests, two of lines, whatever is in the logs.
+    """
+    stage = build()
+    for packages, tests, lines in counts:
+        stage(event(), reading(packages, tests, [f"error {index}" for index in range(lines)]))
+    assert stage.grammars <= 5 * 2 * 2
+    assert stage.grammars <= len(set(counts))
+    before = stage.grammars
+    for packages, tests, lines in counts:
+        stage(event(repo="other"), reading(packages, tests, [f"other text {index}" for index in range(lines)]))
+    assert stage.grammars == before
