@@ -198,7 +198,7 @@ async def measure(address: str, folder: Path, rounds: int, rate: float, seconds:
         *names, bootstrap_servers=address, isolation_level="read_committed", auto_offset_reset="earliest"
     )
     producer = AIOKafkaProducer(bootstrap_servers=address, acks="all")
-    model = SlowServer(adapters={ADAPTER})
+    model = SlowServer(adapters={ADAPTER, "another"})  # a server without any would be refused at start
     watch = Watch(consumer)
     bench = Bench(producer, watch, model, rate, seconds)
     async with model, daemon(folder, address, model.url):

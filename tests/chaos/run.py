@@ -330,7 +330,7 @@ class Run:
 
     # The end
 
-    async def verdict(self, settle_s: float = 90) -> Verdict:
+    async def verdict(self, settle_s: float = 240) -> Verdict:
         """Stops sending, waits until all that was acknowledged has come to something, ends all and counts anew."""
         self._stop.set()
         ended = time.monotonic()

@@ -175,7 +175,7 @@ class Line:
         adapter = self.folder / "home" / "adapters" / ADAPTER
         adapter.mkdir(parents=True)
         (adapter / "manifest.yaml").write_text("base_model: any\n", encoding="utf-8")
-        self.model.adapters.add(ADAPTER)
+        self.model.adapters |= {ADAPTER, "another"}  # a server without any would be refused at start
         valid = self.model.answer
         self.model.answer = lambda body: "no JSON at all" if RUBBISH in str(body["messages"]) else valid(body)
 

@@ -15,7 +15,7 @@ from tests.chaos.faults import DAEMON, WORK, Fault, schedule
 from tests.chaos.run import Run, Verdict
 from tests.chaos.subjects import Copying, Line
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480), pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="session")]
 
 
 def spotless(verdict: Verdict, tell: str) -> None:
@@ -30,7 +30,7 @@ async def test_daemons_brokers_and_networks_fail(one_broker: Cluster, tmp_path: 
     subject = Copying()
     async with Run(one_broker, subject, tmp_path, 3) as run:
         run.produce()
-        assert await run.until(lambda: run.has(1))
+        assert await run.until(lambda: run.has(1), 240)
         await run.suffer(schedule(20261, 40, 3, subject.session_s, subject.kinds, gap_s=2.2, paces=[1]))
         spotless(await run.verdict(), "one broker")
     assert set(run.faults) == set(subject.kinds)
@@ -42,7 +42,7 @@ async def test_leaders_are_lost(three_brokers: Cluster, tmp_path: Path) -> None:
     kinds = ("broker_kill", "kill_in_commit", "broker_freeze", "silence", "brokers_kill")
     async with Run(three_brokers, subject, tmp_path, 2, rate=60) as run:
         run.produce()
-        assert await run.until(lambda: run.has(1))
+        assert await run.until(lambda: run.has(1), 240)
         await run.suffer(
             [Fault(4.0 * at, kind, at % 2, 5.0) for at, kind in enumerate(kinds)],
         )
@@ -56,7 +56,7 @@ async def test_the_whole_line_fails(one_broker: Cluster, tmp_path: Path) -> None
         subject = Line(tmp_path, model)
         async with Run(one_broker, subject, tmp_path, 2, rate=20) as run:
             run.produce()
-            assert await run.until(lambda: run.has(1))
+            assert await run.until(lambda: run.has(1), 240)
             await run.suffer(schedule(20262, 22, 2, subject.session_s, (*DAEMON, *WORK, "freeze_all"), paces=[0.6]))
             spotless(await run.verdict(), "the line")
 
