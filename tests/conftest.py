@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiokafka import client as library
 
 pytest_plugins = ["tests.servers.plugin"]
@@ -36,6 +39,18 @@ def client_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the daemon changes in the Kafka library ends with the test: tests' own clients may create topics."""
     for name in ("MetadataRequest", "create_conn"):
         monkeypatch.setattr(library, name, getattr(library, name))
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """How a command had things logged ends with the test: its stream is closed then, and its level is not others'."""
+    before, root = structlog.get_config(), logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    structlog.configure(**before)
+    root.setLevel(level)
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -28,6 +28,7 @@ from processor.cluster.topics import (
     make,
     wishes,
 )
+from processor.telemetry import configure_logs
 
 
 def command(
@@ -40,6 +41,7 @@ def command(
 
     What is there already is never changed: each difference is told with the command that mends it.
     """
+    configure_logs("warning", "console")  # else a line of the log stands among the JSON
     homes, settings = options.load(home, config)
     listed = topology.topics(settings.topics.prefix, app.load(settings, homes))
     rules = topology.rules(settings)
