@@ -25,8 +25,8 @@ async def start_all(
     metrics = AdapterMetrics(registry)
     found: dict[str, Adapters] = {}
     for tier, model in settings.models.items():
-        if model.adapters is not None:
-            found[tier] = each = Adapters(model, model.adapters, tier, homes, names.get(tier, ()), metrics)
+        if model.adapters is not None and names.get(tier):
+            found[tier] = each = Adapters(model, model.adapters, tier, homes, names[tier], metrics)
             life.cleanup(f"adapters.{tier}", each.stop)
             await each.start()
             life.task(f"adapters.{tier}", each.run(life.stop))
