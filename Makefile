@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit chaos eval fuzz fuzz-decoder bench bench-kafka bench-reduce model-server fmt lock clean python
+.PHONY: help demo test check unit chaos eval fuzz fuzz-decoder bench bench-kafka bench-reduce bench-serving model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -60,6 +60,9 @@ bench: python ## throughput beside a bare client loop, into bench/results/
 
 bench-kafka: python ## the engine on Apache Kafka beside bare client loops and other frameworks, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.kafka $(A)
+
+bench-serving: python ## placement over simulated replicas, and what the client costs, into bench/results/
+	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.serving $(A)
 
 bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
 	@$(PYTHON) -m tools.bootstrap reading && $(RUN) -m bench.reduce $(A)

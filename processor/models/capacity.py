@@ -2,7 +2,7 @@
 
 It grows while the server keeps up and shrinks by a factor when it doesn't (AIMD with slow start, as in TCP: RFC 5681).
 What tells is the server's own queue where it can be read (vLLM's `num_requests_waiting`), else the time that answers
-take in relation to what is usual, as in Gradient2 of Netflix's concurrency-limits
+take in relation to the best ones, as in the gradient limit of Netflix's concurrency-limits
 (https://github.com/Netflix/concurrency-limits).
 """
 
@@ -25,8 +25,10 @@ _TOLERANCE: Final = 2.0
 """How much slower than usual answers may become; batching alone slows each of them down."""
 
 _SHORT: Final = 10
-_LONG: Final = 600
-"""Answers over which time is averaged: what is, and what is usual."""
+"""Answers over which time is averaged."""
+
+_FORGET: Final = 30
+"""Answers at the floor over which the best time is forgotten: prompts may have become longer."""
 
 _FRESH_S: Final = 20.0
 """For so long a reading of the server's queue counts more than the time that answers take."""
@@ -42,7 +44,7 @@ class Limiter:
         self._limit = float(max(self.floor, min(ceiling, _FIRST)))
         self._threshold = float(ceiling)  # below it growth is fast
         self._answer_s = 0.0  # what an answer takes
-        self._short = self._long = 0.0  # seconds per unit of work
+        self._short = self._best = 0.0  # seconds per unit of work
         self._samples = 0
         self._quiet_until = 0.0
         self._queue_read_at = float("-inf")
@@ -58,20 +60,20 @@ class Limiter:
         self._answer_s += (seconds - self._answer_s) / min(self._samples, _SHORT)
         pace = seconds / max(work, 1.0)
         self._short += (pace - self._short) / min(self._samples, _SHORT)
-        self._long += (pace - self._long) / min(self._samples, _LONG)
-        if self._long > 2 * self._short:  # what is usual has become faster: forget sooner
-            self._long *= 0.95
-        if self._reads_queue or self._short <= _TOLERANCE * self._long:
+        if self._limit <= self.floor and self._best:
+            self._best += (self._short - self._best) / _FORGET  # so few requests are not what makes it slow
+        self._best = min(self._best or self._short, self._short)
+        if self._reads_queue or self._short <= _TOLERANCE * self._best:
             if 2 * in_flight >= self._limit:
                 self._grow()
         else:
-            self._shrink(max(0.5, _TOLERANCE * self._long / self._short))
+            self._shrink(max(0.5, _TOLERANCE * self._best / self._short))
 
     def queued(self, waiting: int) -> None:
         """So many requests wait in the server's own queue, others' included."""
         self._queue_read_at = self._clock()
         if waiting > max(2.0, _QUEUED * self._limit):
-            self._shrink(_SHRINK)
+            self._shrink(max(0.5, min(_SHRINK, 1 - waiting / self._limit)))
 
     def refused(self) -> None:
         """The server said that it is busy, or did not answer in time."""

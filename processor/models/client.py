@@ -24,7 +24,7 @@ from processor.errors import FaultstreamError, Rejected, Retryable
 from processor.models.breaker import Pauses
 from processor.models.capacity import RetryBudget
 from processor.models.chat import Capabilities, ChatRequest, Completion
-from processor.models.endpoints import Endpoint, endpoints_of
+from processor.models.endpoints import Endpoint, Endpoints, endpoints_of
 from processor.models.keeper import Keeper
 from processor.models.metrics import ModelMetrics
 from processor.models.placement import BoundedRendezvous
@@ -35,7 +35,16 @@ from processor.models.residency import Residency, Unmanaged
 from processor.models.transport import AwayError, HttpTransport, Transport, UnansweredError
 from processor.models.trials import Trials
 from processor.models.warmth import Warmth
-from processor.models.wire import BadAnswerError, BusyError, FailedError, MissingAdapterError, decode, encode, error_of
+from processor.models.wire import (
+    BadAnswerError,
+    BusyError,
+    FailedError,
+    MissingAdapterError,
+    NotServedError,
+    decode,
+    encode,
+    error_of,
+)
 from processor.settings import ModelSettings
 
 _LONGEST_WAIT_S: Final = 5.0
@@ -77,6 +86,7 @@ class ModelClient:
         *,
         pauses: Pauses | None = None,
         transport: Transport | None = None,
+        endpoints: Endpoints | None = None,
         residency: Residency | None = None,
         metrics: ModelMetrics | None = None,
         clock: Callable[[], float] = loop_time,
@@ -88,7 +98,7 @@ class ModelClient:
         self._clock = clock
         self._transport = transport or HttpTransport(settings)
         self._residency = residency or Unmanaged()
-        self._endpoints = endpoints_of(settings)
+        self._endpoints = endpoints or endpoints_of(settings)
         self.replicas = Replicas(
             settings.concurrency_min,
             settings.concurrency,
@@ -245,7 +255,7 @@ class ModelClient:
             if error.shared:
                 # A last try that had little time left says little about the server.
                 late = isinstance(error, UnansweredError) and left_s < self._settings.timeout_s / 2
-                away = isinstance(error, AwayError | UnansweredError) and not late
+                away = isinstance(error, AwayError | UnansweredError | NotServedError) and not late
                 self.replicas.failed(replica, away=away)
             raise
         used = answer.usage

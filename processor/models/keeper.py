@@ -205,4 +205,5 @@ class Keeper:
             before, replica.started = replica.started, started[1]
             if not first and before not in (None, started[1]):
                 log.warning("replica has restarted", action="probe", where=self._where, replica=replica.url)
+                replica.started = None  # so that its preparation knows
                 self._replicas.drop(replica)

@@ -7,7 +7,7 @@ leaves. A replica with room and nothing to do takes over what waits elsewhere. N
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from typing import Final, Literal
 
@@ -20,6 +20,9 @@ from processor.models.placement import BoundedRendezvous, Placement
 
 Phase = Literal["coming", "ready", "leaving"]
 """Coming: it is probed, given its adapters and warmed. Ready: it gets requests. Leaving: it finishes what it has."""
+
+_RECENT: Final = 8
+"""So many prefixes a server keeps at least."""
 
 _SOON_S: Final = 1.0
 """When to come back where nothing tells."""
@@ -61,7 +64,16 @@ class Replica:
         self.warmed: set[str] = set()  # keys whose prefix it was sent
         self.in_flight = 0
         self.waiting: deque[Waiter] = deque()
+        self.recent: OrderedDict[str, None] = OrderedDict()  # keys whose prefix it has, as far as can be known
         self.fell = asyncio.Event()  # it is no longer ready, or leaves
+
+    def take(self, key: str) -> None:
+        """A request of `key` is sent here."""
+        self.in_flight += 1
+        self.recent[key] = None
+        self.recent.move_to_end(key)
+        if len(self.recent) > _RECENT:
+            self.recent.popitem(last=False)
 
     @property
     def load(self) -> int:
@@ -178,9 +190,9 @@ class Replicas:
                 await self._one_to_come()
                 continue
             others = [replica for replica in usable if replica is not avoid] or usable
-            replica = self._placement.choose(key, others, holds)
+            replica = self._placement.choose(key, others, lambda each: key in each.recent and holds(each))
             if replica.has_room and not replica.waiting:
-                replica.in_flight += 1
+                replica.take(key)
                 return replica
             if (granted := await self._wait(replica, Waiter(key))) is not None:
                 return granted
@@ -282,10 +294,25 @@ class Replicas:
             waiter.grant(None)
 
     def _dispatch(self, replica: Replica) -> None:
-        """Fills the replica's room with what waits: for it first, else for the replica with the longest queue."""
+        """Fills the replica's room with what waits: for it first, else for others."""
         while replica.usable and replica.has_room:
-            source = replica if replica.waiting else max(self._replicas.values(), key=lambda each: len(each.waiting))
-            if not source.waiting:
+            waiter = replica.waiting.popleft() if replica.waiting else self._taken_over(replica)
+            if waiter is None:
                 return
-            if source.waiting.popleft().grant(replica):
-                replica.in_flight += 1
+            if waiter.grant(replica):
+                replica.take(waiter.key)
+
+    def _taken_over(self, replica: Replica) -> Waiter | None:
+        """What an idle replica takes from another: what it has the prefix for, else what waits there most."""
+        source = max(self._replicas.values(), key=lambda each: len(each.waiting))
+        if not source.waiting:
+            return None
+        for other in self._replicas.values():
+            for waiter in other.waiting:
+                if waiter.key in replica.recent:
+                    other.waiting.remove(waiter)
+                    return waiter
+        most, _ = Counter(waiter.key for waiter in source.waiting).most_common(1)[0]
+        waiter = next(each for each in source.waiting if each.key == most)
+        source.waiting.remove(waiter)
+        return waiter

@@ -40,6 +40,10 @@ class MissingAdapterError(Retryable):
     """The server does not have the adapter."""
 
 
+class NotServedError(Retryable):
+    """The server is another than it was: it does not know the model, or the path."""
+
+
 class BusyError(Retryable):
     """The server has enough to do (429, 503)."""
 
@@ -88,7 +92,11 @@ def decode(data: bytes, server: Capabilities) -> Completion:
 
 
 def _token(entry: Mapping[str, Any]) -> Token:
-    top = tuple([(each["token"], _logprob(each["logprob"])) for each in entry.get("top_logprobs") or ()])
+    likeliest = entry.get("top_logprobs") or ()
+    try:  # hundreds in an answer
+        top = tuple([(each["token"], each["logprob"] + 0.0) for each in likeliest])
+    except TypeError:
+        top = tuple([(each["token"], _logprob(each["logprob"])) for each in likeliest])
     return Token(entry["token"], _logprob(entry["logprob"]), top)
 
 
@@ -129,7 +137,7 @@ def error_of(
         if adapter and _is_model_error(data):
             return MissingAdapterError(f"the model server has no adapter {adapter} ({said})", shared=False)
         setting = "model" if _is_model_error(data) else "urls"
-        return Retryable(f"{where}.{setting}: not found on the model server ({said})")
+        return NotServedError(f"{where}.{setting}: not found on the model server ({said})")
     if status in (400, 413, 422) and _TOO_LONG.search(data.decode("utf-8", "replace")):
         return Rejected("prompt_too_long", f"the prompt is too long for the model ({said})")
     return Rejected("request_refused", f"the model server refused the request ({said})")

@@ -23,9 +23,9 @@ from processor.models.probe import Reply
 from processor.models.transport import AwayError, UnansweredError
 from processor.settings import ModelSettings
 from processor.testing.broker import MemoryBroker
+from processor.testing.virtual import run
 
 from .test_line import line
-from .virtual import run
 
 TOPIC = "ci.builds.failed"
 HOUR = 3600.0

@@ -11,7 +11,7 @@ from processor.errors import ConfigError, Retryable
 from processor.models.breaker import Pauses
 from processor.models.endpoints import Endpoint
 from processor.models.replicas import Replica, Replicas
-from tests.unit.virtual import run
+from processor.testing.virtual import run
 
 
 def urls(count: int) -> list[Endpoint]:

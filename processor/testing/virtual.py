@@ -22,7 +22,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self._virtual = max(self._virtual, self._scheduled[0]._when)  # type: ignore[attr-defined]
+            self._virtual = max(self._virtual, self._scheduled[0]._when)  # type: ignore[attr-defined] # noqa: SLF001
         super()._run_once()  # type: ignore[misc]
 
 
