@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from processor import topology
 from processor.cluster.client import KafkaClient
+from processor.cluster.diagnose import denied
 from processor.cluster.reach import Reach
 from processor.cluster.topics import Found, ensure
 from processor.costs.budgets import Budgets, check_budgets
@@ -348,6 +349,8 @@ async def _has_transactions(settings: Settings, client: KafkaClient, stop: async
         except Retryable as error:
             await _start_waits(error, stop)
             continue
+        except ConfigError as error:
+            raise ConfigError(f"{error}; or set delivery to at_least_once, where a crash repeats findings") from error
         await transactions.stop()
         if not there and settings.delivery == "exactly_once":
             where = settings.kafka.bootstrap
@@ -359,6 +362,9 @@ async def _has_transactions(settings: Settings, client: KafkaClient, stop: async
 
 
 async def _start_waits(error: Retryable, stop: asyncio.Event) -> None:
+    """Waits a moment before the next try. Raises ConfigError for a right that is missing: no waiting brings it."""
+    if denied(error):
+        raise ConfigError(str(error)) from error
     log.warning("start waits", action="start", error=str(error))
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), _WAIT_S)

@@ -78,4 +78,13 @@ def main() -> None:
         app()
     except FaultstreamError as error:
         options.complain(str(error))
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(2 if isinstance(error, ConfigError) or _denied(error) else 1)
+
+
+def _denied(error: FaultstreamError) -> bool:
+    """Whether a right is missing on Kafka, which no waiting brings: the daemon would wait for it all the same."""
+    if error.__cause__ is None:
+        return False
+    from processor.cluster.diagnose import denied
+
+    return denied(error)

@@ -90,6 +90,15 @@ _DENIED: Final[Mapping[type[BaseException], tuple[str, str, str]]] = {
 }
 
 
+def denied(error: BaseException | None) -> bool:
+    """Whether an error comes of a right that is missing."""
+    while error is not None:
+        if type(error) in _DENIED:
+            return True
+        error = error.__cause__
+    return False
+
+
 async def _trouble(arguments: dict[str, Any]) -> Trouble | None:
     """The gravest trouble of the brokers that are tried: those of kafka.bootstrap, then those that they name."""
     hosts = [(host, port) for host, port, _ in collect_hosts(arguments.get("bootstrap_servers", ""))]

@@ -19,12 +19,10 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import (
-    GroupAuthorizationFailedError,
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
     ProducerFenced,
-    TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 from aiokafka.structs import OffsetAndMetadata
@@ -32,7 +30,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.cluster.client import stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Outbound, TopicPartition
-from processor.errors import Fenced, Retryable
+from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
 
@@ -43,8 +41,6 @@ TRANSACTION_S = 10.0
 
 BACKOFF_MS = 20
 """Between a producer's tries: right after a commit the coordinator is busy for a few milliseconds."""
-
-UNAUTHORISED = (TransactionalIdAuthorizationFailed, TopicAuthorizationFailedError, GroupAuthorizationFailedError)
 
 
 class KafkaTransactions:
@@ -85,12 +81,18 @@ class KafkaTransactions:
         return producer
 
     async def available(self, name: str) -> bool:
-        """Whether the brokers have transactions, tried with the transactional id `name`. Raises Retryable."""
+        """Whether the brokers have transactions, tried with the transactional id `name`.
+
+        Raises Retryable, and ConfigError where they have some that we may not use: nobody has asked for the lesser
+        promise of doing without.
+        """
         try:
             probe = await self.open(name)
         except Retryable as error:
             cause = error.__cause__
-            if isinstance(cause, KafkaError) and not (cause.retriable or isinstance(cause, UNAUTHORISED)):
+            if isinstance(cause, TransactionalIdAuthorizationFailed):
+                raise ConfigError(explain(TransactionalIdAuthorizationFailed(name), self._config.arguments)) from error
+            if isinstance(cause, KafkaError) and not cause.retriable:
                 log.info("the brokers refuse transactions", action="start", error=str(error))
                 return False
             raise
