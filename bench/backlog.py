@@ -1,7 +1,8 @@
 """A long backlog: `python -m bench.backlog` fills a topic of Apache Kafka and watches the memory of what reads it.
 
-The engine, with transactions and a model that answers at once, reads all of it; the whole line some of it (a log
-takes far longer than a record). Resident memory and committed offsets are read each second, from outside. Writes
+The engine, with transactions and a model that answers at once, reads all of it. The whole line reads some of it (a log
+takes far longer than a record), and so does the engine with a model that takes three seconds: then partitions pause
+all the time. Resident memory and committed offsets are read each second, from outside. Writes
 bench/results/backlog.json.
 """
 
@@ -33,10 +34,11 @@ from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from tools.servers import kafka
 
 RESULTS = HERE / "results" / "backlog.json"
-COUNT, LINE_COUNT = 1_000_000, 50_000
+COUNT, LINE_COUNT, SLOW_COUNT = 1_000_000, 50_000, 10_000
 SIZE = 420
 """Bytes of a record: an envelope and a few lines of a log."""
 ENGINE = ("-m", "bench.peers.engine", "--once")
+SLOW = (*ENGINE, "--model-ms", "3000")
 LINE = ("-m", "bench.peers.whole_line", "--once")
 _AT_ONCE = 2_000
 _MARKS = (10, 50, 100)
@@ -122,7 +124,7 @@ def summary(samples: Sequence[Sample], count: int) -> dict[str, float]:
     return {name: round(value, 1) for name, value in measures.items()}
 
 
-def run(*, count: int, line_count: int) -> dict[str, Any]:
+def run(*, count: int, line_count: int, slow_count: int) -> dict[str, Any]:
     """Measures; the result is what is written."""
     result: dict[str, Any] = {"measures": {}, "samples": {}}
     with ExitStack() as stack:
@@ -132,7 +134,12 @@ def run(*, count: int, line_count: int) -> dict[str, Any]:
         started = time.monotonic()
         asyncio.run(fill(address, topic, out, count))
         print(f"{count:,} records of at most {SIZE} bytes written in {time.monotonic() - started:.0f} s", flush=True)
-        for name, command, some in (("engine", ENGINE, count), ("line", LINE, min(line_count, count))):
+        for name, command, wanted in (
+            ("engine", ENGINE, count),
+            ("slow", SLOW, slow_count),
+            ("line", LINE, line_count),
+        ):
+            some = min(wanted, count)
             samples = asyncio.run(watch(command, address, topic, out, some))
             result["measures"][name] = summary(samples, some) | {"records": some}
             result["samples"][name] = [asdict(each) for each in samples]
@@ -145,8 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.backlog", description=__doc__)
     parser.add_argument("--records", type=int, default=COUNT, help="records that wait for the engine")
     parser.add_argument("--line-records", type=int, default=LINE_COUNT, help="how many of them the whole line reads")
+    parser.add_argument("--slow-records", type=int, default=SLOW_COUNT, help="how many the engine reads, asking slowly")
     given = parser.parse_args()
-    result = run(count=given.records, line_count=given.line_records)
+    result = run(count=given.records, line_count=given.line_records, slow_count=given.slow_records)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
