@@ -1,4 +1,4 @@
-"""How a Kafka client ends, whatever its own `stop` does."""
+"""What is mended of the library: how a client ends, and how committed offsets are asked for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import group_coordinator
+from aiokafka.errors import GroupLoadInProgressError, IncompatibleBrokerVersion
+from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v1, OffsetFetchResponse_v3
 from structlog.testing import capture_logs
 
 from processor.cluster import client as module
-from processor.cluster.client import stopped
+from processor.cluster.client import KafkaClient, stopped
 
 
 class Client:
@@ -42,3 +46,37 @@ async def test_a_stop_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         await stopped(Client(ended.wait))
     assert not ended.is_set()
     ended.set()
+
+
+LOADING = 14
+
+
+class Coordinator:
+    """The library's, as far as it asks for offsets; a broker answers that it is still loading."""
+
+    group_id = "g"
+
+    async def _send_req(self, request: Any) -> Any:
+        asked = request.prepare({9: (1, 8)})
+        if asked.API_VERSION == 1:
+            return OffsetFetchResponse_v1([("in", [(0, -1, "", LOADING)])])
+        return OffsetFetchResponse_v3(0, [], LOADING)
+
+
+async def test_a_coordinator_that_is_loading_is_no_group_that_has_committed_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the library alone takes it, in the versions that it would choose; then all would be read again."""
+    ask = group_coordinator.GroupCoordinator._do_fetch_commit_offsets
+    monkeypatch.setattr(group_coordinator, "OffsetFetchRequest", OffsetFetchRequest)
+    assert await ask(Coordinator(), [TopicPartition("in", 0)]) == {}, "the library has mended it"
+    KafkaClient("nowhere:9092")
+    with pytest.raises(GroupLoadInProgressError):
+        await ask(Coordinator(), [TopicPartition("in", 0)])
+
+
+def test_a_broker_without_that_version_is_told() -> None:
+    """Rather than asked in one whose errors are overlooked."""
+    KafkaClient("nowhere:9092")
+    with pytest.raises(IncompatibleBrokerVersion, match="no OffsetFetch version 1"):
+        group_coordinator.OffsetFetchRequest("g", [("in", [0])]).prepare({9: (2, 9)})
