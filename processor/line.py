@@ -323,7 +323,7 @@ class Line:
         way = ward.way(parked=topic.kind == "parked", others=self._others(name, topic))
         if way == "wait":
             self.metrics.waiting(name)
-            why = ward.stopped or f"{ward.waiting} events of {name} that were parked go first"
+            why = ward.stopped or f"events of {name} that were parked go first"
             raise Retryable(why, wait=PROBE_S if ward.stopped else WAIT_S)
         return way
 

@@ -179,6 +179,8 @@ class ModelClient:
             except Retryable as error:
                 if isinstance(error, FailedError) and course.replica is not None:
                     course.failed = course.replica, error
+                if not error.shared and course.failed is None and self.replicas.healthy < 2:
+                    raise  # an adapter that is missing does not come by asking again: its pipeline waits for it
                 pause = self._pause(error, attempt)
                 if attempt >= self._settings.attempts or not self._again(course, pause):
                     if course.failed is None:

@@ -42,11 +42,14 @@ PROBE_S: Final = 5.0
 FEW: Final = 100
 """Parked events that are waited for instead of parking more behind them."""
 
-WAIT_S: Final = 0.5
+WAIT_S: Final = 0.1
 """Seconds after which an event that waits for parked ones looks again."""
 
-BUSY_S, CALM_S = 0.5, 5.0
-"""Seconds between looks at what lies parked: while there is some, and else."""
+LAST_S, BUSY_S, CALM_S = 0.1, 0.5, 5.0
+"""Seconds between looks at what lies parked: while events wait for the last few, while there is some, and else.
+
+What waits holds up the commits of its partition, and with them what other pipelines have found.
+"""
 
 AGAIN_S: Final = 3600.0
 """Seconds after which it is said again that parked events are old."""
@@ -170,11 +173,18 @@ class Aside:
     async def run(self, stop: asyncio.Event) -> None:
         """Looks now and then, until `stop`."""
         while not stop.is_set():
-            busy = any(ward.stopped or ward.waiting for ward in self._wards.values())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), BUSY_S if busy else CALM_S)
+                await asyncio.wait_for(stop.wait(), min(map(_look_again_s, self._wards.values()), default=CALM_S))
             if error := await self.look():
                 log.warning("can't see what lies parked", action="park", error=str(error))
+
+
+def _look_again_s(ward: Ward) -> float:
+    if ward.stopped is not None:
+        return BUSY_S
+    if ward.waiting:
+        return LAST_S if ward.waiting <= FEW else BUSY_S
+    return CALM_S
 
 
 def parked(prefix: str, record: Record, pipeline: str, origin: Origin, now: str) -> Outbound:
