@@ -74,7 +74,7 @@ class KafkaTransactions:
             self.end(producer)
             if isinstance(error, KafkaConnectionError):
                 raise await waiting(self._config.arguments, error) from error
-            if isinstance(error, (KafkaError, TimeoutError)):
+            if isinstance(error, (KafkaError, TimeoutError, AssertionError)):  # it asserts that a broker is listed
                 told = explain(error, self._config.arguments)
                 raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
             raise

@@ -25,7 +25,7 @@ from processor import topology
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Rules, Wanted, ensure, make
 from processor.contract import ORIGIN_HEADER, Origin, Record
-from processor.errors import Retryable
+from processor.errors import ConfigError, Retryable
 from processor.resend.letters import Choice, Replay
 from processor.resend.sender import CopiesFirst, Opening, Pace, Sender, kafka_sender
 from processor.settings.kafka import KafkaSettings
@@ -226,7 +226,7 @@ async def test_who_may_not_read_the_letters_is_told(secure_kafka: SecureKafka, t
     await secure_kafka.grant(USER, Resource.TOPIC, letters, Operation.READ)
     await secure_kafka.grant(USER, Resource.TOPIC, ledger, Operation.READ)
     with pytest.raises(
-        Retryable, match=f"transactional id .*{deployment.prefix}.replay.*{USER}.*Write and Describe on it"
+        ConfigError, match=f"transactional id .*{deployment.prefix}.replay.*{USER}.*Write and Describe on it"
     ):
         await deployment.replay()
     await secure_kafka.grant(
