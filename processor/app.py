@@ -114,7 +114,9 @@ def load(settings: Settings, homes: Homes) -> list[Pipeline]:
         if pipeline.model.tier not in settings.models:
             raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
         tokens.counter(settings.models[pipeline.model.tier].tokenizer)
+        _check_adapter(pipeline, settings, homes)
     check_budgets(settings, homes.pipelines())
+    Fetch(settings.fetch)  # says so if a scheme needs a package that isn't there
     return pipelines
 
 

@@ -193,6 +193,8 @@ class Dispatcher:
             slot.entry = entry
             await self._work(entry)
             slot.entry = None
+            if slot.task is not None and slot.task.cancelling():
+                return  # the handler has swallowed it, and whoever cancelled awaits the end
 
     def _turn_is_over(self) -> bool:
         # One bound over all: each slot that works wakes another, and each with a bound of its own would in the end

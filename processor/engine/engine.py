@@ -385,7 +385,8 @@ class Engine:
         wait = self._backoff.seconds(entry.attempt, error.wait)
         self._metrics.retried.inc()
         # A cause that is shared is told of once for all that wait for it, for whom the oldest of a partition speaks.
-        if not error.shared or entry.partition.entries[0] is entry:
+        entries = entry.partition.entries  # none, if the partition went meanwhile
+        if not error.shared or (entries and entries[0] is entry):
             told = {"attempt": entry.attempt, "wait_s": round(wait, 3), "waiting": entry.partition.held}
             log.warning("record waits", action="retry", **told, error=str(error))
         entry.cause = str(error) if error.shared else None

@@ -175,6 +175,27 @@ async def test_a_shared_cause_is_told_once_for_all_that_wait(rig: Rig) -> None:
     assert max(line["waiting"] for line in told) == 100
 
 
+async def test_a_failure_that_comes_as_its_partition_goes_is_nobodys(rig: Rig) -> None:
+    """A handler that is cancelled may still end in an error; the record is read again by the next owner."""
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if len(worker.handled) > 1:
+            return await echo(record)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as cancelled:
+            raise Retryable("the connection was closed") from cancelled
+        raise AssertionError
+
+    rig.fill(1)
+    worker = Worker(handler)
+    async with rig.running(worker, replace(QUICK, revoke_s=0.01)):
+        await eventually(lambda: worker.handled)
+        await rig.broker.rebalance("group")
+        await eventually(lambda: rig.committed() == 1)
+    assert rig.values() == [0]
+
+
 async def test_all_that_wait_for_the_same_go_on_once_one_has_got_through(rig: Rig) -> None:
     """Nothing waits out the long pauses that it got while the model was away; what waits for another thing does."""
     away = True
