@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -75,6 +76,12 @@ class TopicPartition(NamedTuple):
 
     topic: str
     partition: int
+
+
+Notes = Mapping[TopicPartition, str]
+"""What is committed beside offsets, as their metadata; a partition that is not named has none."""
+
+NO_NOTES: Final[Notes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

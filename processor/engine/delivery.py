@@ -47,7 +47,7 @@ class Delivery(Protocol):
         """Publishes the batch's outputs and commits its offsets, however long the brokers are away. Raises Lost."""
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
-        """Writes a note down beside the partition's committed offset, which is `offset`; the next commit wipes it out.
+        """Writes a note down beside the partition's committed offset, which is `offset`.
 
         Raises Retryable, or Lost where the partition has to be begun anew.
         """
@@ -91,7 +91,7 @@ class AtLeastOnce:
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """Commits the offset once more, with the note."""
-        await self._source.commit({partition.tp: offset}, note)
+        await self._source.commit({partition.tp: offset}, {partition.tp: note})
 
     async def stop(self) -> None:
         """Nothing is left."""
@@ -122,7 +122,8 @@ class AtLeastOnce:
             # A partition that was lost meanwhile is its next owner's to commit.
             lost = {e.partition.tp for e in batch.entries if e.partition.closed}
             try:
-                return await self._source.commit({tp: at for tp, at in batch.offsets.items() if tp not in lost})
+                offsets = {tp: at for tp, at in batch.offsets.items() if tp not in lost}
+                return await self._source.commit(offsets, batch.notes)
             except Retryable as error:
                 attempt += 1
                 await self._wait("commit", attempt, error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -27,7 +26,7 @@ from processor.engine.ports import Sink, Source, Worker
 from processor.engine.suspects import Suspects
 from processor.engine.waiting import Waiting
 from processor.errors import Fatal, Rejected, Retryable, Unwritable
-from processor.sinks.dead_letters import BODY_LEFT_OUT
+from processor.sinks.dead_letters import without_body
 from processor.telemetry import RECORD
 
 log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ class Engine:
         self._inflight = InFlight()
         self._flow = Flow(source, self._inflight, self._limits)
         self._dispatcher = Dispatcher(self._work, self._limits.concurrency, key_of, self._fail, name)
-        self._waiting = Waiting(self._dispatcher.again)
+        self._waiting = Waiting(self._dispatcher.again, self._backoff)
         self._changed = asyncio.Event()  # something finished or was delivered
         self._failed: asyncio.Future[BaseException] | None = None
         self._jobs: set[asyncio.Task[None]] = set()  # partitions being prepared, batches being delivered
@@ -367,30 +366,15 @@ class Engine:
         entry.weight = sum(sizes)
         entry.outputs = outputs
         partition = entry.partition
-        if entry.waits:
-            entry.waits = False
-            partition.held -= 1
-            if entry.cause is not None:
-                self._waiting.through(entry.cause)
+        self._waiting.over(entry)
         self._dispatcher.leave(entry)
         if partition.entries and partition.entries[0] is entry:
             self._deliveries.wake()
         self._changed.set()
 
     def _retry(self, entry: Entry, error: Retryable) -> None:
-        entry.attempt += 1
-        if error.shared and not entry.waits:
-            entry.waits = True
-            entry.partition.held += 1
-        wait = self._backoff.seconds(entry.attempt, error.wait)
         self._metrics.retried.inc()
-        # A cause that is shared is told of once for all that wait for it, for whom the oldest of a partition speaks.
-        entries = entry.partition.entries  # none, if the partition went meanwhile
-        if not error.shared or (entries and entries[0] is entry):
-            told = {"attempt": entry.attempt, "wait_s": round(wait, 3), "waiting": entry.partition.held}
-            log.warning("record waits", action="retry", **told, error=str(error))
-        entry.cause = str(error) if error.shared else None
-        self._waiting.wait(entry, wait, error.wait or 0.0)
+        self._waiting.wait(entry, error)
         self._changed.set()
 
     def _reject(self, entry: Entry, error: Rejected) -> Outbound:
@@ -401,7 +385,6 @@ class Engine:
     def _unwritable(self, entry: Entry, error: Unwritable) -> Outbound:
         """The dead letter, without the body where that is what is too large."""
         letter = self._reject(entry, error)
-        body = len(letter.value or b"")
         if letter.size <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
             return letter
-        return replace(letter, value=None, headers=(*letter.headers, (BODY_LEFT_OUT, str(body).encode())))
+        return without_body(letter)

@@ -101,7 +101,8 @@ class ExactlyOnce:
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """By a transaction as well: a plain commit is not fenced, and would undo what another owner has committed."""
         try:
-            await self._write(partition, offset, Batch(offsets={partition.tp: offset}), note)
+            batch = Batch(offsets={partition.tp: offset}, notes={partition.tp: note})
+            await self._write(partition, offset, batch)
         except Retryable as error:
             await self._back_off(partition, 1, error)
             raise Lost from error
@@ -135,7 +136,7 @@ class ExactlyOnce:
                     return None
         return None
 
-    async def _write(self, partition: Partition, begin: int, batch: Batch, note: str = "") -> None:
+    async def _write(self, partition: Partition, begin: int, batch: Batch) -> None:
         """One transaction of what begins at an offset. Raises Retryable, Unwritable, Lost."""
         async with self._writing[partition]:
             if partition in self._resting:
@@ -148,7 +149,7 @@ class ExactlyOnce:
                 raise Lost  # closed, or what it had begun is being settled
             self._open.move_to_end(partition)
             try:
-                await transactor.write(batch.outputs, self._group, batch.offsets, note)
+                await transactor.write(batch.outputs, self._group, batch.offsets, batch.notes)
             finally:
                 self._freed.set()
 

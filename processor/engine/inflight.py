@@ -38,7 +38,20 @@ class Entry:
 class Partition:
     """The records of one assignment of one partition. A new assignment makes a new one."""
 
-    __slots__ = ("_bounds", "_ended", "closed", "delivered", "entries", "held", "position", "preparing", "taking", "tp")
+    __slots__ = (
+        "_bounds",
+        "_ended",
+        "closed",
+        "delivered",
+        "entries",
+        "held",
+        "note",
+        "noted_until",
+        "position",
+        "preparing",
+        "taking",
+        "tp",
+    )
 
     def __init__(self, tp: TopicPartition) -> None:
         self.tp = tp
@@ -49,6 +62,8 @@ class Partition:
         self.closed = False  # let go: nothing of it may be started, published or committed any more
         self.preparing: asyncio.Task[None] | None = None  # before it takes records
         self.held = 0  # entries that wait for something shared; above zero the partition pauses
+        self.note = ""  # committed beside the offsets up to the next, while anything is in flight
+        self.noted_until = -1
         self._ended = asyncio.Event()
         self._bounds: set[asyncio.Timeout] = set()  # of what is done only while it is held
 
@@ -89,7 +104,11 @@ class Partition:
             batch.bytes += entry.weight
             taken.append(entries.popleft())
         if len(taken) > before:
-            batch.offsets[self.tp] = taken[-1].record.offset + 1
+            offset = batch.offsets[self.tp] = taken[-1].record.offset + 1
+            if not entries:
+                self.noted_until = -1
+            if offset < self.noted_until:
+                batch.notes[self.tp] = self.note
 
 
 @dataclass(slots=True)
@@ -98,6 +117,7 @@ class Batch:
 
     entries: list[Entry] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    notes: dict[TopicPartition, str] = field(default_factory=dict)  # beside the offsets; none where there is none
     bytes: int = 0  # of the outputs
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from processor.contract import Outbound, Record, TopicPartition
+from processor.contract import NO_NOTES, Notes, Outbound, Record, TopicPartition
 from processor.errors import Rejected
 
 
@@ -42,8 +42,8 @@ class Source(Protocol):
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Reads the partition from `offset` on."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
-        """Commits the offsets to read next, with a note. Raises Retryable when the brokers do not answer in time.
+    async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
+        """Commits the offsets to read next, some with a note. Raises Retryable when the brokers do not answer in time.
 
         Membership lost is not an error: `revoked` and `assigned` follow, and the records come again.
         """
@@ -86,9 +86,13 @@ class Transactor(Protocol):
     """A producer that writes records and offsets as one; the only one of its name."""
 
     async def write(
-        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+        self,
+        records: Sequence[Outbound],
+        group: str,
+        offsets: Mapping[TopicPartition, int],
+        notes: Notes = NO_NOTES,
     ) -> None:
-        """Writes records and commits the group's offsets, with a note, in one transaction, within a bound.
+        """Writes records and commits the group's offsets, some with a note, in one transaction, within a bound.
 
         Raises Unwritable with nothing written. Raises Retryable, or Fenced, where it is not known what came of it:
         then this one is of no more use, and its successor settles what it left.

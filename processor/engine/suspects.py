@@ -1,10 +1,13 @@
 """Finds the record that kills the process, which would otherwise be read again by each successor and kill that too.
 
-What a start has begun and not got past is written down where it survives the process: in the metadata of the
-partition's committed offset, before the first record is worked on. An orderly end takes it back, any progress of the
-partition wipes it out. A partition that has not moved over `after` starts is suspect: its next records are worked
-on one at a time, no other suspect's beside them, each with a mark of its own. If the process dies meanwhile, the
-one that was being tried is tried again, with nothing else going on at all; if it dies again, that record is rejected.
+That a start has begun is written down where it survives the process: in the metadata of the partition's committed
+offset, before the first record is worked on. It stays beside the offsets that are committed until the start has got
+past `window` records, or past all there are; an orderly end takes it back. A partition on which more than `after`
+starts in a row ended before that is suspect: its next `window` records are worked on one at a time, no other suspect's
+beside them, each with a mark of its own. If the process dies meanwhile, the one that was being tried is tried again,
+with nothing else going on at all; if it dies again, that record is rejected.
+
+So a record that kills the process and lies `n` records on costs no more than `after + TRIES` deaths for each `window`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from processor.contract import TopicPartition
 from processor.engine.delivery import Backoff, Delivery, Lost
 from processor.engine.inflight import Entry, Partition
 from processor.engine.ports import Source
@@ -32,7 +36,7 @@ _NOTE: Final = re.compile(r"fs starts=(\d{1,6}) tries=(\d{1,6})")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is written down: starts that did not get past the offset, and trials of the record there."""
+    """What is written down: starts that did not get on, and trials of the record at the offset."""
 
     starts: int = 0
     tries: int = 0
@@ -58,7 +62,8 @@ class _Watch:
     cleared: bool = False  # nothing waits any more; kept for the mark that may have to be taken back
     until: int = -1
     pauses: bool = False
-    marked: tuple[int, Note] | None = None  # the mark that stands, and what an orderly end puts in its place
+    note: Note | None = None  # the last mark
+    marked: tuple[int, Note] | None = None  # its offset, and what an orderly end puts in its place
 
 
 class _Engine(Protocol):
@@ -78,7 +83,7 @@ class _Engine(Protocol):
 
 
 class Suspects:
-    """Keeps watch over partitions from their assignment to their first progress. `window` records are tried singly."""
+    """Keeps watch over partitions from their assignment until they get on. `window` records are tried singly."""
 
     def __init__(
         self, source: Source, delivery: Delivery, engine: _Engine, backoff: Backoff, *, after: int, window: int
@@ -90,11 +95,14 @@ class Suspects:
         self._after = after
         self._window = window
         self._watches: dict[Partition, _Watch] = {}
+        self._left: dict[TopicPartition, dict[Note, Note]] = {}  # by this process, which has not died: what was before
         self._trying = False
 
     async def assigned(self, partition: Partition) -> None:
         """Looks up what earlier starts have left. Raises Retryable."""
-        self._watches[partition] = _Watch(partition, Note.parse(await self._source.metadata(partition.tp)))
+        found = Note.parse(await self._source.metadata(partition.tp))
+        left = self._left.pop(partition.tp, {})
+        self._watches[partition] = _Watch(partition, left.get(found, found))
 
     def holds(self, entry: Entry) -> bool:
         """Takes the entry if it has to wait; it is submitted later."""
@@ -114,17 +122,26 @@ class Suspects:
 
         Raises nothing, for the brokers may be away.
         """
+        self._left.pop(partition.tp, None)
         watch = self._watches.pop(partition, None)
-        if keeps or watch is None or watch.marked is None or partition.delivered > watch.marked[0]:
+        if keeps or watch is None or watch.marked is None:
             return
+        offset, clean = watch.marked
+        if partition.delivered > offset:
+            if partition.delivered >= partition.noted_until:
+                return
+            offset, clean = partition.delivered, Note(watch.before.starts)
         try:
-            await self._delivery.mark(partition, watch.marked[0], str(watch.marked[1]))
+            await self._delivery.mark(partition, offset, str(clean))
         except (Retryable, Lost) as error:
             log.warning("mark not taken back", action="suspects", error=str(error))
 
     def forget(self, partition: Partition) -> None:
-        """It begins anew."""
-        self._watches.pop(partition, None)
+        """It begins anew, and what was written down about it is no death."""
+        watch = self._watches.pop(partition, None)
+        if watch is not None and watch.note is not None and watch.marked is not None:
+            clean = Note(watch.before.starts)
+            self._left[partition.tp] = {Note.parse(partition.note): clean, watch.note: watch.marked[1]}
 
     async def _begin(self, watch: _Watch) -> None:
         """The first record of an assignment is here: its start counts from now on."""
@@ -132,6 +149,7 @@ class Suspects:
         starts = before.starts + 1
         if not await self._mark(watch, offset, Note(starts, before.tries), before):
             return
+        watch.partition.note, watch.partition.noted_until = str(Note(starts)), offset + self._window
         if not before.tries and starts <= self._after:
             self._clear(watch)
             return
@@ -148,7 +166,7 @@ class Suspects:
         while not watch.partition.closed:
             try:
                 await self._delivery.mark(watch.partition, offset, str(note))
-                watch.marked = (offset, clean)
+                watch.note, watch.marked = note, (offset, clean)
                 return True
             except Retryable as error:
                 attempt += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -60,6 +61,12 @@ def shown(redact: Callable[[str], str], output: str) -> str:
     if len(output) > _READ:  # a word that is cut in two might be a secret that is not recognised any more
         output = output[:_READ].rpartition(" ")[0]
     return redact(output)[:_SHOWN] if output else ""
+
+
+def without_body(letter: Outbound) -> Outbound:
+    """A letter whose body does not fit, with a header that says how many bytes it had."""
+    size = str(len(letter.value or b"")).encode()
+    return replace(letter, value=None, headers=(*letter.headers, (BODY_LEFT_OUT, size)))
 
 
 def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Outbound:

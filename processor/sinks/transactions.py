@@ -29,7 +29,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import stopped
 from processor.cluster.diagnose import explain, waiting
-from processor.contract import Outbound, TopicPartition
+from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
@@ -124,16 +124,16 @@ class KafkaTransactor:
         self._packer = Packer(config.arguments)
 
     async def write(
-        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
     ) -> None:
-        """Writes records and commits the group's offsets, if any, with a note, in one transaction.
+        """Writes records and commits the group's offsets, if any, some with a note, in one transaction.
 
         Raises Unwritable with nothing written; Retryable (or Fenced) where it is not known what came of it, and then
         this producer is of no more use.
         """
         if refused := oversized(records, self._max_bytes):
             raise unwritable(records, refused)
-        committing = {ClientPartition(*tp): OffsetAndMetadata(at, metadata) for tp, at in offsets.items()}
+        committing = {ClientPartition(*tp): OffsetAndMetadata(at, notes.get(tp, "")) for tp, at in offsets.items()}
         one_by_one = False
         while refused := await self._transaction(records, group, dict(committing), one_by_one=one_by_one):
             # The gap that a refused batch leaves can't be closed; a successor ends the transaction, too.

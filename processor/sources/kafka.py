@@ -26,7 +26,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
-from processor.contract import Record, TopicPartition
+from processor.contract import NO_NOTES, Notes, Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
 from processor.settings.kafka import Assignor
 from processor.sources import prefetched
@@ -211,13 +211,13 @@ class KafkaSource:
         if partition in self._joined.assignment():
             self._joined.seek(ClientPartition(*partition), offset)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
         """Commits, within the request time-out. Raises Retryable; a lost membership is no error."""
         if not offsets:
             return
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
-                await self._joined.commit({ClientPartition(*tp): (at, metadata) for tp, at in offsets.items()})
+                await self._joined.commit({ClientPartition(*tp): (at, notes.get(tp, "")) for tp, at in offsets.items()})
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("commit came too late: the group has rebalanced", action="commit", error=self._text(error))
         except (KafkaError, TimeoutError) as error:

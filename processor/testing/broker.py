@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 
-from processor.contract import Outbound, Record, TopicPartition
+from processor.contract import NO_NOTES, Notes, Outbound, Record, TopicPartition
 from processor.engine.ports import Listener
 from processor.errors import Fatal, Fenced, Retryable, Unwritable
 
@@ -34,7 +34,7 @@ class MemoryBroker:
         self._clock = count(1_700_000_000_000)
         self._round_robin = count()
         self._transactors: dict[str, MemoryTransactor] = {}
-        self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int], str]]] = defaultdict(list)
+        self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int], Notes]]] = defaultdict(list)
 
     def create(self, topic: str, partitions: int) -> None:
         """Makes a topic, or adds partitions to it (members see those at their next rebalance)."""
@@ -88,6 +88,10 @@ class MemoryBroker:
         if topic not in self._topics:
             self.create(topic, self._partitions)
         return self._topics[topic]
+
+    def _commit(self, group: str, offsets: Mapping[TopicPartition, int], notes: Notes) -> None:
+        self.committed[group].update(offsets)
+        self.metadata[group].update({tp: notes.get(tp, "") for tp in offsets})
 
     def _check(self, step: str) -> None:
         if self.faults[step]:
@@ -201,14 +205,13 @@ class MemorySource:
         if partition in self.positions:
             self.positions[partition] = offset
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], metadata: str = "") -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
         """Commits; partitions that are not held any more are left alone."""
         await asyncio.sleep(0)
         self._broker._check("commit")
         if not self._crashed:
             held = {tp: offset for tp, offset in offsets.items() if tp in self.positions}
-            self._broker.committed[self.group].update(held)
-            self._broker.metadata[self.group].update(dict.fromkeys(held, metadata))
+            self._broker._commit(self.group, held, notes)
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset."""
@@ -307,9 +310,8 @@ class MemoryTransactions:
         if self._crashed:
             await asyncio.Event().wait()
         self._broker._check("open")
-        for group, offsets, metadata in self._broker._unsettled.pop(name, ()):
-            self._broker.committed[group].update(offsets)
-            self._broker.metadata[group].update(dict.fromkeys(offsets, metadata))
+        for group, offsets, notes in self._broker._unsettled.pop(name, ()):
+            self._broker._commit(group, offsets, notes)
         made = self._broker._transactors[name] = MemoryTransactor(self._broker, name, self)
         return made
 
@@ -331,7 +333,7 @@ class MemoryTransactor:
         self._broken = False
 
     async def write(
-        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], metadata: str = ""
+        self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
     ) -> None:
         """Writes records and offsets as one."""
         await asyncio.sleep(0)
@@ -348,10 +350,9 @@ class MemoryTransactor:
         for record in records:
             broker.produce(record)
         if broker.faults["settle"]:
-            broker._unsettled[self._name].append((group, dict(offsets), metadata))
+            broker._unsettled[self._name].append((group, dict(offsets), notes))
             broker._check("settle")
-        broker.committed[group].update(offsets)
-        broker.metadata[group].update(dict.fromkeys(offsets, metadata))
+        broker._commit(group, offsets, notes)
         broker._check("end")
         self._broken = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,21 +14,22 @@ from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce
 from processor.engine.delivery import Lost, Substitute
 from processor.engine.dispatch import Dispatcher
 from processor.engine.inflight import Batch, Entry, Partition
-from processor.engine.suspects import Note
+from processor.engine.suspects import TRIES, Note
 
 from .conftest import QUICK, Rig, Worker, echo, eventually
 
 LIMITS = replace(QUICK, concurrency=8, in_flight=64)
 
 
-async def life(rig: Rig, total: int, poison: set[int], *, exactly_once: bool) -> bool:
-    """One life of a daemon; whether it ended by working all off, and not by a poisonous record."""
+async def life(rig: Rig, total: int, poison: set[int], *, exactly_once: bool, lasts_s: float = 0.0) -> bool:
+    """One life of a daemon; whether it ended by working all off, and not by a poisonous record, after `lasts_s`."""
     source, sink, transactions = rig.broker.source("group", ["in"]), rig.broker.sink(), rig.broker.transactions()
     died = asyncio.Event()
 
     async def handler(record: Record) -> Sequence[Outbound]:
         await asyncio.sleep(0)
         if int(record.value or b"") in poison:
+            await asyncio.sleep(lasts_s)
             died.set()
             await asyncio.Event().wait()
         return await echo(record)
@@ -63,6 +65,64 @@ async def test_a_record_that_kills_the_process_is_rejected(rig: Rig, *, exactly_
     assert set(rig.values()) == set(range(60)) - poison
     if exactly_once:
         assert len(rig.values()) == 58
+
+
+async def test_a_little_progress_of_each_start_does_not_hide_it(rig: Rig) -> None:
+    """Starts that get on by less than the window are counted together."""
+    rig.fill(30)
+    deaths = 0
+    while not await life(rig, 30, {6}, exactly_once=True, lasts_s=0.02):
+        deaths += 1
+        assert rig.committed() or deaths == 1
+    assert deaths <= LIMITS.poison_starts + TRIES
+    assert {int(letter.value or b"") for letter in rig.broker.records("dead")} == {6}
+
+
+async def test_what_was_read_anew_is_no_death(rig: Rig) -> None:
+    """A partition that another has written meanwhile begins anew; the note that this process left there counts not."""
+    rig.fill(8)
+    release = asyncio.Event()
+
+    async def first_only(record: Record) -> Sequence[Outbound]:
+        if record.offset:
+            await release.wait()
+        return await echo(record)
+
+    source, transactions = rig.broker.source("group", ["in"]), rig.broker.transactions()
+    delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01)
+    engine = Engine(source, rig.broker.sink(), Worker(first_only), replace(LIMITS, drain_s=0.05), delivery=delivery)
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    tp = TopicPartition("in", 0)
+
+    def held() -> defaultdict[TopicPartition, Partition]:
+        return defaultdict(lambda: Partition(tp), engine._inflight.partitions)
+
+    for _ in range(5):
+        await eventually(lambda: rig.committed() == 1 and held()[tp].note == rig.broker.metadata["group"][tp])
+        assert held()[tp].note == str(Note(1))
+        await engine.begin_anew(held()[tp])
+    release.set()
+    await eventually(lambda: rig.committed() == 8)
+    stop.set()
+    await task
+    assert rig.broker.metadata["group"][tp] == ""
+
+
+async def test_an_orderly_end_after_a_little_progress_is_no_death(rig: Rig) -> None:
+    """The note stays beside the offsets until the start has got on, and goes with it."""
+    rig.fill(20)
+    tp = TopicPartition("in", 0)
+
+    async def some(record: Record) -> Sequence[Outbound]:
+        if record.offset >= 3:
+            await asyncio.Event().wait()
+        return await echo(record)
+
+    for _ in range(2):
+        async with rig.running(Worker(some), replace(LIMITS, drain_s=0.01)):
+            await eventually(lambda: rig.committed() == 3 and rig.broker.metadata["group"][tp] == str(Note(1)))
+        assert rig.broker.metadata["group"][tp] == ""
 
 
 async def test_an_orderly_end_is_no_death(rig: Rig) -> None:
