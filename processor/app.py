@@ -7,7 +7,6 @@ ends early ends the daemon, since half a daemon is worse than one that is restar
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from processor import topology
 from processor.cluster.client import KafkaClient
-from processor.cluster.diagnose import denied
+from processor.cluster.patience import patiently, start_waits
 from processor.cluster.reach import Reach
 from processor.cluster.topics import Found, ensure
 from processor.costs.budgets import Budgets, check_budgets
@@ -27,7 +26,7 @@ from processor.engine.engine import Engine
 from processor.engine.exactly_once import ExactlyOnce
 from processor.engine.limits import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
-from processor.errors import ConfigError, Retryable
+from processor.errors import ConfigError
 from processor.home import Homes
 from processor.lifecycle import Lifecycle, settle
 from processor.line import Lane, Line, Shared, Topic
@@ -65,7 +64,6 @@ from processor.tiers.shadow import Shadows
 log = structlog.get_logger(__name__)
 
 ROLES = ("line", "tickets")
-_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +149,12 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         log.info("listening", action="start", address=where, roles=list(roles), homes=list(map(str, homes.paths)))
         health.ready |= {"line" if "line" in roles else "write": lambda: "waits for Kafka"}
         client = KafkaClient.of(settings.kafka)
-        found = await _ensure_topics(settings, client, pipelines, stop)
-        if stop.is_set():
+        wanted = [topic.wanted for topic in topology.topics(settings.topics.prefix, pipelines)]
+        found = await patiently(
+            partial(ensure, client.arguments(), wanted, topology.rules(settings), create=settings.kafka.create_topics),
+            stop,
+        )
+        if found is None:
             return
         _watch_cluster(settings, client, health, registry, life)
         transactions = await _has_transactions(settings, client, stop)
@@ -223,12 +225,12 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     keeps_s = {name: topology.kept_s(parts.topics[f"{prefix}.parked.{name}"], settings) for name in line.wards}
     aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
     while not life.stop.is_set() and (error := await aside.look()):
-        await _start_waits(error, life.stop)
+        await start_waits(error, life.stop)
     listed = topology.topics(prefix, parts.pipelines)
     books = [topic.name for topic in listed if topic.kind in ("findings", "shadow")]
     budgets = Budgets.of(settings, KafkaHistory(parts.client), books, line.wards, parts.registry)
     while budgets is not None and not life.stop.is_set() and (error := await budgets.look()):
-        await _start_waits(error, life.stop)
+        await start_waits(error, life.stop)
     if budgets is not None:
         life.task("budgets", budgets.run(life.stop))
     life.task("parked", aside.run(life.stop))
@@ -319,20 +321,6 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     life.task("write", engine.run(life.stop))
 
 
-async def _ensure_topics(
-    settings: Settings, client: KafkaClient, pipelines: Sequence[Pipeline], stop: asyncio.Event
-) -> dict[str, Found]:
-    """The topics as they are; waits while the brokers are away."""
-    wanted = [topic.wanted for topic in topology.topics(settings.topics.prefix, pipelines)]
-    rules, create = topology.rules(settings), settings.kafka.create_topics
-    while not stop.is_set():
-        try:
-            return await ensure(client.arguments(), wanted, rules, create=create)
-        except Retryable as error:
-            await _start_waits(error, stop)
-    return {}
-
-
 def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:
     kafka = settings.kafka
     return KafkaSourceConfig(
@@ -345,31 +333,17 @@ async def _has_transactions(settings: Settings, client: KafkaClient, stop: async
     if settings.delivery == "at_least_once":
         return False
     transactions = KafkaTransactions(KafkaSinkConfig.of(settings, client))
-    while not stop.is_set():
-        try:
-            there = await transactions.available(f"{settings.group}-probe")
-        except Retryable as error:
-            await _start_waits(error, stop)
-            continue
-        except ConfigError as error:
-            raise ConfigError(f"{error}; or set delivery to at_least_once, where a crash repeats findings") from error
-        await transactions.stop()
-        if not there and settings.delivery == "exactly_once":
-            where = settings.kafka.bootstrap
-            raise ConfigError(f"delivery is exactly_once, but {where} has no transactions; set it to at_least_once")
-        if not there:
-            log.warning("no transactions on these brokers: a crash repeats findings, with their ids", action="start")
-        return there
-    return False
-
-
-async def _start_waits(error: Retryable, stop: asyncio.Event) -> None:
-    """Waits a moment before the next try. Raises ConfigError for a right that is missing: no waiting brings it."""
-    if denied(error):
-        raise ConfigError(str(error)) from error
-    log.warning("start waits", action="start", error=str(error))
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), _WAIT_S)
+    try:
+        there = await patiently(partial(transactions.available, f"{settings.group}-probe"), stop)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or set delivery to at_least_once, where a crash repeats findings") from error
+    await transactions.stop()
+    if there is False and settings.delivery == "exactly_once":
+        where = settings.kafka.bootstrap
+        raise ConfigError(f"delivery is exactly_once, but {where} has no transactions; set it to at_least_once")
+    if there is False:
+        log.warning("no transactions on these brokers: a crash repeats findings, with their ids", action="start")
+    return bool(there)
 
 
 def _start(pipelines: Sequence[Pipeline], topic: str) -> Start:

@@ -281,6 +281,8 @@ class Engine:
         await self._worker.revoked(partition.tp)
         if going:
             self._flow.pause([partition.tp])
+            if partition.first >= 0:  # for one on which nothing has been committed ever
+                self._source.seek(partition.tp, partition.first)
             self._begin(partition.tp)
 
     async def _let_go(self, partitions: Sequence[Partition], bound_s: float) -> None:

@@ -44,6 +44,7 @@ class Partition:
         "closed",
         "delivered",
         "entries",
+        "first",
         "held",
         "note",
         "noted_until",
@@ -56,7 +57,8 @@ class Partition:
     def __init__(self, tp: TopicPartition) -> None:
         self.tp = tp
         self.entries: deque[Entry] = deque()
-        self.position = -1  # offset after the last record that was accepted
+        self.first = -1  # offset of the first record that was accepted
+        self.position = -1  # offset after the last one
         self.delivered = -1  # offset after the last record that was delivered
         self.taking = False  # records are accepted and started: the worker has loaded what it needs, none leaves
         self.closed = False  # let go: nothing of it may be started, published or committed any more
@@ -160,6 +162,8 @@ class InFlight:
         """Takes a record in; None for one that was taken before. `since` is now, by the monotonic clock."""
         if record.offset < partition.position:
             return None
+        if partition.first < 0:
+            partition.first = record.offset
         partition.position = record.offset + 1
         size = record.size
         entry = Entry(record, partition, size, since)

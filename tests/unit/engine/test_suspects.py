@@ -109,6 +109,30 @@ async def test_what_was_read_anew_is_no_death(rig: Rig) -> None:
     assert rig.broker.metadata["group"][tp] == ""
 
 
+async def test_a_partition_without_a_commit_begins_anew_at_its_first_record(rig: Rig) -> None:
+    """Nobody can say where another ended: what was read of it and dropped is read again."""
+    rig.fill(8)
+    source, transactions = rig.broker.source("group", ["in"]), rig.broker.transactions()
+
+    class Fenced(ExactlyOnce):
+        times = 0
+
+        async def mark(self, partition: Partition, offset: int, note: str) -> None:
+            self.times += 1
+            if self.times == 1:
+                rig.broker.committed["group"].clear()  # as of a partition that was added to its topic
+                raise Lost
+            await super().mark(partition, offset, note)
+
+    engine = Engine(source, rig.broker.sink(), Worker(), LIMITS, delivery=Fenced(source, transactions, "group"))
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    await eventually(lambda: rig.committed() == 8)
+    stop.set()
+    await task
+    assert rig.values() == list(range(8))
+
+
 async def test_an_orderly_end_after_a_little_progress_is_no_death(rig: Rig) -> None:
     """The note stays beside the offsets until the start has got on, and goes with it."""
     rig.fill(20)
