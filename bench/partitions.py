@@ -49,7 +49,7 @@ class Ready:
         self.records += 1
         return [Outbound(self.out, record.key, record.value)]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:  # noqa: ARG002
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:  # noqa: ARG002
         """Nothing is rejected here."""
         raise AssertionError(error)
 

@@ -277,14 +277,14 @@ class Line:
         try:
             event = topic.decoder.decode(record)
         except Rejected as error:  # whose it would have been is not known: a letter for each, so that each can replay
-            return [self._dead_letter(record, error, name) for name in topic.pipelines]
-        if topic.kind != "source":  # sent back to one pipeline, which has wanted it before
-            tickets = all(name != NO_TICKETS_HEADER for name, _ in record.headers)
-            return await self._through(topic.pipelines[0], event, topic, tickets=tickets)
-        routed = self.route(event, topic.pipelines)
+            return self.reject(record, error)
+        if topic.kind == "parked":  # by the one pipeline that has wanted it
+            return await self._through(topic.pipelines[0], event, topic)
+        routed = self.route(event, topic.pipelines)  # of a dead letter it may not have been known who wants it
         outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
         if len(routed.wanted) == 1:
-            outputs += await self._through(routed.wanted[0], event, topic)
+            tickets = topic.kind == "source" or all(name != NO_TICKETS_HEADER for name, _ in record.headers)
+            outputs += await self._through(routed.wanted[0], event, topic, tickets=tickets)
         elif routed.wanted:
             outputs += await self._through_all(routed.wanted, event, topic)
         elif not outputs:
@@ -361,10 +361,9 @@ class Line:
         ward.succeeded()
         return outputs
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
-        """The dead letter of a record that met a defect of ours."""
-        pipelines = self.topics[record.topic].pipelines
-        return self._dead_letter(record, error, pipelines[0] if len(pipelines) == 1 else "")
+    def reject(self, record: Record, error: Rejected) -> list[Outbound]:
+        """The dead letters of a record that met a defect of ours: one for each pipeline that may have wanted it."""
+        return [self._dead_letter(record, error, name) for name in self.topics[record.topic].pipelines]
 
     def _dead_letter(self, record: Record, error: Rejected, pipeline: str) -> Outbound:
         message = self.redact.text(str(error))

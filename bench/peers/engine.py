@@ -43,7 +43,7 @@ class Ask:
         answer = {"id": event["id"], "repo": event["repo"], "commit": event["commit"], "log": log}
         return (Outbound(self._out, record.key, orjson.dumps(answer)),)
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         """Nothing is rejected here."""
         raise AssertionError(f"{record.offset}: {error}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -19,8 +19,8 @@ from processor.errors import Retryable, Unwritable
 
 log = structlog.get_logger(__name__)
 
-Substitute = Callable[[Entry, Unwritable], Outbound]
-"""Makes the dead letter of a record whose outputs the broker refuses."""
+Substitute = Callable[[Entry, Unwritable], Sequence[Outbound]]
+"""Makes the dead letters of a record whose outputs the broker refuses."""
 
 
 class Lost(Exception):
@@ -104,7 +104,7 @@ class AtLeastOnce:
                 await self._publish(outputs)
         except Unwritable as error:
             refused = {id(owner): owner for owner in map(batch.owner, error.positions)}
-            await self._publish([substitute(entry, error) for entry in refused.values()])
+            await self._publish([letter for entry in refused.values() for letter in substitute(entry, error)])
         await self._commit(batch)
 
     async def _publish(self, outputs: list[Outbound]) -> None:

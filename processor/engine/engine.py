@@ -339,7 +339,7 @@ class Engine:
     def poisoned(self, entry: Entry) -> None:
         """Rejects what kills the process."""
         died = "the process died again and again while it worked on this event"
-        self._finish(entry, (self._reject(entry, Rejected("poison", died)),))
+        self._finish(entry, self._reject(entry, Rejected("poison", died)))
 
     async def _work(self, entry: Entry) -> None:
         record = entry.record
@@ -350,21 +350,21 @@ class Engine:
             self._retry(entry, error)
             return
         except Rejected as error:
-            outputs = (self._reject(entry, error),)
+            outputs = self._reject(entry, error)
         except Fatal as error:
             self._fail(error)
             return
         except Exception as error:  # a defect costs its own record only, and is not retried for ever
             log.exception("defect", action="defect", kind=type(error).__name__)
-            outputs = (self._reject(entry, Rejected("internal", f"{type(error).__name__}: {error}")),)
+            outputs = self._reject(entry, Rejected("internal", f"{type(error).__name__}: {error}"))
         self._finish(entry, outputs)
 
     def _finish(self, entry: Entry, outputs: Sequence[Outbound]) -> None:
         room = self._sink.max_bytes - HEADERS_ROOM
         sizes = [output.size for output in outputs]
         if sizes and max(sizes) > room:
-            outputs = (self._unwritable(entry, Unwritable("an output is over the producer's limit", ())),)
-            sizes = [outputs[0].size]
+            outputs = self._unwritable(entry, Unwritable("an output is over the producer's limit", ()))
+            sizes = [output.size for output in outputs]
         entry.weight = sum(sizes)
         entry.outputs = outputs
         partition = entry.partition
@@ -379,14 +379,12 @@ class Engine:
         self._waiting.wait(entry, error)
         self._changed.set()
 
-    def _reject(self, entry: Entry, error: Rejected) -> Outbound:
+    def _reject(self, entry: Entry, error: Rejected) -> Sequence[Outbound]:
         self._metrics.rejected(error.reason).inc()
         log.info("rejected", action="reject", reason=error.reason, error=str(error))
         return self._worker.reject(entry.record, error)
 
-    def _unwritable(self, entry: Entry, error: Unwritable) -> Outbound:
-        """The dead letter, without the body where that is what is too large."""
-        letter = self._reject(entry, error)
-        if letter.size <= self._sink.max_bytes - HEADERS_ROOM and not error.positions:
-            return letter
-        return without_body(letter)
+    def _unwritable(self, entry: Entry, error: Unwritable) -> Sequence[Outbound]:
+        """The dead letters, without the body where that is what is too large."""
+        room = -1 if error.positions else self._sink.max_bytes - HEADERS_ROOM
+        return [letter if letter.size <= room else without_body(letter) for letter in self._reject(entry, error)]

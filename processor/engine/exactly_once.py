@@ -128,7 +128,7 @@ class ExactlyOnce:
                 return await self._write(partition, batch.entries[0].record.offset, batch)
             except Unwritable as error:
                 for owner in {id(owner): owner for owner in map(batch.owner, error.positions)}.values():
-                    owner.outputs = (substitute(owner, error),)
+                    owner.outputs = substitute(owner, error)
             except Retryable as error:
                 attempt += 1
                 await self._back_off(partition, attempt, error)

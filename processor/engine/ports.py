@@ -121,8 +121,8 @@ class Worker(Protocol):
     async def handle(self, record: Record) -> Sequence[Outbound]:
         """The record's outputs, maybe none."""
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
-        """The dead letter of a record that was rejected."""
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
+        """The dead letters of a record that was rejected: one for each whose business it is."""
 
     async def assigned(self, partition: TopicPartition) -> None:
         """Called before the partition's first record: load state here, as long as it takes."""

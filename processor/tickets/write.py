@@ -106,9 +106,9 @@ class Writer:
         """What is known of a fingerprint."""
         return self._states.get(partition, {}).get(fingerprint)
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         """The dead letter of a command; replayed, it is a command again."""
-        return letter(self._topics, self._topics.writer, record, error, self._redact)
+        return [letter(self._topics, self._topics.writer, record, error, self._redact)]
 
     async def handle(self, record: Record) -> Sequence[Outbound]:
         """Does what the command says, unless its finding has been dealt with already.

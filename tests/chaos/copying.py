@@ -85,9 +85,9 @@ class Copy:
         self._tries.pop(at, None)
         return [Outbound(out, record.key, _position(record)) for out in self._options.outs]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         """The dead letter."""
-        return Outbound(self._options.dead, record.key, _position(record) + b" " + error.reason.encode())
+        return [Outbound(self._options.dead, record.key, _position(record) + b" " + error.reason.encode())]
 
     async def assigned(self, partition: TopicPartition) -> None: ...
 

@@ -71,7 +71,7 @@ class Stuck:
     async def handle(self, record: Record) -> Sequence[Outbound]:
         return [Outbound(self.out, record.key, record.value)]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         raise AssertionError(error)
 
     async def assigned(self, partition: TopicPartition) -> None:

@@ -385,8 +385,8 @@ class Doubling:
             raise Rejected("binary")
         return [Outbound(self.out, record.key, b"%d" % (2 * number))]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
-        return Outbound(self.out, record.key, b"%d" % -int(record.value or b""))
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
+        return [Outbound(self.out, record.key, b"%d" % -int(record.value or b""))]
 
     async def assigned(self, partition: TopicPartition) -> None: ...
 

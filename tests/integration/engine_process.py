@@ -36,8 +36,8 @@ class Copy:
             os.kill(os.getpid(), signal.SIGKILL)
         return [Outbound(self.out, record.key, record.value)]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
-        return Outbound(self.out, record.key, b"-%s" % record.value, (("reason", error.reason.encode()),))
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
+        return [Outbound(self.out, record.key, b"-%s" % record.value, (("reason", error.reason.encode()),))]
 
     async def assigned(self, partition: TopicPartition) -> None: ...
 

@@ -47,9 +47,9 @@ class Asking:
             raise Retryable("no healthy model server")
         return [Outbound(self.out, record.key, record.value)]
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         self.rejections.append(error.reason)
-        return Outbound(self.out, record.key, b"-1")
+        return [Outbound(self.out, record.key, b"-1")]
 
     async def assigned(self, partition: TopicPartition) -> None:
         self.assignments.append(partition)

@@ -16,14 +16,16 @@ from processor import app
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
+from processor.lang.predicate import Predicate
 from processor.lang.template import Template
 from processor.line import Line, Shared
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.form import Form
-from processor.pipeline import Pipeline, PromptConfig
+from processor.pipeline import Pipeline, PromptConfig, contexts
 from processor.settings import Settings
 from processor.settings.fetch import FetchSettings
+from processor.sinks.dead_letters import replayable
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
@@ -283,6 +285,21 @@ async def test_what_can_not_be_read_is_a_dead_letter_of_each_pipeline() -> None:
     assert [letter["fs-pipeline"] for letter in letters] == [b"ci_failure", b"second"]
 
 
+async def test_what_kills_the_process_is_a_dead_letter_of_each_pipeline() -> None:
+    """It is not known who wanted it; sent back, it is a finding of those alone that do."""
+    rust = replace(CI_FAILURE, name="rust", match=Predicate.compile('event.job == "rust"', contexts.match_roots()))
+    both = line(StubModel(), CI_FAILURE, rust)
+    event = record(sample("cargo-test-panic-a1"))
+    letters = both.reject(event, Rejected("poison", "the process died"))
+    assert [dict(each.headers)["fs-pipeline"] for each in letters] == [b"ci_failure", b"rust"]
+    ended: list[str] = []
+    for at, each in enumerate(letters):
+        back = replayable("t", Record("t.dead-letters", 0, at, each.key, each.value, each.headers, 0))
+        copy = Record(back.topic, 0, at, back.key, back.value, back.headers, 0)
+        ended += [out.topic for out in await both.handle(copy)]
+    assert ended == ["t.findings.ci_failure", "t.signals", "t.unrouted"]
+
+
 async def test_a_replayed_event_goes_to_its_pipeline_alone() -> None:
     """From the retry topic, with the id it would have had."""
     second = replace(CI_FAILURE, name="second")
@@ -301,9 +318,6 @@ async def test_a_replayed_event_goes_to_its_pipeline_alone() -> None:
 
 async def test_a_predicate_that_fails_is_a_dead_letter_never_false() -> None:
     """Division by an attribute that is zero, say."""
-    from processor.lang.predicate import Predicate
-    from processor.pipeline import contexts
-
     failing = Predicate.compile("1 / (event.attempt - 1) == 1", contexts.match_roots())
     outputs = await line(StubModel(), replace(CI_FAILURE, match=failing)).handle(record(b"x"))
     assert letter(outputs)["fs-reason"] == "predicate_failed"

@@ -37,8 +37,8 @@ class Worker:
         self.handled.append(record)
         return await self.handler(record)
 
-    def reject(self, record: Record, error: Rejected) -> Outbound:
-        return Outbound("dead", record.key, record.value, (("reason", error.reason.encode()),))
+    def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
+        return [Outbound("dead", record.key, record.value, (("reason", error.reason.encode()),))]
 
     async def assigned(self, partition: TopicPartition) -> None:
         self.held.append(partition)

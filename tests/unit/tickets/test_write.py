@@ -210,7 +210,7 @@ async def test_refusal_is_a_dead_letter_that_names_the_setting(error: Refused, s
     assert state is not None
     assert state.status == "failed"
     assert world.events() == ["failed"]
-    letter = writer.reject(record(command()), caught.value)
+    (letter,) = writer.reject(record(command()), caught.value)
     assert letter.topic == "fs.dead-letters"
     assert letter.value == record(command()).value
     assert (

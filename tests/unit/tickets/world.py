@@ -168,7 +168,7 @@ class World:
                 self.now += error.wait or 1.0
             except Rejected as error:
                 assert held is not None
-                await self.publish([held.reject(record, error)])
+                await self.publish(held.reject(record, error))
                 return
             except KilledError:
                 self.kill_at, held = -1, None
