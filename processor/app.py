@@ -224,8 +224,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     prefix = settings.topics.prefix
     keeps_s = {name: topology.kept_s(parts.topics[f"{prefix}.parked.{name}"], settings) for name in line.wards}
     aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
-    while not life.stop.is_set() and (error := await aside.look()):
-        await start_waits(error, life.stop)
+    await patiently(aside.afresh, life.stop)
+    line.afresh = aside.afresh
     listed = topology.topics(prefix, parts.pipelines)
     books = [topic.name for topic in listed if topic.kind in ("findings", "shadow")]
     budgets = Budgets.of(settings, KafkaHistory(parts.client), books, line.wards, parts.registry)

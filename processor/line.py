@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, Literal
@@ -268,6 +268,8 @@ class Line:
     metrics: LineMetrics
     redact: Redact
     wards: Mapping[str, Ward]
+    afresh: Callable[[], Awaitable[None]] | None = None
+    """Has the wards told anew of what lies parked. Raises Retryable."""
     _made: dict[TopicPartition, dict[int, dict[str, list[Outbound]]]] = field(default_factory=dict)
     """By offset, of events that wait for one pipeline: what the others have made of them."""
 
@@ -374,7 +376,9 @@ class Line:
         return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now(), output)
 
     async def assigned(self, partition: TopicPartition) -> None:
-        """The line loads nothing for its partitions."""
+        """The last owner may have parked events which the partition's next ones must not overtake. Raises Retryable."""
+        if self.afresh is not None and self.topics[partition.topic].kind != "parked":
+            await self.afresh()
 
     async def revoked(self, partition: TopicPartition) -> None:
         """What was made of events that waited is made anew by the next owner."""

@@ -148,6 +148,21 @@ class Aside:
         self._prefix = prefix
         self._keeps_s = keeps_s
         self._told: dict[str, float] = {}  # when it was last said that a pipeline's are old, by the monotonic clock
+        self._looks = 0  # that have begun
+        self._looking = asyncio.Lock()
+
+    async def afresh(self) -> None:
+        """Returns when a look has ended that began after this was called; many who ask share one. Raises Retryable.
+
+        A partition's new owner has to know what the last one has parked before it takes the next event.
+        """
+        before = self._looks
+        async with self._looking:
+            if self._looks > before:
+                return
+            self._looks += 1
+            if error := await self.look():
+                raise error
 
     async def look(self) -> Retryable | None:
         """Tells each ward. Returns what kept it from asking."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -11,13 +12,17 @@ from processor.contract import Outbound, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
 from processor.errors import Retryable
 from processor.models.chat import ChatRequest, Completion
+from processor.sources.backlog import Waiting
+from processor.stages.park import Aside
 from processor.testing.broker import MemoryBroker
 from processor.testing.model import StubModel
 
+from .engine.conftest import eventually
 from .test_line import CI_FAILURE, line
 
 TOPIC, PARKED = "ci.builds.failed", "t.parked.tuned"
 TUNED = replace(CI_FAILURE, name="tuned", model=CI_FAILURE.model.model_copy(update={"adapter": "tuned"}))
+LOG = b"$ make all\nerror: the frobnicator is out of tune\nmake: *** [all] Error 1\n"
 LIMITS = Limits(poll_s=0.05, linger_s=0.0, drain_s=1.0, revoke_s=0.5, backoff_first_s=0.01, backoff_most_s=0.02)
 
 
@@ -32,17 +37,47 @@ class Adapters(StubModel):
         return await super().complete(request)
 
 
+async def test_a_new_owner_knows_what_lies_parked_before_it_takes_an_event() -> None:
+    """Else the next event of a key would overtake one that the last owner has parked."""
+    broker, worker = MemoryBroker(), line(StubModel(), CI_FAILURE, TUNED)
+    ward = worker.wards["tuned"]
+    looks = [Retryable("no broker"), None]
+
+    async def waiting(topic: str) -> Waiting:
+        await asyncio.sleep(0)
+        if error := looks.pop(0) if looks else None:
+            raise error
+        return Waiting(1000 if topic == PARKED else 0, 0)
+
+    keeps = dict.fromkeys(worker.wards, math.inf)
+    worker.afresh = Aside(worker.wards, waiting, worker.metrics, "t", keeps).afresh
+    for topic in worker.topics:
+        broker.create(topic, 2)
+    for partition in range(2):
+        broker.produce(Outbound(TOPIC, b"k", LOG, (("ce_type", b"build.failed"),), partition))
+    engine = Engine(broker.source("g", [TOPIC]), broker.sink(), worker, LIMITS)
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    try:
+        await eventually(lambda: sum(broker.committed["g"].values()) == 2)
+    finally:
+        stop.set()
+        await task
+    assert ward.waiting == 1000
+    assert not broker.records("t.findings.tuned")
+    assert len(broker.records(PARKED)) == 2
+
+
 async def test_a_pipeline_without_its_adapter_holds_nobody_up() -> None:
     """Its events go aside while the other's go on, and come back in order, each once, before what is new."""
     broker, model, clock = MemoryBroker(), Adapters(), [0.0]
     worker = line(model, CI_FAILURE, TUNED)
     ward = worker.wards["tuned"]
     ward._clock = lambda: clock[0]
-    log = b"$ make all\nerror: the frobnicator is out of tune\nmake: *** [all] Error 1\n"
 
     def send(number: int) -> None:
         headers = (("ce_type", b"build.failed"), ("repo", b"acme/web"), ("run_id", b"%d" % number))
-        broker.produce(Outbound(TOPIC, b"k", log, headers))
+        broker.produce(Outbound(TOPIC, b"k", LOG, headers))
 
     def runs(pipeline: str) -> list[int]:
         found = [json.loads(each.value or b"") for each in broker.records(f"t.findings.{pipeline}")]
@@ -83,4 +118,4 @@ async def test_a_pipeline_without_its_adapter_holds_nobody_up() -> None:
     ids = [json.loads(each.value or b"")["id"] for each in broker.records("t.findings.tuned")]
     assert len(set(ids)) == 31
     assert not broker.records("t.dead-letters")
-    assert broker.records(PARKED)[0].value == log
+    assert broker.records(PARKED)[0].value == LOG
