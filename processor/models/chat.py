@@ -29,6 +29,10 @@ class ChatRequest:
     `form` is what the answer must look like; the client turns it into what the server at hand enforces best.
     `alternatives` is how many next tokens come with each token's log-probability; 0 asks for none. `pipeline` is who
     asks; a form has its name.
+
+    Where a pipeline asks several questions of one event, `step` tells them apart, `home` is what a replica is chosen
+    by instead of the key, the same for all of them, and `near` is the replica that answered the event's last one: it
+    answers this one too, unless it is gone.
     """
 
     messages: tuple[Message, ...]
@@ -39,6 +43,9 @@ class ChatRequest:
     seed: int = 0
     alternatives: int = 8
     pipeline: str = ""
+    step: str = ""
+    home: str = ""
+    near: str = ""
 
     @property
     def asker(self) -> str:
@@ -47,8 +54,13 @@ class ChatRequest:
 
     @property
     def key(self) -> str:
-        """What the beginning of its prompt and the cache of it depend on: pipeline and adapter."""
-        return f"{self.asker}\n{self.model or ''}"
+        """What the beginning of its prompt and the cache of it depend on: pipeline, step and adapter."""
+        return f"{self.asker}{'/' if self.step else ''}{self.step}\n{self.model or ''}"
+
+    @property
+    def place(self) -> str:
+        """What its replica is chosen by."""
+        return self.home or self.key
 
 
 @dataclass(frozen=True, slots=True)

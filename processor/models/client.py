@@ -214,7 +214,7 @@ class ModelClient:
     async def _try(self, course: _Course) -> Completion:
         """One try: waits for a place, and asks there for as long as the request has time."""
         request = course.request
-        replica = await self.replicas.acquire(request.key, course.replica, self._holds(request))
+        replica = await self.replicas.acquire(request.place, course.replica, self._holds(request), near=request.near)
         course.replica = replica
         try:
             now = self._clock()
@@ -288,7 +288,7 @@ class ModelClient:
         server = replica.capabilities or Capabilities()
         began = self._clock()
         body = encode(request, self._settings.model, server)
-        headers = _affinity(request.key) if self._keeper.router else None
+        headers = _affinity(request.place) if self._keeper.router else None
         status, told, data = await self._transport.send(
             replica.endpoint, "POST", CHAT, body, timeout_s=left_s, headers=headers
         )

@@ -36,8 +36,9 @@ def loop_time() -> float:
 class Waiter:
     """A request that waits at a replica for room."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, stays: bool = False) -> None:
         self.key = key
+        self.stays = stays  # nobody else takes it over
         self.granted: asyncio.Future[Replica | None] = asyncio.get_running_loop().create_future()
 
     def grant(self, replica: Replica | None) -> bool:
@@ -175,12 +176,17 @@ class Replicas:
         self._tell()
 
     async def acquire(
-        self, key: str, avoid: Replica | None = None, holds: Callable[[Replica], bool] = lambda _: True
+        self,
+        key: str,
+        avoid: Replica | None = None,
+        holds: Callable[[Replica], bool] = lambda _: True,
+        near: str = "",
     ) -> Replica:
         """A replica for a request of `key` (pipeline and adapter), with a place in it that `release` gives back.
 
         `avoid` is the one that has just failed; it is taken only where there is no other. `holds` says who has the
-        adapter already. Waits while all are full.
+        adapter already. `near` is the URL of the one that is wanted above all, however full, as long as it is well.
+        Waits while all are full.
         Raises Retryable with the time until the first may be tried again where none is well, ConfigError where none
         ever was and one says why.
         """
@@ -190,11 +196,12 @@ class Replicas:
                 await self._one_to_come()
                 continue
             others = [replica for replica in usable if replica is not avoid] or usable
-            replica = self._placement.choose(key, others, lambda each: key in each.recent and holds(each))
+            wanted = next((replica for replica in others if replica.url == near), None) if near else None
+            replica = wanted or self._placement.choose(key, others, lambda each: key in each.recent and holds(each))
             if replica.has_room and not replica.waiting:
                 replica.take(key)
                 return replica
-            if (granted := await self._wait(replica, Waiter(key))) is not None:
+            if (granted := await self._wait(replica, Waiter(key, stays=wanted is not None))) is not None:
                 return granted
 
     async def _wait(self, replica: Replica, waiter: Waiter) -> Replica | None:
@@ -304,15 +311,16 @@ class Replicas:
 
     def _taken_over(self, replica: Replica) -> Waiter | None:
         """What an idle replica takes from another: what it has the prefix for, else what waits there most."""
-        source = max(self._replicas.values(), key=lambda each: len(each.waiting))
-        if not source.waiting:
-            return None
         for other in self._replicas.values():
             for waiter in other.waiting:
-                if waiter.key in replica.recent:
+                if waiter.key in replica.recent and not waiter.stays:
                     other.waiting.remove(waiter)
                     return waiter
-        most, _ = Counter(waiter.key for waiter in source.waiting).most_common(1)[0]
-        waiter = next(each for each in source.waiting if each.key == most)
+        free = {each: [waiter for waiter in each.waiting if not waiter.stays] for each in self._replicas.values()}
+        source = max(free, key=lambda each: len(free[each]))
+        if not free[source]:
+            return None
+        most, _ = Counter(waiter.key for waiter in free[source]).most_common(1)[0]
+        waiter = next(each for each in free[source] if each.key == most)
         source.waiting.remove(waiter)
         return waiter

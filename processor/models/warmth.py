@@ -34,13 +34,15 @@ class Warmth:
     async def warm(self, replica: Replica) -> None:
         """Sends a replica the prefixes that will be needed there and that it was not sent; what fails is left out."""
         for prefix in self.prefixes():
-            if prefix.key not in replica.warmed and replica in self._replicas.first_choices(prefix.key, self._choices):
+            if prefix.key not in replica.warmed and replica in self._replicas.first_choices(
+                prefix.place, self._choices
+            ):
                 await self._send(replica, prefix)
 
     async def publish(self, prefixes: Iterable[ChatRequest]) -> None:
         """Sends these to the replicas that their like will go to: before a new version of an adapter gets traffic."""
         for prefix in prefixes:
-            for replica in self._replicas.first_choices(prefix.key, self._choices):
+            for replica in self._replicas.first_choices(prefix.place, self._choices):
                 if replica.phase == "ready" and prefix.key not in replica.warmed:
                     await self._send(replica, prefix)
 

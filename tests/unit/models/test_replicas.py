@@ -250,6 +250,25 @@ def test_an_idle_replica_takes_over_what_waits_elsewhere() -> None:
     run(play())
 
 
+def test_what_is_wanted_near_goes_there_however_full_and_waits_there() -> None:
+    """A later question of an event goes where its first one was answered; nobody takes it over, until that one goes."""
+
+    async def play() -> None:
+        replicas = some(2, limit=1)
+        first, other = replicas.first_choices("k", 2)
+        assert await replicas.acquire("k", near=other.url) is other
+        task = asyncio.create_task(replicas.acquire("k", near=other.url))
+        held = await replicas.acquire("k")
+        assert held is first
+        replicas.release(held)
+        await asyncio.sleep(1)
+        assert not task.done()
+        replicas.update([first.endpoint])
+        assert await task is first
+
+    run(play())
+
+
 def test_one_that_leaves_finishes_what_it_has_and_gets_no_more() -> None:
     """What waits for it is placed anew; should its address come back, it is a new server."""
 
