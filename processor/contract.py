@@ -316,6 +316,8 @@ class Step:
 
     Where more than one tier was asked, `result` is what this one answered, and `unused` says why that is not the
     finding's: it was unsure (or uncalibrated, where that counts), invalid_output, cut_off, or the tier was away.
+    `shrunk` is there where the model's context had no room for the whole excerpt: it was shown `lines` of
+    its lines, which are `of`.
     """
 
     name: str
@@ -329,6 +331,7 @@ class Step:
     confidence: float | None = None
     result: dict[str, Any] | None = None
     unused: str | None = None
+    shrunk: dict[str, int] | None = None
 
 
 def deciding(steps: Sequence[Step]) -> Step | None:

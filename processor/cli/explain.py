@@ -252,6 +252,9 @@ class Shown:
             f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached, {seconds:.1f} s"
         )
         self.out.print(Text(f"\ndecided by {decided}{cost if usage.prompt_tokens else ''}", style="dim"))
+        if step.shrunk is not None:
+            told = "the model's context had room for {lines} of the excerpt's {of} lines".format(**step.shrunk)
+            self.out.print(Text(told, style="yellow"))
         self.out.print(Text(f"confidence {how}; fingerprint {finding.fingerprint}", style="dim"))
 
     def _fields(self, fields: dict[str, Any]) -> None:

@@ -6,12 +6,19 @@ Stages speak these types and the `Model` protocol; `client.ModelClient` is the o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from processor.contract import Usage
 from processor.models.form import Form
 
 Engine = Literal["vllm", "llama.cpp", "other"]
+
+
+class Shown(NamedTuple):
+    """How many lines of an excerpt of how many a prompt has, where the context has no room for all."""
+
+    lines: int
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Completion:
     """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
 
     `adapter` is the served name of the adapter that was asked, None for the base model. `milliseconds` is the time
-    of the request that succeeded; `waited_ms` what passed before it was sent.
+    of the request that succeeded; `waited_ms` what passed before it was sent. `shown` is the prompt's.
     """
 
     text: str
@@ -91,6 +98,7 @@ class Completion:
     waited_ms: float = 0.0
     adapter: str | None = None
     engine: Engine = "other"
+    shown: Shown | None = None
 
     @property
     def cut_off(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from processor.contract import Candidate, ExcerptLine
 from processor.errors import ConfigError
 from processor.lang.fields import LARGEST, Field, ResultSchema
-from processor.models.chat import Message
+from processor.models.chat import Message, Shown
 from processor.models.form import Form
 
 Meaning = str | Candidate | ExcerptLine
@@ -113,13 +113,15 @@ def _question(each: Field, narrowed: bool) -> Question:
 class Prompt:
     """A question for one event. `codes` by field: what each code on offer stands for.
 
-    `smaller` makes the messages again with half of the excerpt, for a server that finds these too long; the
-    codes are the same. `event` is the id of the event's finding: whatever is chosen by chance for an event (a share
-    of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
+    `smaller` makes the prompt again with half of the excerpt, for a server that finds this one too long, or gives None
+    where there is nothing left to leave out; the codes are the same. `shown` says how many lines of the excerpt, and of
+    how many, are in it where not all are. `event` is the id of the event's finding: whatever is chosen by chance for an
+    event (a share of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
     """
 
     messages: tuple[Message, ...]
     form: Form
     codes: Mapping[str, Mapping[str, Meaning]]
-    smaller: Callable[[], tuple[Message, ...]] | None = None
+    smaller: Callable[[], Prompt | None] | None = None
     event: str = ""
+    shown: Shown | None = None

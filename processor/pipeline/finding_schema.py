@@ -90,6 +90,10 @@ def step_schema() -> dict[str, Any]:
         "confidence": _NUMBER_OR_NULL,
         "result": {"type": ["object", "null"]},
         "unused": _TEXT_OR_NULL,
+        "shrunk": {
+            "type": ["object", "null"],
+            "properties": {"lines": {"type": "integer", "minimum": 1}, "of": {"type": "integer", "minimum": 2}},
+        },
     })  # fmt: skip
 
 

@@ -44,16 +44,19 @@ class Infer:
         return ChatRequest(messages, model=adapter, max_tokens=1, alternatives=0, pipeline=pipeline)
 
     async def __call__(self, prompt: Prompt) -> Completion:
-        """The completion; a prompt that the server finds too long is asked again with half of the excerpt.
+        """The completion; a prompt that the server finds too long is asked again with half of the excerpt, and so on.
 
         Raises as `ModelClient.complete` and `Served`.
         """
         adapter = self._served(self.adapter, prompt.event) if self.adapter else None
-        request = ChatRequest(prompt.messages, prompt.form, adapter, self._max_tokens)
-        try:
-            completion = await self._model.complete(request)
-        except Rejected as error:
-            if error.reason != "prompt_too_long" or prompt.smaller is None:
-                raise
-            completion = await self._model.complete(replace(request, messages=prompt.smaller()))
-        return replace(completion, adapter=adapter)
+        while True:
+            request = ChatRequest(prompt.messages, prompt.form, adapter, self._max_tokens)
+            try:
+                completion = await self._model.complete(request)
+            except Rejected as error:
+                smaller = prompt.smaller() if error.reason == "prompt_too_long" and prompt.smaller is not None else None
+                if smaller is None:
+                    raise
+                prompt = smaller
+            else:
+                return replace(completion, adapter=adapter, shown=prompt.shown)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -22,7 +22,7 @@ from processor.lang.template import Template
 from processor.lang.types import INT, STRING, Type, object_of
 from processor.logs.extract import BLAMED
 from processor.logs.tokens import TokenCounter, estimate
-from processor.models.chat import Completion, Message
+from processor.models.chat import Completion, Message, Shown
 from processor.models.form import LIST_SIZES, NONE, Form, Slot, compile_form, size_class
 from processor.models.question import LINES, Meaning, Prompt, Question
 
@@ -43,7 +43,13 @@ MOST_CANDIDATES: Final = 8
 MOST_LINES: Final = 8
 """Lines of the excerpt that have a code."""
 
+_PER_LINE: Final = 3
+"""Tokens of a line's code, bar and end."""
+
 LineCodes = dict[str, ExcerptLine]
+
+Render = Callable[[Excerpt], str]
+"""The user part of an event with an excerpt of its log."""
 
 
 class BuildPrompt:
@@ -85,39 +91,55 @@ class BuildPrompt:
             "hint": _hint(reading.rule),
         }
         labels = {line.number: code for code, line in lines.items()}
-        user = self._render(fixed, reading.excerpt, labels)
+        rest = functools.partial(self._render, fixed, labels)
+        excerpt, user = reading.excerpt, rest(reading.excerpt)
         if len(user) > self._room and self._count(user) > self._room:
-            user = self._shrunk(fixed, reading.excerpt, labels)
-        return Prompt(
-            messages=(self._system, Message("user", user)),
-            form=self._form(codes),
-            codes=codes,
-            smaller=functools.partial(self._smaller, fixed, reading.excerpt, labels),
-            event=event.origin.id(self._name),
+            excerpt, user = self._shrunk(rest, excerpt, labels)
+        prompt = Prompt(
+            (self._system, Message("user", user)), self._form(codes), codes, event=event.origin.id(self._name)
         )
+        return self._holding(prompt, rest, excerpt, labels, len(reading.excerpt.lines))
 
-    def _smaller(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Message, ...]:
-        half = fewer_lines(excerpt, labels, (excerpt.tokens or self._count(excerpt.text)) // 2, self._count)
-        return self._system, Message("user", self._render(fixed, half, labels))
+    def _holding(self, prompt: Prompt, rest: Render, excerpt: Excerpt, labels: Mapping[int, str], of: int) -> Prompt:
+        """`prompt` with what it says of the excerpt in it, which had `of` lines, and how to make that smaller."""
+
+        def smaller() -> Prompt | None:
+            if len(excerpt.lines) <= 1:
+                return None
+            half = fewer_lines(excerpt, labels, self._cost(excerpt) // 2, self._count)
+            shorter = replace(prompt, messages=(self._system, Message("user", rest(half))))
+            return self._holding(shorter, rest, half, labels, of)
+
+        kept = len(excerpt.lines)
+        return replace(prompt, smaller=smaller, shown=Shown(kept, of) if kept < of else None)
 
     def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
         """The prompt again with the answer that it got and what is wrong with that."""
         asked = Message("user", f"That answer is wrong: {fault}. Answer again, as one short JSON object.")
         said = Message("assistant", plain(answer.text.strip()[:400]) or "{}")
-        return replace(prompt, messages=(*prompt.messages, said, asked), smaller=None)
 
-    def _render(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
+        def smaller() -> Prompt | None:
+            shorter = prompt.smaller() if prompt.smaller is not None else None
+            return None if shorter is None else self.repair(shorter, answer, fault)
+
+        return replace(prompt, messages=(*prompt.messages, said, asked), smaller=smaller)
+
+    def _render(self, fixed: Mapping[str, object], labels: Mapping[int, str], excerpt: Excerpt) -> str:
         return self._user.render(**fixed, excerpt=show(excerpt, labels))
 
-    def _shrunk(self, fixed: Mapping[str, object], excerpt: Excerpt, labels: Mapping[int, str]) -> str:
-        """The user part with as much of the excerpt as there is room for; the system part is never touched."""
-        tokens = excerpt.tokens or self._count(excerpt.text)
+    def _cost(self, excerpt: Excerpt) -> int:
+        """Tokens of the lines as `fewer_lines` counts them, so that less than that leaves one out."""
+        return sum([self._count(line.text) + _PER_LINE for line in excerpt.lines])
+
+    def _shrunk(self, rest: Render, excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Excerpt, str]:
+        """As much of the excerpt as there is room for, and the user part; the system part is never touched."""
+        tokens = self._cost(excerpt)
         while len(excerpt.lines) > 1:
             tokens = tokens * 2 // 3
             excerpt = fewer_lines(excerpt, labels, tokens, self._count)
-            user = self._render(fixed, excerpt, labels)
+            user = rest(excerpt)
             if self._count(user) <= self._room:
-                return user
+                return excerpt, user
         raise Rejected("prompt_too_long", "the system prompt and the smallest excerpt exceed the model's context")
 
     @property
@@ -257,7 +279,7 @@ def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int, count:
     order = sorted(excerpt.lines, key=lambda line: (line.number not in labels, -line.score, line.number))
     kept: list[ExcerptLine] = []
     for line in order:
-        tokens -= count(line.text) + 3
+        tokens -= count(line.text) + _PER_LINE
         if tokens < 0 and kept:
             break
         kept.append(line)

@@ -76,7 +76,7 @@ class Asked:
 
 
 CONTEXT_TOKENS: Final = 8192
-"""Context of the fake server, where a word is a token."""
+"""Context of the fake server by default, where a word is a token."""
 
 _PAGE: Final = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 _TOO_LONG: Final = (
@@ -130,6 +130,7 @@ class FakeModelServer:
     retry_after: str = "1"
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
+    context_tokens: int = CONTEXT_TOKENS
     _runner: web.AppRunner | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -165,7 +166,9 @@ class FakeModelServer:
         if denied := self._denied(request):
             return denied
         names = [self.model, *sorted(self.adapters)]
-        data = [{"id": name, "object": "model", "owned_by": "vllm", "max_model_len": CONTEXT_TOKENS} for name in names]
+        data = [
+            {"id": name, "object": "model", "owned_by": "vllm", "max_model_len": self.context_tokens} for name in names
+        ]
         return web.json_response({"object": "list", "data": data})
 
     def _denied(self, request: web.Request) -> web.Response | None:
@@ -184,7 +187,7 @@ class FakeModelServer:
         if body.get("response_format", {}).get("json_schema", {}).get("name") == "probe":
             return web.json_response(_completion(name, _valid(body), "stop"))
         self.asked.append(Asked(body, dict(request.headers)))
-        if sum(len(message["content"].split()) for message in body["messages"]) > CONTEXT_TOKENS:
+        if sum(len(message["content"].split()) for message in body["messages"]) > self.context_tokens:
             return self._refusal("too_long")
         fault = self.always or self.poison(body) or (self.faults.popleft() if self.faults else None)
         if fault in ("half", "hang", "trickle", "dies"):

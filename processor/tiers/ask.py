@@ -113,6 +113,7 @@ class Ask:
                 "infer": round(sum(each.milliseconds for each in completions), 2),
             },
             confidence=answer.certainty if answer is not None else None,
+            shrunk=shown._asdict() if (shown := completions[-1].shown) is not None else None,
         )
         self.tiers.spent(self.name, step)
         return step

@@ -72,10 +72,10 @@ def pipeline_of(home: Path, name: str, schema: Mapping[str, Any], max_tokens: in
     return Pipeline.load(folder, Homes((home,)))
 
 
-def lane_of(pipeline: Pipeline, model: Model) -> Lane:
-    """The line's way of a pipeline, with `model` to answer."""
+def lane_of(pipeline: Pipeline, model: Model, context_tokens: int = 8192) -> Lane:
+    """The line's way of a pipeline, with `model` to answer, whose context the settings know."""
     shared = Shared("decoder", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
-    return Lane.by(pipeline, model, shared)
+    return Lane.by(pipeline, model, shared, context_tokens)
 
 
 def event_of(body: bytes) -> Event:

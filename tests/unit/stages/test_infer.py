@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from processor.errors import Rejected
-from processor.models.chat import ChatRequest, Completion, Message
+from processor.models.chat import ChatRequest, Completion, Message, Shown
 from processor.models.form import Slot, compile_form
 from processor.models.question import Prompt
 from processor.stages.infer import Infer
@@ -39,16 +41,31 @@ async def test_the_adapter_and_the_limit_go_with_the_request() -> None:
 async def test_too_long_is_asked_again_with_less() -> None:
     """The excerpt shrinks, the system part stays."""
     model = Narrow()
-    prompt = Prompt(PROMPT.messages, FORM, {}, lambda: (Message("system", "S"), Message("user", "short")))
-    assert (await Infer(model)(prompt)).text == "{}"
-    assert model.asked == ["long", "short"]
+    short = replace(PROMPT, messages=(Message("system", "S"), Message("user", "short")), shown=Shown(3, 9))
+    half = replace(PROMPT, smaller=lambda: short, shown=Shown(5, 9))
+    completion = await Infer(model)(replace(PROMPT, smaller=lambda: half))
+    assert (completion.text, completion.shown) == ("{}", Shown(3, 9))
+    assert model.asked == ["long", "long", "short"]
 
 
 async def test_too_long_with_nothing_to_leave_out_is_rejected() -> None:
-    """A prompt that can't shrink is the event's end."""
+    """A prompt that can't shrink, or not any further, is the event's end."""
+    for prompt in (PROMPT, replace(PROMPT, smaller=lambda: None), replace(PROMPT, smaller=lambda: PROMPT)):
+        with pytest.raises(Rejected) as caught:
+            await Infer(Narrow())(prompt)
+        assert caught.value.reason == "prompt_too_long"
+
+
+async def test_nothing_else_is_asked_again_with_less() -> None:
+    """A schema that is refused is refused for a short prompt as well."""
+
+    class Refusing:
+        async def complete(self, request: ChatRequest) -> Completion:
+            raise Rejected("schema_refused")
+
     with pytest.raises(Rejected) as caught:
-        await Infer(Narrow())(PROMPT)
-    assert caught.value.reason == "prompt_too_long"
+        await Infer(Refusing())(replace(PROMPT, smaller=lambda: pytest.fail("it was made smaller")))
+    assert caught.value.reason == "schema_refused"
 
 
 async def test_the_version_that_answers_is_chosen_by_the_event() -> None:
@@ -62,7 +79,8 @@ async def test_the_version_that_answers_is_chosen_by_the_event() -> None:
 
     infer = Infer(StubModel(), "lite", "ci", served=lambda adapter, event: f"{adapter}@{event}")
     infer._model.complete = complete  # type: ignore[method-assign]
-    prompt = Prompt(PROMPT.messages, FORM, {}, lambda: (Message("user", "short"),), event="e1")
+    short = replace(PROMPT, messages=(Message("user", "short"),), event="e1")
+    prompt = replace(PROMPT, smaller=lambda: short, event="e1")
     assert (await infer(prompt)).adapter == "ci@e1"
     assert asked == ["ci@e1", "ci@e1"]
 

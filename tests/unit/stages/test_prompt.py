@@ -16,8 +16,8 @@ from processor.errors import Rejected
 from processor.lang.fields import Field, ResultSchema, ground_field
 from processor.lang.template import Template
 from processor.logs.tokens import estimate
-from processor.models.chat import Completion
-from processor.models.question import questions
+from processor.models.chat import Completion, Shown
+from processor.models.question import Prompt, questions
 from processor.stages.prompt import BuildPrompt, plain
 
 CATEGORIES = {"test": "a test failed", "compile": "it does not compile", "network_infra": "the network failed"}
@@ -170,6 +170,7 @@ def test_too_long_an_excerpt_shrinks_and_keeps_the_likeliest_lines() -> None:
     assert "L1| line 398 of many" in user
     assert "L2| line 399 of many" in user
     assert prompt.messages[0].content == "You judge build logs."
+    assert prompt.shown == Shown(user.count("of many"), 400)
 
 
 def test_what_can_not_fit_is_rejected() -> None:
@@ -185,9 +186,50 @@ def test_a_server_that_finds_it_too_long_gets_half() -> None:
     texts = [f"line {index} of many that say little" for index in range(40)]
     prompt = build()(event(), replace(reading(), excerpt=excerpt(texts, [7])))
     assert prompt.smaller is not None
-    shorter = prompt.smaller()[1].content
+    assert prompt.shown is None
+    smaller = prompt.smaller()
+    assert smaller is not None
+    shorter = smaller.messages[1].content
     assert len(shorter) < len(prompt.messages[1].content) * 0.7
     assert "L1| line 6 of many" in shorter
+    assert smaller.shown == Shown(shorter.count("of many"), 40)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.text("ab \u65e5", max_size=30)), min_size=1, max_size=60),
+    st.lists(st.integers(0, 70), max_size=9),
+)
+def test_halves_of_halves_end_with_one_line(steps: list[tuple[int, str]], ranked: list[int]) -> None:
+    """Whatever the gaps between the lines: each prompt is smaller, the last has one line, the system part is whole."""
+    lines, number = [], 0
+    for gap, text in steps:
+        number += gap
+        lines.append(ExcerptLine(number, text))
+    log = Excerpt(tuple(lines), number + 9, tuple(dict.fromkeys(lines[at].number for at in ranked if at < len(lines))))
+    prompt: Prompt | None = build()(event(), replace(reading(), excerpt=log))
+    kept, asked = len(lines) + 1, 0
+    while prompt is not None:
+        shown = prompt.shown.lines if prompt.shown is not None else len(lines)
+        assert shown < kept
+        assert prompt.messages[0].content == "You judge build logs."
+        assert prompt.smaller is not None
+        prompt, kept, asked = prompt.smaller(), shown, asked + 1
+    assert kept == 1
+    assert asked <= 10
+
+
+def test_a_repair_can_be_made_smaller_as_well() -> None:
+    """What is wrong with the answer stays; the excerpt before it shrinks."""
+    stage = build()
+    texts = [f"line {index} of many that say little" for index in range(40)]
+    prompt = stage(event(), replace(reading(), excerpt=excerpt(texts, [7])))
+    again = stage.repair(prompt, Completion('{"category":"k9"}', "stop"), "no such code")
+    smaller = again.smaller() if again.smaller is not None else None
+    assert smaller is not None
+    assert smaller.messages[2:] == again.messages[2:]
+    assert len(smaller.messages[1].content) < len(again.messages[1].content) * 0.7
+    assert smaller.shown is not None
 
 
 def test_a_repair_says_what_was_wrong() -> None:
