@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 the check failed, 2 usage or configuration.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from typing import Any
 
@@ -74,6 +75,7 @@ def version(
 
 def main() -> None:
     """The console script. Errors that a person can mend are told without a traceback."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries say is the daemon's log's alone
     try:
         app()
     except FaultstreamError as error:

@@ -262,19 +262,23 @@ async def _partitions(
     answer = await admin._send_request(request)  # noqa: SLF001 (the public call may create topics)
     answers = {topic["topic"]: topic for topic in answer.to_object()["topics"]}
     kinds = {name: for_code(topic["error_code"]) for name, topic in answers.items()}
-    who = principal(arguments)
-    hidden = [
-        f"topic {topic.name} ({topic.setting}): {who} may not see it; grant it the rights that docs/kafka.md lists"
-        for topic in wanted
-        if kinds.get(topic.name) is TopicAuthorizationFailedError
-    ]
+    hidden = [topic for topic in wanted if kinds.get(topic.name) is TopicAuthorizationFailedError]
     if hidden:
-        raise ConfigError("\n".join(hidden))
+        raise ConfigError(_hidden(hidden, principal(arguments)))
     return {
         name: len(topic["partitions"])
         for name, topic in answers.items()
         if kinds[name] is not UnknownTopicOrPartitionError
     }
+
+
+def _hidden(topics: Sequence[Wanted], who: str) -> str:
+    """What to grant, shortly: who may see one of a deployment's topics may mostly see all, and who not, none."""
+    by_setting: dict[str, list[str]] = {}
+    for topic in topics:
+        by_setting.setdefault(topic.setting, []).append(topic.name)
+    lines = [f"- {', '.join(names)} ({setting})" for setting, names in by_setting.items()]
+    return "\n".join([f"{who} may not see these topics; grant it the rights that docs/kafka.md lists:", *lines])
 
 
 async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -99,7 +99,8 @@ async def test_the_listed_rights_are_enough(deployment: Deployment, secure_kafka
     file = deployment.write_settings(kafka=secured)
     code, said = await faultstream(file, "run")
     assert code == 2
-    assert f"topic {TOPIC} (source.kafka.topics of ci_failure): user {USER} (kafka.sasl_username) may not see" in said
+    assert f"user {USER} (kafka.sasl_username) may not see these topics; grant it" in said
+    assert f"- {TOPIC} (source.kafka.topics of ci_failure)" in said
     for resource, name, operations, prefixed in rights(checkout, deployment.prefix):
         await secure_kafka.grant(USER, resource, name, *operations, prefixed=prefixed)
     await deployment.start(kafka=secured)

@@ -221,7 +221,9 @@ async def test_who_may_not_read_the_letters_is_told(secure_kafka: SecureKafka, t
     _, errors = await process.communicate()
     letters, ledger = f"{deployment.prefix}.dead-letters", f"{deployment.prefix}.replays"
     assert process.returncode == 2
-    assert f"topic {letters} (topics.prefix): user {USER} (kafka.sasl_username) may not see it" in errors.decode()
+    told = errors.decode()
+    assert f"user {USER} (kafka.sasl_username) may not see these topics" in told
+    assert f"- {letters}, {ledger} (topics.prefix)" in told
     deployment.client = KafkaClient.of(KafkaSettings(**kafka))
     await secure_kafka.grant(USER, Resource.TOPIC, letters, Operation.READ)
     await secure_kafka.grant(USER, Resource.TOPIC, ledger, Operation.READ)
