@@ -34,7 +34,7 @@ from processor.logs import tokens
 from processor.logs.redact import REDACTION, redactor
 from processor.models import needs
 from processor.models.adapters import Expected, inspect, start_all
-from processor.models.chat import ChatRequest, Model
+from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.models.metrics import ModelMetrics
 from processor.pipeline import Pipeline, load_all
@@ -60,6 +60,7 @@ from processor.tickets.text import Texts
 from processor.tickets.write import Writer
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
+from processor.tiers.warm import keep_warm
 
 log = structlog.get_logger(__name__)
 
@@ -199,8 +200,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served, shadows)
     _say_tiers(parts.pipelines, settings)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
-    for tier, client in models.items():
-        client.start(partial(_prefixes, line, tier))
+    keep_warm([ask for lane in line.lanes.values() for ask in lane.judge.asks], models, adapters)
     await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
@@ -265,13 +265,6 @@ def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
         if each.model.adapter is not None:
             found.setdefault(each.model.tier, []).append(each.model.adapter)
     return found
-
-
-def _prefixes(line: Line, tier: str) -> list[ChatRequest]:
-    """How the questions of each pipeline begin that asks this tier."""
-    asks = [ask for lane in line.lanes.values() for ask in lane.judge.asks if ask.infer.tier == tier]
-    found = [ask.infer.prefix(ask.name, ask.prompt.prefix) for ask in asks]
-    return [prefix for prefix in found if prefix is not None]
 
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:

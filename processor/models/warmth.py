@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 from processor.errors import FaultstreamError
-from processor.models.chat import ChatRequest, Completion
+from processor.models.chat import ChatRequest, Completion, Message
 from processor.models.replicas import Replica, Replicas
 
 log = structlog.get_logger(__name__)
 
 Ask = Callable[[Replica, ChatRequest], Awaitable[Completion]]
+
+
+def prefix_of(pipeline: str, messages: tuple[Message, ...], model: str | None) -> ChatRequest:
+    """The question of one token that begins as all of a pipeline's do; `model` is the served name of its adapter."""
+    return ChatRequest(messages, model=model, max_tokens=1, alternatives=0, pipeline=pipeline)
 
 
 class Warmth:
@@ -32,19 +38,32 @@ class Warmth:
         self.prefixes: Callable[[], Iterable[ChatRequest]] = tuple
 
     async def warm(self, replica: Replica) -> None:
-        """Sends a replica the prefixes that will be needed there and that it was not sent; what fails is left out."""
-        for prefix in self.prefixes():
-            if prefix.key not in replica.warmed and replica in self._replicas.first_choices(
-                prefix.place, self._choices
-            ):
+        """Sends a replica the prefixes that will be needed there and that it was not sent; what fails is left out.
+
+        Those that come to be needed meanwhile are sent as well: who is warm after this is warm for all of them.
+        """
+        tried: set[str] = set()
+        while left := [each for each in self.prefixes() if each.key not in tried and self._lacks(replica, each)]:
+            for prefix in left:
+                tried.add(prefix.key)
                 await self._send(replica, prefix)
 
     async def publish(self, prefixes: Iterable[ChatRequest]) -> None:
-        """Sends these to the replicas that their like will go to: before a new version of an adapter gets traffic."""
-        for prefix in prefixes:
-            for replica in self._replicas.first_choices(prefix.place, self._choices):
-                if replica.phase == "ready" and prefix.key not in replica.warmed:
-                    await self._send(replica, prefix)
+        """Sends these to the replicas that their like will go to: before a new version of an adapter gets traffic.
+
+        What was sent long ago, as before a roll-back, may have been dropped since: it is sent again.
+        """
+        sends = [
+            self._send(replica, prefix)
+            for prefix in prefixes
+            for replica in self._replicas.first_choices(prefix.place, self._choices)
+            if replica.phase == "ready"
+        ]
+        await asyncio.gather(*sends)
+
+    def _lacks(self, replica: Replica, prefix: ChatRequest) -> bool:
+        first = self._replicas.first_choices(prefix.place, self._choices)
+        return prefix.key not in replica.warmed and replica in first
 
     async def _send(self, replica: Replica, prefix: ChatRequest) -> None:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from processor.errors import Rejected, Retryable
-from processor.models.chat import ChatRequest, Completion, Message, Model
+from processor.errors import Rejected
+from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.question import Prompt
 
 Served = Callable[[str, str], str]
@@ -34,14 +34,6 @@ class Infer:
         self.adapter = adapter
         self._max_tokens = max_tokens
         self._served = served
-
-    def prefix(self, pipeline: str, messages: tuple[Message, ...]) -> ChatRequest | None:
-        """The question that warms a server for `pipeline`; None while no version of its adapter can be served."""
-        try:
-            adapter = self._served(self.adapter, "") if self.adapter else None
-        except Retryable:
-            return None
-        return ChatRequest(messages, model=adapter, max_tokens=1, alternatives=0, pipeline=pipeline)
 
     async def __call__(self, prompt: Prompt) -> Completion:
         """The completion; a prompt that the server finds too long is asked again with half of the excerpt, and so on.

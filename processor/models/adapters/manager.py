@@ -1,9 +1,9 @@
 """The adapters of one tier: which version an event asks, and that a server has it before it is asked.
 
 The pointers of the store say what should be served; `routes` is what traffic goes to. A new version first has to be
-loaded wherever the old one is, then the route moves; what was in flight ends on the old version, which is unloaded
-after a while. Whatever is wrong with an adapter is told as Retryable that is not shared: its pipeline is parked, and
-goes on by itself once it is mended.
+loaded wherever the old one is, and its prompts' beginning computed there; then the route moves. What was in flight ends
+on the old version, which is unloaded after a while. Whatever is wrong with an adapter is told as Retryable that is not
+shared: its pipeline is parked, and goes on by itself once it is mended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -40,7 +40,14 @@ _SURE_S: Final = 5.0
 _FAILED_S: Final = 2.0
 """How long a server's refusal of an adapter is remembered instead of asking again for each event."""
 _HANGS_S: Final = 30.0
-"""How long a route waits for a server that loads a new version."""
+"""How long a route waits for servers that load a new version, and as long again while they are warmed for it."""
+
+Warm = Callable[[str, str], Awaitable[None]]
+"""Has servers compute what prompts for an adapter begin with, in the version with this served name."""
+
+
+async def _as_it_is(name: str, served: str) -> None:
+    """Servers are not warmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,8 @@ def fraction(name: str, event: str) -> float:
 class Adapters:
     """Which version of an adapter is asked, and that it is there; a Residency. For one event loop.
 
-    `names` are the adapters that pipelines name. Nothing else is ever loaded.
+    `names` are the adapters that pipelines name. Nothing else is ever loaded. `warm` may be set, and is called with a
+    version before traffic goes there; `retired` with one that has been taken from the servers.
     """
 
     def __init__(
@@ -88,6 +96,9 @@ class Adapters:
         self._loading: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._refusals: dict[tuple[str, str], Refusal] = {}
         self._retiring: dict[str, float] = {}
+        self._coming: dict[str, str] = {}  # name → served name of what is about to get traffic
+        self.warm: Warm = _as_it_is
+        self.retired: Callable[[str], None] = lambda _: None
 
     # -- which version ------------------------------------------------------------------------------------------
 
@@ -102,6 +113,12 @@ class Adapters:
         if route.candidate is not None and fraction(name, event) < route.share:
             return served_name(name, route.candidate)
         return served_name(name, route.version)
+
+    def routed(self, name: str) -> tuple[str, ...]:
+        """The served names that get traffic, and the one that is about to."""
+        route = self._routes.get(name)
+        served = [served_name(name, each) for each in route.routed] if route is not None else []
+        return tuple(dict.fromkeys([*served, *([self._coming[name]] if name in self._coming else [])]))
 
     def problem(self) -> str | None:
         """What is wrong with adapters, for people; None where nothing is."""
@@ -270,11 +287,15 @@ class Adapters:
             if problems:
                 self._troubled(to.name, "version", _told(problems))
                 return
+            self._coming[to.name] = served = served_name(to.name, version)
             try:
-                await self._everywhere(to.name, served_name(to.name, version))
+                await self._everywhere(to.name, served)
+                await self._warmed(to.name, served)
             except RefusedError as error:
                 self._troubled(to.name, "version", str(error))
                 return
+            finally:
+                del self._coming[to.name]
         self._routes[to.name] = to
         self._well(to.name, "version")
         self._metrics.routed(to.name, {served_name(to.name, each): _share(to, each) for each in to.routed})
@@ -291,6 +312,14 @@ class Adapters:
         for refusal in await asyncio.gather(*[self._prepare(url, model) for url in having]):
             if refusal is not None:
                 raise refusal
+
+    async def _warmed(self, name: str, model: str) -> None:
+        """Warms servers for a version; one that hangs holds nobody up."""
+        try:
+            async with asyncio.timeout(_HANGS_S):
+                await self.warm(name, model)
+        except TimeoutError:
+            log.warning("adapter gets traffic before it is warm", action="adapter", adapter=model)
 
     async def _prepare(self, url: str, model: str) -> RefusedError | None:
         """The server's refusal of a version, if it has one; a server that is away or hangs holds nobody up."""
