@@ -227,7 +227,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     await patiently(aside.afresh, life.stop)
     line.afresh = aside.afresh
     listed = topology.topics(prefix, parts.pipelines)
-    books = [topic.name for topic in listed if topic.kind in ("findings", "shadow")]
+    books = [topic.name for topic in listed if topic.kind in ("findings", "shadow", "dead-letters")]
     budgets = Budgets.of(settings, KafkaHistory(parts.client), books, line.wards, parts.registry)
     while budgets is not None and not life.stop.is_set() and (error := await budgets.look()):
         await start_waits(error, life.stop)

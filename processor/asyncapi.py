@@ -16,7 +16,7 @@ from processor.contract import ATTRIBUTES, NO_TICKETS_HEADER, ORIGIN_HEADER, REA
 from processor.pipeline import Pipeline
 from processor.pipeline.finding_schema import finding_schema, signal_schema, step_schema, usage_schema
 from processor.settings import Settings
-from processor.sinks.dead_letters import ATTEMPT, ERROR, PIPELINE, REASON, TIME
+from processor.sinks.dead_letters import ATTEMPT, ERROR, OUTPUT, PIPELINE, REASON, SPENT, TIME
 from processor.stages.park import TIME as PARKED
 from processor.tickets.messages import Command, TicketEvent, TicketState
 from processor.tickets.policy import Fault
@@ -232,7 +232,7 @@ def _aside() -> dict[str, Any]:
 
 
 def _dead_letter_headers() -> dict[str, Any]:
-    return _object({
+    made = _object({
         REASON: {"type": "string", "enum": list(REASONS), "description": "Why."},
         ERROR: {"type": "string", "description": "What happened, in words, without secrets."},
         PIPELINE: {"type": "string", "description": "The pipeline that rejected it; empty if none had taken it."},
@@ -240,6 +240,9 @@ def _dead_letter_headers() -> dict[str, Any]:
         TIME: {"type": "string", "format": "date-time", "description": "When."},
         ATTEMPT: {"type": "string", "pattern": "^[0-9]+$", "description": "For the how-manieth time."},
     })  # fmt: skip
+    made["properties"][OUTPUT] = {"type": "string", "description": "What a model wrote, where that is why."}
+    made["properties"][SPENT] = {"type": "string", "description": "JSON: tier and usage of each model's step."}
+    return made
 
 
 _ORIGIN: Final = {"type": "string", "description": "JSON: group, topic, partition and offset of the first read."}

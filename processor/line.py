@@ -55,7 +55,7 @@ from processor.stages.route import Route, unrouted
 from processor.telemetry import PIPELINE, LineMetrics
 from processor.tiers.ask import Ask
 from processor.tiers.judge import Judge, Verdict
-from processor.tiers.metrics import TierMetrics
+from processor.tiers.metrics import SPENT, TierMetrics
 from processor.tiers.shadow import Shadow, Shadows
 
 log = structlog.get_logger(__name__)
@@ -341,7 +341,8 @@ class Line:
         ward = self.wards[name]
         if self._way(name, topic) == "park":
             return self._park(name, event)
-        token = PIPELINE.set(name)
+        spent: list[Step] = []
+        token, books = PIPELINE.set(name), SPENT.set(spent)
         try:
             outputs = await self.lanes[name](event, tickets=tickets)
         except Rejected as error:
@@ -349,7 +350,7 @@ class Line:
                 ward.invalid(str(error))
             elif error.reason in _FAILED:
                 ward.failed(event.origin, str(error))
-            return [self._dead_letter(event.record, error, name)]
+            return [self._dead_letter(event.record, error, name, spent)]
         except Retryable as error:
             self.metrics.waiting(name)
             if error.shared or isinstance(error, Suspect):
@@ -360,6 +361,7 @@ class Line:
             return self._park(name, event)  # at once: what waits holds up the others
         finally:
             PIPELINE.reset(token)
+            SPENT.reset(books)
         ward.succeeded()
         return outputs
 
@@ -367,13 +369,13 @@ class Line:
         """The dead letters of a record that met a defect of ours: one for each pipeline that may have wanted it."""
         return [self._dead_letter(record, error, name) for name in self.topics[record.topic].pipelines]
 
-    def _dead_letter(self, record: Record, error: Rejected, pipeline: str) -> Outbound:
+    def _dead_letter(self, record: Record, error: Rejected, pipeline: str, spent: Sequence[Step] = ()) -> Outbound:
         message = self.redact.text(str(error))
         self.metrics.rejected(pipeline, error.reason)
         log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
         origin = self.topics[record.topic].decoder.origin(record)
         output = shown(self.redact.text, error.output)
-        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now(), output)
+        return dead_letter(self.prefix, record, error.reason, message, pipeline, origin, _now(), output, spent)
 
     async def assigned(self, partition: TopicPartition) -> None:
         """The last owner may have parked events which the partition's next ones must not overtake. Raises Retryable."""

@@ -24,8 +24,8 @@ from processor.settings import Settings
 from processor.sources.history import KafkaHistory
 
 COLUMNS: Final = (
-    "day", "pipeline", "findings", "asked", "up", "review", "prompt", "cached", "written", "cost $", "per 1000 $",
-    "large $", "naive $",
+    "day", "pipeline", "findings", "asked", "up", "review", "dead", "prompt", "cached", "written", "cost $",
+    "per 1000 $", "large $", "naive $",
 )  # fmt: skip
 
 
@@ -76,7 +76,9 @@ async def _read(settings: Settings, known: Sequence[str], names: Sequence[str], 
     """The report of `names`. Of replica-hours each has its share among all pipelines: so all `known` ones are read."""
     history = KafkaHistory(KafkaClient.of(settings.kafka))
     ledger = Ledger(Tariff.of(settings.models, settings.costs))
-    topics = [f"{settings.topics.prefix}.{kind}.{name}" for kind in ("findings", "shadow") for name in known]
+    prefix = settings.topics.prefix
+    topics = [f"{prefix}.{kind}.{name}" for kind in ("findings", "shadow") for name in known]
+    topics.append(f"{prefix}.dead-letters")
     spans = await history.spans(await history.existing(topics), start)  # only some pipelines have shadows
     async with aclosing(history.between(spans)) as records:
         async for record in records:
@@ -103,7 +105,10 @@ def show(report: Report, out: Console) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    counts = ("findings", "asked", "escalated", "review", "prompt_tokens", "cached_tokens", "completion_tokens")
+    counts = (
+        "findings", "asked", "escalated", "review", "dead_letters", "prompt_tokens", "cached_tokens",
+        "completion_tokens",
+    )  # fmt: skip
     cost, per = row["cost_usd"], row["per_finding_usd"]
     return [
         row["day"] or "all",

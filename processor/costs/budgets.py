@@ -1,8 +1,9 @@
 """Keeps pipelines within their budgets: warns at the soft limit, and puts events aside at the hard one.
 
-What was spent is read from the topics of findings and shadows, as `faultstream cost` reads it: those of all daemons of
-the deployment, and those of before a restart. So a budget is one for all of them, nothing is forgotten, and nothing has
-to be kept. What is in flight while the books are read comes on top: a budget is overrun by some seconds' work.
+What was spent is read from the topics of findings, shadows and dead letters, as `faultstream cost` reads it: those of
+all daemons of the deployment, and those of before a restart. So a budget is one for all of them, nothing is forgotten,
+and nothing has to be kept. What is in flight while the books are read comes on top: a budget is overrun by some
+seconds' work.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class BudgetMetrics:
 
 
 class Budgets:
-    """The budgets of one deployment. `ledger` is empty at first; `topics`: all of findings and shadows.
+    """The budgets of one deployment. `ledger` is empty at first; `topics`: all of findings, shadows and dead letters.
 
     `clock` gives Unix time: windows are hours and days in UTC.
     """

@@ -1,8 +1,8 @@
 """Adds up what findings cost, by hour and pipeline.
 
-The findings themselves are the books: each says which tiers worked for it and how much. So nothing is kept beside them,
-and nothing can be forgotten by a restart. A finding that came twice (a replay, a crash where deliveries are at least
-once) was paid for twice, and is added twice.
+The findings themselves are the books, and the dead letters of events that a model was asked for: each says which tiers
+worked for it and how much. So nothing is kept beside them, and nothing can be forgotten by a restart. A finding that
+came twice (a replay, a crash where deliveries are at least once) was paid for twice, and is added twice.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from processor.contract import Record, Usage
 from processor.models.prices import Prices
 from processor.settings.costs import CostSettings, Weights
 from processor.settings.models import ModelSettings
+from processor.sinks.dead_letters import PIPELINE, REASON, SPENT
 from processor.stages.emit import FINDING_TYPE
 
 HOUR_S: Final = 3600
@@ -72,7 +73,9 @@ class Tariff:
 class Entry:
     """What one pipeline did in one hour. `priced_usd` is what is paid by tokens, `unpriced` the steps without a price.
 
-    `work` by tier that is paid by the hour. `log_tokens` are those that whole logs would have had for the large model,
+    `dead` are events that became nothing after a model had answered, their usage is in the sum. `once` is the usage of
+    one question for each finding that a model was asked for: no second tier's, no shadow's and no dead letter's. `work`
+    by tier that is paid by the hour. `log_tokens` are those that whole logs would have had for the large model,
     each up to its context.
     """
 
@@ -81,7 +84,9 @@ class Entry:
     escalated: int = 0
     review: int = 0
     shadows: int = 0
+    dead: int = 0
     usage: Usage = field(default_factory=Usage)
+    once: Usage = field(default_factory=Usage)
     priced_usd: float = 0.0
     unpriced: int = 0
     work: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -89,11 +94,17 @@ class Entry:
 
     def add(self, other: Entry) -> None:
         """Adds another one's figures to this one's."""
-        for name in ("findings", "asked", "escalated", "review", "shadows", "priced_usd", "unpriced", "log_tokens"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.usage = Usage.sum([self.usage, other.usage])
+        self.once = Usage.sum([self.once, other.once])
         for tier, amount in other.work.items():
             self.work[tier] += amount
+
+
+_SUMS: Final = (
+    "findings", "asked", "escalated", "review", "shadows", "dead", "priced_usd", "unpriced", "log_tokens",
+)  # fmt: skip
 
 
 class Ledger:
@@ -105,20 +116,31 @@ class Ledger:
         self._work: dict[tuple[int, str], float] = defaultdict(float)  # by hour and tier, of all pipelines
 
     def add(self, record: Record) -> None:
-        """Adds a record of a topic of findings or of shadows; anything else is passed over."""
+        """Adds a record of a topic of findings, of shadows or of dead letters; anything else is passed over."""
+        hour = record.timestamp_ms // 1000 // HOUR_S
+        headers = dict(record.headers)
+        if REASON in headers:  # whatever its bytes are like
+            self._letter(hour, headers)
+            return
         try:
             found = orjson.loads(record.value or b"")
         except orjson.JSONDecodeError:
             return
         if not isinstance(found, dict):
             return
-        hour = record.timestamp_ms // 1000 // HOUR_S
         if found.get("type") == FINDING_TYPE:
             self._finding(hour, found["data"])
         elif found.get("kind") == "shadow":
             entry = self.entries[hour, str(found["pipeline"])]
             entry.shadows += 1
             self._steps(hour, entry, found["steps"])
+
+    def _letter(self, hour: int, headers: Mapping[str, bytes]) -> None:
+        if SPENT not in headers:
+            return
+        entry = self.entries[hour, headers[PIPELINE].decode()]
+        entry.dead += 1
+        self._steps(hour, entry, orjson.loads(headers[SPENT]))
 
     def _finding(self, hour: int, data: Mapping[str, Any]) -> None:
         entry = self.entries[hour, str(data["pipeline"])]
@@ -127,6 +149,8 @@ class Ledger:
         steps = [step for step in data["steps"] if step["decided_by"] == "model"]
         entry.asked += bool(steps)
         entry.escalated += len({step["tier"] for step in steps}) > 1
+        first = {step["name"]: step for step in reversed(steps)}
+        entry.once = Usage.sum([entry.once, *(_usage(step["usage"]) for step in first.values())])
         entry.log_tokens += min(_log_bytes(data) / BYTES_PER_TOKEN, self.tariff.large_context)
         self._steps(hour, entry, steps)
 

@@ -39,6 +39,7 @@ class Row:
             "escalated": entry.escalated,
             "review": entry.review,
             "shadows": entry.shadows,
+            "dead_letters": entry.dead,
             "prompt_tokens": usage.prompt_tokens,
             "cached_tokens": usage.cached_tokens,
             "completion_tokens": usage.completion_tokens,
@@ -57,7 +58,7 @@ def compared(entry: Entry, large: Prices) -> tuple[float | None, float | None]:
     """
     if not entry.asked:
         return None, None
-    usage, times = entry.usage, entry.findings / entry.asked
+    usage, times = entry.once, entry.findings / entry.asked
     ours = large.cost(Usage(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens)) * times
     whole = large.cost(Usage(math.ceil(entry.log_tokens), 0, round(usage.completion_tokens * times)))
     return ours, whole if entry.log_tokens else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import orjson
 
-from processor.contract import ORIGIN_HEADER, Headers, Origin, Outbound, Record
+from processor.contract import ORIGIN_HEADER, Headers, Origin, Outbound, Record, Step
 from processor.errors import FaultstreamError
 
 REASON: Final = "fs-reason"
@@ -18,9 +18,10 @@ PIPELINE: Final = "fs-pipeline"
 TIME: Final = "fs-time"
 ATTEMPT: Final = "fs-attempt"
 OUTPUT: Final = "fs-output"
+SPENT: Final = "fs-spent"
 BODY_LEFT_OUT: Final = "fs-body-left-out"
 """Bytes of an event whose letter had to be written without them, for its topic took no more."""
-OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, OUTPUT, BODY_LEFT_OUT, ORIGIN_HEADER})
+OWN: Final = frozenset({REASON, ERROR, PIPELINE, TIME, ATTEMPT, OUTPUT, SPENT, BODY_LEFT_OUT, ORIGIN_HEADER})
 """Headers that are ours; a copy carries them once."""
 
 _READ, _SHOWN = 16_000, 4_000
@@ -35,12 +36,13 @@ def dead_letter(
     origin: Origin,
     time: str,
     output: str = "",
+    spent: Sequence[Step] = (),
 ) -> Outbound:
     """The record as it was received, on `<prefix>.dead-letters`, with what is known of the failure.
 
-    `error` and `output` (what a model wrote, if that is why) must be redacted, `time` is RFC 3339. `fs-attempt` counts
-    from 1 and grows with each replay; `fs-origin` is the JSON list [group, topic, partition, offset] or, of a replay,
-    [.., replay id].
+    `error` and `output` (what a model wrote, if that is why) must be redacted, `time` is RFC 3339, `spent` are steps of
+    models that came to nothing. `fs-attempt` counts from 1 and grows with each replay; `fs-origin` is the JSON list
+    [group, topic, partition, offset] or, of a replay, [.., replay id].
     """
     theirs = tuple(header for header in record.headers if header[0] not in OWN)
     ours: Headers = (
@@ -53,6 +55,8 @@ def dead_letter(
     )
     if output:
         ours = (*ours, (OUTPUT, output.encode("utf-8", "replace")))
+    if spent:
+        ours = (*ours, (SPENT, encode_spent(spent)))
     return Outbound(f"{prefix}.dead-letters", record.key, record.value, (*theirs, *ours))
 
 
@@ -104,6 +108,13 @@ def attempt(record: Record) -> int:
     """How often the record has become a dead letter already."""
     value = dict(record.headers).get(ATTEMPT, b"0")
     return int(value) if value.isdigit() else 0
+
+
+def encode_spent(steps: Sequence[Step]) -> bytes:
+    """The value of the header `fs-spent`: of each step its tier, model, adapter and usage, as findings have them."""
+    return orjson.dumps([
+        {"tier": each.tier, "model": each.model, "adapter": each.adapter, "usage": each.usage} for each in steps
+    ])  # fmt: skip
 
 
 def encode_origin(origin: Origin) -> bytes:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from processor.contract import Event, Reading, Step, Usage
+from processor.errors import FaultstreamError
 from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
+from processor.models.question import Prompt
 from processor.pipeline import Pipeline
 from processor.stages.check import Answer, Check, Invalid
 from processor.stages.infer import Infer, Served, as_named
@@ -92,12 +94,20 @@ class Ask:
                 return Asked(self._step([first], queued_ms, answer), answer)
             except Invalid as fault:
                 self.metrics.repaired(self.name, fault.reason, first.adapter)
-                second = await self.infer(self.prompt.repair(prompt, first, str(fault)))
+                second = await self._repaired(prompt, first, fault, queued_ms)
         try:
             answer = self.check(prompt, second, reading)
         except Invalid as fault:
             return Asked(self._step([first, second], queued_ms), fault=fault)
         return Asked(self._step([first, second], queued_ms, answer), answer)
+
+    async def _repaired(self, prompt: Prompt, first: Completion, fault: Invalid, queued_ms: float) -> Completion:
+        """The second answer. Where none comes the first one was paid for all the same."""
+        try:
+            return await self.infer(self.prompt.repair(prompt, first, str(fault)))
+        except FaultstreamError:
+            self._step([first], queued_ms)
+            raise
 
     def _step(self, completions: Sequence[Completion], queued_ms: float, answer: Answer | None = None) -> Step:
         usages = [each.usage for each in completions]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -13,6 +14,10 @@ from processor.contract import Step
 
 WINDOW_S: Final = 900.0
 """The escalated share is that of the answers of the last quarter of an hour."""
+
+
+SPENT: ContextVar[list[Step] | None] = ContextVar("spent", default=None)
+"""What models did for the event that is worked on; set by the line, so that a dead letter can say what it cost."""
 
 
 class Share:
@@ -116,7 +121,9 @@ class TierMetrics:
         self._compared.labels(pipeline, field, str(same).lower()).inc()
 
     def spent(self, pipeline: str, step: Step) -> None:
-        """What a tier did."""
+        """What a tier did, whatever becomes of it."""
+        if (so_far := SPENT.get()) is not None:
+            so_far.append(step)
         key = pipeline, step.tier or ""
         bound = self._spending.get(key)
         if bound is None:

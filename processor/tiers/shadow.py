@@ -21,7 +21,7 @@ from processor.contract import FORMAT, Event, Finding, Outbound, Reading, Step
 from processor.errors import FaultstreamError
 from processor.pipeline import Pipeline
 from processor.tiers.ask import Ask, Asked
-from processor.tiers.metrics import TierMetrics
+from processor.tiers.metrics import SPENT, TierMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,7 @@ class Shadows:
         self._metrics.shadowed(pipeline, "dropped")
 
     async def _run(self, pipeline: str, make: Callable[[], Awaitable[Outbound | None]]) -> None:
+        SPENT.set(None)  # it has a record of its own
         try:
             async with asyncio.timeout(WITHIN_S):
                 record = await make()

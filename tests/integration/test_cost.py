@@ -17,7 +17,7 @@ from processor.costs.report import Report
 from processor.settings import ModelSettings, Settings
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
-from tests.unit.test_costs import RULE, by_model, finding
+from tests.unit.test_costs import RULE, by_model, dead, finding
 
 pytestmark = pytest.mark.kafka
 
@@ -28,16 +28,19 @@ async def test_findings_are_added_up_from_their_topics(apache_kafka: str, capsys
     admin = AIOKafkaAdminClient(bootstrap_servers=apache_kafka)
     await admin.start()
     await admin.create_topics([NewTopic(f"{prefix}.findings.{name}", 2, 1) for name in ("ci", "deploys")])
+    await admin.create_topics([NewTopic(f"{prefix}.dead-letters", 1, 1)])
     await admin.close()
     made = [
         finding([by_model(Usage(1000, 600, 50, 0.25))]),
         finding([by_model(Usage(1000, 600, 50, 0.25)), by_model(Usage(1000, 0, 50, 0.5), "pro")], review=True),
         finding([RULE]),
     ]
+    lost = dead([by_model(Usage(1000, 0, 60, 0.5))])
     sink = KafkaSink(KafkaSinkConfig(client.arguments()))
     await sink.start()
     try:
         await sink.publish([Outbound(f"{prefix}.findings.ci", b"k", record.value) for record in made])
+        await sink.publish([Outbound(f"{prefix}.dead-letters", b"k", lost.value, lost.headers)])
     finally:
         await sink.stop()
     settings = Settings(
@@ -47,12 +50,13 @@ async def test_findings_are_added_up_from_their_topics(apache_kafka: str, capsys
     )
     report = await cost._read(settings, ["ci", "deploys"], ["ci", "deploys"], cost._start("1h"))
     said = report.said()
-    assert [(row["pipeline"], row["findings"], row["cost_usd"]) for row in said["days"]] == [("ci", 3, 1.0)]
+    assert [(row["pipeline"], row["findings"], row["cost_usd"]) for row in said["days"]] == [("ci", 3, 1.5)]
     assert (said["total"]["asked"], said["total"]["escalated"], said["total"]["review"]) == (2, 1, 1)
+    assert said["total"]["dead_letters"] == 1
     cost.show(report, Console(width=160, force_terminal=False))
     table = capsys.readouterr().out
     assert table.count("ci") == 2
-    assert "1.00" in table
+    assert "1.50" in table
     assert json.loads(json.dumps(said)) == said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 from processor.contract import Outbound, Usage
 from processor.costs.budgets import BudgetMetrics, Budgets, check_budgets
 from processor.costs.ledger import Ledger
-from processor.errors import ConfigError, Retryable
+from processor.errors import ConfigError, Rejected, Retryable
+from processor.models.chat import ChatRequest, Completion
 from processor.settings import Settings
 from processor.settings.costs import Budget, CostSettings
 from processor.settings.models import ModelSettings
@@ -100,6 +102,41 @@ async def test_a_restart_forgets_nothing_and_what_is_of_yesterday_does_not_count
     assert await budgets.look() is None
     assert books.gauge("spent_usd") == pytest.approx(2.1)
     assert ward.held is not None
+
+
+async def test_answers_that_come_to_nothing_are_part_of_the_budget() -> None:
+    """A model that answers everything wrong spends it as one that answers well."""
+    books = Books()
+    books.broker.create("t.dead-letters", 1)
+    wrong = line(StubModel("no object"), replace(CI_FAILURE, name="ci", rules=None))
+    [letter] = await wrong.handle(record(b"error: out of tune\n"))
+    spent = json.loads(dict(letter.headers)["fs-spent"])
+    assert [(step["tier"], step["usage"]["completion_tokens"]) for step in spent] == [("lite", 2)], "two answers"
+    dear = Ledger(tariff(lite=ModelSettings(urls=URLS, usd_per_million_prompt=1e6)))
+    ward, metrics = Ward("ci"), BudgetMetrics(books.registry)
+    topics, budget = [TOPIC, "t.dead-letters"], {"ci": Budget(hard_usd=3)}
+    budgets = Budgets(MemoryHistory(books.broker), dear, topics, budget, {"ci": ward}, metrics, clock=lambda: books.now)
+    books.broker.produce(Outbound(letter.topic, letter.key, letter.value, letter.headers, partition=0))
+    log = books.broker._logs(letter.topic)[0]
+    log[-1] = replace(log[-1], timestamp_ms=int(books.now * 1000))
+    assert await budgets.look() is None
+    assert books.gauge("spent_usd") == sum(step["usage"]["prompt_tokens"] + 2 for step in spent)
+    assert ward.held is not None
+
+
+async def test_a_repair_that_does_not_come_leaves_the_first_answer_paid_for() -> None:
+    """Where the server refuses the second question, the letter tells what the first one cost."""
+
+    class Once(StubModel):
+        async def complete(self, request: ChatRequest) -> Completion:
+            if self.requests:
+                raise Rejected("request_refused")
+            return await super().complete(request)
+
+    [letter] = await line(Once("no object"), replace(CI_FAILURE, rules=None)).handle(record(b"error: out of tune\n"))
+    headers = dict(letter.headers)
+    assert headers["fs-reason"] == b"request_refused"
+    assert [step["usage"]["completion_tokens"] for step in json.loads(headers["fs-spent"])] == [1]
 
 
 AMOUNTS = st.lists(st.tuples(st.floats(0, 3), st.booleans(), st.integers(0, 4000)), max_size=12)

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from processor.contract import Record, Step, Usage
+from processor.contract import Origin, Record, Step, Usage
 from processor.costs.ledger import BYTES_PER_TOKEN, Ledger, Tariff
 from processor.costs.report import Report
 from processor.models.prices import Prices
 from processor.settings.costs import CostSettings
 from processor.settings.models import ModelSettings
+from processor.sinks.dead_letters import dead_letter
 from processor.stages.emit import FINDING_TYPE, total
 
 NOON = 1_780_000_200  # within an hour
@@ -190,3 +191,39 @@ def test_findings_of_before_are_counted_too() -> None:
     ledger.add(Record(record.topic, 0, 0, None, json.dumps(value).encode(), timestamp_ms=record.timestamp_ms))
     said = Report.of(ledger, NOON, NOON, ["ci"]).total.said(ledger.tariff.large)
     assert (said["cost_usd"], said["naive_usd"]) == (0.5, None)
+
+
+def dead(steps: Sequence[Step], pipeline: str = "ci", body: bytes = b"a log") -> Record:
+    """The dead letter of an event for which models did these steps."""
+    origin = Origin("line", "t.in", 0, 1)
+    received = Record("t.in", 0, 1, None, body)
+    made = dead_letter("t", received, "invalid_output", "no JSON", pipeline, origin, "2026-01-01T00:00:00Z", "", steps)
+    return Record(made.topic, 0, 0, made.key, made.value, made.headers, timestamp_ms=NOON * 1000)
+
+
+def test_what_came_to_nothing_was_paid_for() -> None:
+    """Dead letters have their part in the cost, by token and by the hour; none of them is a finding."""
+    for prices, ours in ((tariff(lite=PRICED), 1.5), (tariff(lite=HOURLY), 6.0)):
+        ledger = Ledger(prices)
+        ledger.add(finding([by_model(Usage(1000, 0, 100, 1.0))]))
+        ledger.add(dead([by_model(Usage(500, 0, 50, 0.5))]))
+        ledger.add(dead([], body=finding([by_model(Usage(10, 0, 1, 7.0))]).value or b""))
+        said = Report.of(ledger, NOON, (NOON // 3600 + 1) * 3600, ["ci"]).total.said(ledger.tariff.large)
+        assert (said["findings"], said["asked"], said["dead_letters"]) == (1, 1, 1)
+        assert said["cost_usd"] == said["per_finding_usd"] == pytest.approx(ours)
+        assert (said["prompt_tokens"], said["completion_tokens"]) == (1500, 150)
+
+
+def test_the_large_model_would_have_been_asked_once() -> None:
+    """Neither a second tier, nor a shadow, nor a dead letter makes the comparison dearer."""
+    plain, full = Ledger(tariff(lite=PRICED)), Ledger(tariff(lite=PRICED))
+    first = by_model(Usage(1000, 600, 50, 0.1))
+    plain.add(finding([first]))
+    full.add(finding([first, by_model(Usage(1000, 0, 60, 0.9), "pro")]))
+    full.add(dead([first]))
+    shadow = json.dumps({"kind": "shadow", "pipeline": "ci", "steps": [asdict(first)]}).encode()
+    full.add(Record("t.shadow.ci", 0, 0, None, shadow, timestamp_ms=NOON * 1000))
+    told = [Report.of(each, NOON, NOON, ["ci"]).total.said(each.tariff.large) for each in (plain, full)]
+    assert told[0]["large_model_usd"] == told[1]["large_model_usd"]
+    assert told[0]["naive_usd"] == told[1]["naive_usd"]
+    assert told[1]["cost_usd"] == pytest.approx(0.1 + 0.9 + 0.1 + 0.1)
