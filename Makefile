@@ -25,6 +25,7 @@ help: ## this list
 	@echo '  REQUIRE=kafka,vllm   test: fail where these would be left out'
 	@echo '  T="-k name"          test, unit: more arguments for pytest'
 	@echo '  PORT=8000            model-server: where it listens'
+	@echo '  GPU=1 MODEL=folder   bench-serving: a 3B model on a GPU; or URL=http://…/v1 for a server at hand'
 	@echo '  PYTHON=python3.12    the interpreter to set up with'
 
 python:
@@ -61,8 +62,10 @@ bench: python ## throughput beside a bare client loop, into bench/results/
 bench-kafka: python ## the engine on Apache Kafka beside bare client loops and other frameworks, into bench/results/
 	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.kafka $(A)
 
-bench-serving: python ## placement over simulated replicas, and what the client costs, into bench/results/
-	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.serving $(A)
+bench-serving: python ## the serving layer on real vLLM beside a bare client and naive use, into bench/results/; GPU=1 MODEL=folder
+	@test -z '$(GPU)' || test -n '$(MODEL)$(URL)' || { echo 'GPU=1 needs MODEL=folder of a 3B model, or URL=http://…/v1' >&2; exit 1; }
+	@$(PYTHON) -m tools.bootstrap dev $(if $(URL),,vllm) && $(RUN) -m bench.serving $(if $(GPU),--in-flight 64 --logs-asked 181 \
+		--naive-logs 60 --naive-rounds 3) $(if $(MODEL),--model '$(MODEL)') $(if $(URL),--url '$(URL)') $(A)
 
 bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
 	@$(PYTHON) -m tools.bootstrap reading && $(RUN) -m bench.reduce $(A)

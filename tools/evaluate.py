@@ -21,7 +21,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from processor.contract import ATTRIBUTES, Event, Origin, Record
+from processor.contract import ATTRIBUTES, Event, Finding, Origin, Record
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
 from processor.line import Lane, Shared
@@ -100,7 +100,7 @@ def by_ranking(logs: Sequence[Labelled], ranked: Ranked) -> dict[str, Answer]:
     return answers
 
 
-class _Known(Ranker):
+class Known(Ranker):
     """A ranker that has one answer: the ranking of one log, made beforehand."""
 
     def __init__(self, ranking: tuple[tuple[str, float], ...]) -> None:
@@ -130,21 +130,30 @@ async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline,
     return answers
 
 
+def knowing(lane: Lane, ranking: tuple[tuple[str, float], ...]) -> Lane:
+    """The lane with a ranking that was made beforehand, by a ranker that never saw the log's group."""
+    narrowed = {name: (Known(ranking), keep) for name, (_, keep) in lane.pipeline.rankers.items()}
+    return replace(lane, recognise=replace(lane.recognise, rankers=narrowed))
+
+
 async def _find(lane: Lane, log: Labelled, ranked: Ranked) -> Answer:
-    narrowed = {name: (_Known(ranked[log.id]), keep) for name, (_, keep) in lane.pipeline.rankers.items()}
-    own = replace(lane, recognise=replace(lane.recognise, rankers=narrowed))
     try:
-        finding = await own.find(_event(log))
+        return answer_of(await knowing(lane, ranked[log.id]).find(event_of(log)))
     except Rejected as error:
         print(f"\n{log.id}: {error}", file=sys.stderr)
         return Answer("", None)
     except Retryable as error:
         raise SystemExit(f"the model server failed: {error}") from error
+
+
+def answer_of(finding: Finding) -> Answer:
+    """What a finding of `ci_failure` says."""
     dependency = finding.result.get("faulty_dependency") or {}
     return Answer(str(finding.result["category"]), dependency.get("name"))
 
 
-def _event(log: Labelled) -> Event:
+def event_of(log: Labelled) -> Event:
+    """The event of a log, of whose build nothing is said."""
     body = log.path.read_bytes()
     record = Record("evaluate", 0, 0, None, body, (), 0)
     return Event(Origin("evaluate", "evaluate", 0, 0), record, dict.fromkeys(ATTRIBUTES, ""), body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools import bootstrap, weights
@@ -54,15 +55,22 @@ def _cores() -> str:
     return ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
 
-def vllm_command(python: Path, model: Path, port: int, *, gpu: bool) -> list[str | Path]:
-    """The command line of vLLM's OpenAI-compatible server, with what the daemon relies on switched on."""
+def vllm_command(
+    python: Path, model: Path, port: int, *, gpu: bool, slots: int = 2, context: int = CONTEXT
+) -> list[str | Path]:
+    """The command line of vLLM's OpenAI-compatible server, with what the daemon relies on switched on.
+
+    `slots` is how many adapters one batch may hold (twice as many stay in memory); 0 is a server without any.
+    """
     # The module, not the `vllm` command, which looks up its own distribution and doesn't find the CPU build's.
     command: list[str | Path] = [python, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--host", process.LOOPBACK, "--port", str(port), "--model", model, "--served-model-name", BASE]
-    command += ["--max-model-len", str(CONTEXT), "--max-num-seqs", "64" if gpu else "16"]
+    command += ["--max-model-len", str(context), "--max-num-seqs", "64" if gpu else "16"]
     # cached_tokens is reported only with the second of these.
     command += ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
-    command += ["--enable-lora", "--max-loras", "2", "--max-lora-rank", "16"]
+    if slots:
+        command += ["--enable-lora", "--max-loras", str(slots), "--max-cpu-loras", str(2 * slots)]
+        command += ["--max-lora-rank", "16"]
     # Left to itself vLLM lets a model write white space between the parts of its JSON, without end if it likes.
     command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     if gpu:
@@ -70,11 +78,26 @@ def vllm_command(python: Path, model: Path, port: int, *, gpu: bool) -> list[str
     return [*command, "--dtype", "bfloat16" if _cpu_has_bf16() else "float32", "--enforce-eager"]
 
 
-def vllm(port: int | None = None, logs: Path | None = None) -> process.Server:
-    """The server of vLLM on the converted weights; its `address` is the base URL, ending in /v1."""
-    model = weights.ensure_converted()
+def vllm(
+    port: int | None = None,
+    logs: Path | None = None,
+    *,
+    folder: Path | None = None,
+    slots: int = 2,
+    context: int = CONTEXT,
+    more: Sequence[str] = (),
+) -> process.Server:
+    """The server of vLLM on the converted weights, or on a model's `folder`; its `address` is the base URL (…/v1).
+
+    `slots` and `context` are as for `vllm_command`, `more` are further words of the command line.
+    """
+    if folder is None:
+        model = weights.ensure_converted()
+    else:
+        model = folder
+        weights.vllm_environment().ensure()
     port = port or process.free_port()
-    gpu = bootstrap.has_gpu()
+    gpu, python = bootstrap.has_gpu(), weights.vllm_environment().python
     env = {
         "HF_HUB_OFFLINE": "1",
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
@@ -86,7 +109,7 @@ def vllm(port: int | None = None, logs: Path | None = None) -> process.Server:
         env |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": _cores()}
     return process.Server(
         "vllm",
-        vllm_command(weights.vllm_environment().python, model, port, gpu=gpu),
+        [*vllm_command(python, model, port, gpu=gpu, slots=slots, context=context), *more],
         address=f"http://{process.LOOPBACK}:{port}/v1",
         ready=lambda: answers(port, "/health"),
         logs=logs,

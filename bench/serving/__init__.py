@@ -1,0 +1,1 @@
+"""What serving costs and gains, on real vLLM and on simulated servers: `python -m bench.serving`."""
