@@ -194,6 +194,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
             parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
     tiers = TierMetrics(parts.registry)
+    for manager in adapters.values():
+        manager.retired = partial(_forget, measured, tiers)
     counts = LineMetrics(parts.registry)
     served = {tier: each.served for tier, each in adapters.items()}
     shadows = await _shadows(parts, tiers, life)
@@ -272,6 +274,12 @@ def _ailing(ward: Ward, redact: Redact) -> str | None:
     if ward.stopped is None:
         return f"{ward.waiting} parked events come back" if ward.waiting else None
     return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.stopped)}"
+
+
+def _forget(models: ModelMetrics, tiers: TierMetrics, adapter: str) -> None:
+    """Ends the series of a version that is served no more: there may be one for each training."""
+    models.forget(adapter)
+    tiers.forget(adapter)
 
 
 def _unhealthy(client: ModelClient) -> str | None:

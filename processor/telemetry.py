@@ -230,7 +230,6 @@ class LineMetrics:
         self._bound: dict[tuple[str, str], Counter] = {}
         self._counted: dict[str, tuple[Counter, ...]] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
-        self._versions = VersionMetrics(registry)
 
     def found(self, pipeline: str, steps: Sequence[Step]) -> None:
         """A finding and the steps that led to it."""
@@ -255,7 +254,6 @@ class LineMetrics:
                 if timed is None:
                     timed = self._timed[pipeline, name] = self._seconds.labels(pipeline, name)
                 timed.observe(milliseconds / 1000)
-            self._versions.answered(pipeline, step)
 
     def _tokens_of(self, pipeline: str) -> tuple[Counter, ...]:
         """The counters of prompt, cached and completion tokens."""
@@ -269,10 +267,9 @@ class LineMetrics:
         """A dead letter."""
         self._rejected.labels(pipeline, reason).inc()
 
-    def repaired(self, pipeline: str, reason: str, adapter: str | None = None) -> None:
+    def repaired(self, pipeline: str, reason: str) -> None:
         """An answer that had to be asked for again."""
         self._repaired.labels(pipeline, reason).inc()
-        self._versions.repaired(pipeline, adapter, reason)
 
     def waiting(self, pipeline: str) -> None:
         """A try that waits for a dependency."""
@@ -291,43 +288,3 @@ class LineMetrics:
     def unrouted(self, topic: str) -> None:
         """An event that no pipeline wanted."""
         self._unrouted.labels(topic).inc()
-
-
-class VersionMetrics:
-    """What tells versions of an adapter apart, by pipeline and served name (`base`: none). Servers don't count it."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        by, prefix = ["pipeline", "adapter"], "faultstream_adapter"
-        self._answers = Counter(f"{prefix}_answers", "Questions answered.", [*by, "outcome"], registry=registry)
-        self._tokens = Counter(f"{prefix}_tokens", "Tokens of its answers.", [*by, "kind"], registry=registry)
-        self._seconds = Histogram(f"{prefix}_seconds", "Time of its answers.", by, registry=registry)
-        self._confidence = Histogram(
-            f"{prefix}_confidence",
-            "How sure it was.",
-            by,
-            buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
-            registry=registry,
-        )
-        self._repairs = Counter(f"{prefix}_repairs", "Answers asked for again.", [*by, "reason"], registry=registry)
-        self._bound: dict[tuple[str, str | None], tuple[Counter, Counter, Counter, Histogram, Histogram]] = {}
-
-    def answered(self, pipeline: str, step: Step) -> None:
-        """A model's step: whether its answer was valid, what it cost, how long it took, how sure it was."""
-        bound = self._bound.get((pipeline, step.adapter))
-        if bound is None:
-            by = (pipeline, step.adapter or "base")
-            tokens = [self._tokens.labels(*by, kind) for kind in ("prompt", "cached", "completion")]
-            seconds, confidence = self._seconds.labels(*by), self._confidence.labels(*by)
-            bound = self._bound[pipeline, step.adapter] = (tokens[0], tokens[1], tokens[2], seconds, confidence)
-        prompt, cached, completion, seconds, confidence = bound
-        prompt.inc(step.usage.prompt_tokens)
-        cached.inc(step.usage.cached_tokens)
-        completion.inc(step.usage.completion_tokens)
-        seconds.observe(step.timings_ms.get("infer", 0.0) / 1000)
-        if step.confidence is not None:
-            confidence.observe(step.confidence)
-        self._answers.labels(pipeline, step.adapter or "base", step.unused or "used").inc()
-
-    def repaired(self, pipeline: str, adapter: str | None, reason: str) -> None:
-        """An answer that had to be asked for again."""
-        self._repairs.labels(pipeline, adapter or "base", reason).inc()

@@ -84,7 +84,8 @@ class Completion:
     """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
 
     `adapter` is the served name of the adapter that was asked, None for the base model. `milliseconds` is the time
-    of the request that succeeded; `waited_ms` what passed before it was sent. `shown` is the prompt's.
+    of the request that succeeded; `waited_ms` what passed before it was sent. `first_token_ms` is the server's own time
+    until it had the first token, None where it does not say. `shown` is the prompt's.
     """
 
     text: str
@@ -96,6 +97,7 @@ class Completion:
     replica: str = ""
     milliseconds: float = 0.0
     waited_ms: float = 0.0
+    first_token_ms: float | None = None
     adapter: str | None = None
     engine: Engine = "other"
     shown: Shown | None = None

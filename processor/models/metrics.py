@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from processor.models.replicas import Replica, Replicas
 
 _SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 25, 50, 100)
+_FIRST_TOKEN: Final = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30)
 _PREFIX: Final = "faultstream_model"
 _KINDS: Final = ("prompt", "cached", "completion")
 
@@ -26,6 +27,7 @@ class _Bound(NamedTuple):
     tokens: tuple[Counter, ...]
     seconds: Histogram
     waited: Histogram
+    first_token: Histogram
 
 
 class ModelMetrics:
@@ -46,6 +48,13 @@ class ModelMetrics:
         self.waited = Histogram(
             f"{_PREFIX}_wait_seconds", "Time before it was asked for.", whose, buckets=_SECONDS, registry=registry
         )
+        self.first_token = Histogram(
+            f"{_PREFIX}_first_token_seconds",
+            "Time to first token within the server, where it tells: its queue, and the prompt.",
+            whose,
+            buckets=_FIRST_TOKEN,
+            registry=registry,
+        )
         self.expected = Gauge(
             f"{_PREFIX}_cached_share_expected",
             "Share of prompt tokens that the fixed beginning of the prompts makes up.",
@@ -54,12 +63,22 @@ class ModelMetrics:
         )
         self.retries = Counter(f"{_PREFIX}_retries", "Tries by what came of them.", ["tier", "what"], registry=registry)
         self._servers = _Servers()
+        self._tiers: list[TierMetrics] = []
         registry.register(self._servers)
 
     def of(self, tier: str, replicas: Replicas) -> TierMetrics:
         """Those of one tier."""
         self._servers.tiers[tier] = replicas
-        return TierMetrics(self, tier)
+        made = TierMetrics(self, tier)
+        self._tiers.append(made)
+        return made
+
+    def forget(self, adapter: str) -> None:
+        """A version of an adapter (its served name) gets no traffic any more: its series end."""
+        for tier in self._tiers:
+            tier.forget(adapter)
+        for family in (self.requests, self.tokens, self.seconds, self.waited, self.first_token, self.expected):
+            family.remove_by_labels({"adapter": adapter})
 
 
 class TierMetrics:
@@ -82,6 +101,8 @@ class TierMetrics:
             counter.inc(count)
         bound.seconds.observe(answer.milliseconds / 1000)
         bound.waited.observe(answer.waited_ms / 1000)
+        if answer.first_token_ms is not None:
+            bound.first_token.observe(answer.first_token_ms / 1000)
         if (prefix := self._prefix.get(request.key)) is not None and used.prompt_tokens:
             mean = self._prompt.get(request.key, float(used.prompt_tokens))
             mean += (used.prompt_tokens - mean) / 50
@@ -107,6 +128,14 @@ class TierMetrics:
             for kind in _KINDS:
                 self._families.tokens.remove(self._tier, key[0], key[1] or "", replica, kind)
 
+    def forget(self, adapter: str) -> None:
+        """Nothing is counted for this version any more."""
+        for key in [key for key in self._bound if key[1] == adapter]:
+            del self._bound[key]
+        for known in (self._prefix, self._prompt):
+            for name in [name for name in known if name.endswith(f"\n{adapter}")]:
+                del known[name]
+
     def _whose(self, request: ChatRequest) -> tuple[str, str, str]:
         return self._tier, request.asker, request.model or ""
 
@@ -117,6 +146,7 @@ class TierMetrics:
             tuple([families.tokens.labels(*whose, replica, kind) for kind in _KINDS]),
             families.seconds.labels(*whose),
             families.waited.labels(*whose),
+            families.first_token.labels(*whose),
         )
         return bound
 

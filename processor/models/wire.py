@@ -5,6 +5,7 @@ Fields as in https://platform.openai.com/docs/api-reference/chat and in vLLM's a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -86,9 +87,26 @@ def decode(data: bytes, server: Capabilities) -> Completion:
             model=PurePath(model).name if (model := str(answer.get("model") or "")).startswith("/") else model,
             masked=server.engine == "vllm",
             engine=server.engine,
+            first_token_ms=_first_token_ms(answer),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadAnswerError(f"no chat completion: {_shown(data)}") from error
+
+
+def _first_token_ms(answer: Mapping[str, Any]) -> float | None:
+    """When the server had the first token, as it says itself: no answer need be streamed to know.
+
+    vLLM (--enable-per-request-metrics) tells apart its queue and what came then, llama.cpp has no queue in `timings`.
+    https://docs.vllm.ai/en/latest/features/per_request_metrics
+    """
+    told = answer.get("metrics")
+    if isinstance(told, dict):
+        parts = (told.get("queue_time_ms") or 0.0, told.get("time_to_first_token_ms"))
+    else:
+        told = answer.get("timings")
+        parts = (0.0, told.get("prompt_ms") if isinstance(told, dict) else None)
+    known = [each for each in parts if isinstance(each, int | float) and 0 <= each < math.inf]
+    return float(sum(known)) if len(known) == len(parts) else None
 
 
 def _token(entry: Mapping[str, Any]) -> Token:

@@ -18,7 +18,7 @@ from processor.stages.check import Answer, Check, Invalid
 from processor.stages.infer import Infer, Served, as_named
 from processor.stages.prompt import BuildPrompt
 from processor.telemetry import LineMetrics
-from processor.tiers.metrics import TierMetrics
+from processor.tiers.metrics import Outcome, TierMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ class Ask:
                 answer = self.check(prompt, first, reading)
                 return Asked(self._step([first], queued_ms, answer), answer)
             except Invalid as fault:
-                self.metrics.repaired(self.name, fault.reason, first.adapter)
+                self.metrics.repaired(self.name, fault.reason)
+                self.tiers.repaired(self.name, self.infer.tier, first.adapter, fault.reason)
                 second = await self._repaired(prompt, first, fault, queued_ms)
         try:
             answer = self.check(prompt, second, reading)
@@ -125,5 +126,6 @@ class Ask:
             confidence=answer.certainty if answer is not None else None,
             shrunk=shown._asdict() if (shown := completions[-1].shown) is not None else None,
         )
-        self.tiers.spent(self.name, step)
+        outcome: Outcome = "invalid" if answer is None else "valid" if len(completions) == 1 else "repaired"
+        self.tiers.asked(self.name, step, outcome, answer.confidence.value if answer is not None else None)
         return step

@@ -145,7 +145,7 @@ class Judge:
         """The verdict on a hard event: the larger model's, or the first one's for people to look at."""
         began = time.perf_counter()
         larger = await escalation.larger(event, reading) if escalation.larger is not None else None
-        self.metrics.escalated(self.pipeline, "complex", _outcome(escalation, larger))
+        self.metrics.escalated(self.pipeline, None, "complex", _outcome(escalation, larger))
         if larger is not None and larger.answer is not None:
             still = escalation.unsure(larger.answer, event) is not None
             return Verdict(larger.answer, [larger.step], still or self._unknown(larger.answer))
@@ -164,7 +164,7 @@ class Judge:
         """The verdict on an event whose `first` answer will not do."""
         began = time.perf_counter()
         second = await escalation.larger(event, reading) if escalation.larger is not None else None
-        self.metrics.escalated(self.pipeline, why, _outcome(escalation, second))
+        self.metrics.escalated(self.pipeline, first.step.adapter, why, _outcome(escalation, second))
         first.step.result = first.answer.result if first.answer is not None else None
         if second is not None and second.answer is not None:
             first.step.unused = why

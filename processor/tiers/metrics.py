@@ -6,15 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from processor.contract import Step
 
 WINDOW_S: Final = 900.0
 """The escalated share is that of the answers of the last quarter of an hour."""
 
+
+_SURE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 SPENT: ContextVar[list[Step] | None] = ContextVar("spent", default=None)
 """What models did for the event that is worked on; set by the line, so that a dead letter can say what it cost."""
@@ -48,6 +50,58 @@ class Share:
             self._slices.popleft()
 
 
+Outcome = Literal["valid", "repaired", "invalid"]
+"""Of a question: its first answer was good, its second one, or none."""
+
+Whose = tuple[str, str, str]
+"""Tier, pipeline, served name of the adapter (empty: the base model)."""
+
+
+class AnswerMetrics:
+    """How good answers are, by tier, pipeline and version of the adapter: servers can't know."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        whose, prefix = ["tier", "pipeline", "adapter"], "faultstream_model"
+        self._answers = Counter(
+            f"{prefix}_answers",
+            "Questions by what came of them: valid (at the first answer), repaired (at the second), invalid.",
+            [*whose, "outcome"],
+            registry=registry,
+        )
+        self._repairs = Counter(
+            f"{prefix}_repairs", "First answers that were asked for again.", [*whose, "reason"], registry=registry
+        )
+        self._confidence = Histogram(
+            f"{prefix}_confidence", "Calibrated confidence of answers.", whose, buckets=_SURE, registry=registry
+        )
+        self._certainty = Histogram(
+            f"{prefix}_certainty", "Probability of the choices, as it is.", whose, buckets=_SURE, registry=registry
+        )
+        self._bound: dict[tuple[Whose, Outcome], tuple[Counter, Histogram, Histogram]] = {}
+
+    def answered(self, whose: Whose, outcome: Outcome, confidence: float | None, certainty: float | None) -> None:
+        """A question has all its answers."""
+        bound = self._bound.get((whose, outcome))
+        if bound is None:
+            sure = self._confidence.labels(*whose), self._certainty.labels(*whose)
+            bound = self._bound[whose, outcome] = (self._answers.labels(*whose, outcome), *sure)
+        bound[0].inc()
+        for histogram, value in ((bound[1], confidence), (bound[2], certainty)):
+            if value is not None:
+                histogram.observe(value)
+
+    def repaired(self, whose: Whose, reason: str) -> None:
+        """A first answer is asked for again."""
+        self._repairs.labels(*whose, reason).inc()
+
+    def forget(self, adapter: str) -> None:
+        """The series of a version end."""
+        for key in [key for key in self._bound if key[0][2] == adapter]:
+            del self._bound[key]
+        for family in (self._answers, self._repairs, self._confidence, self._certainty):
+            family.remove_by_labels({"adapter": adapter})
+
+
 class TierMetrics:
     """Counts by pipeline. `clock` gives monotonic seconds."""
 
@@ -55,8 +109,8 @@ class TierMetrics:
         prefix = "faultstream_line"
         self._escalated = Counter(
             f"{prefix}_escalations",
-            "Answers that were passed up, why, and what came of it.",
-            ["pipeline", "why", "outcome"],
+            "Answers that were passed up: whose, why, and what came of it.",
+            ["pipeline", "adapter", "why", "outcome"],
             registry=registry,
         )
         self._share = Gauge(
@@ -95,6 +149,7 @@ class TierMetrics:
             ["pipeline", "tier", "kind"],
             registry=registry,
         )
+        self._answers = AnswerMetrics(registry)
         self._clock = clock
         self._spending: dict[tuple[str, str], tuple[Counter, ...]] = {}
         self._shares: dict[str, Share] = {}
@@ -107,9 +162,9 @@ class TierMetrics:
         """An answer that stays as it is."""
         self._of(pipeline).add(False)
 
-    def escalated(self, pipeline: str, why: str, outcome: str) -> None:
-        """An answer that was to be passed up; `outcome`: answered, invalid, away, no_tier."""
-        self._escalated.labels(pipeline, why, outcome).inc()
+    def escalated(self, pipeline: str, adapter: str | None, why: str, outcome: str) -> None:
+        """An answer that was to be passed up, `adapter` gave it; `outcome`: answered, invalid, away, no_tier."""
+        self._escalated.labels(pipeline, adapter or "", why, outcome).inc()
         self._of(pipeline).add(True)
 
     def shadowed(self, pipeline: str, outcome: str) -> None:
@@ -120,10 +175,15 @@ class TierMetrics:
         """A field of two answers."""
         self._compared.labels(pipeline, field, str(same).lower()).inc()
 
-    def spent(self, pipeline: str, step: Step) -> None:
-        """What a tier did, whatever becomes of it."""
+    def repaired(self, pipeline: str, tier: str, adapter: str | None, reason: str) -> None:
+        """A first answer can't be used and is asked for again."""
+        self._answers.repaired((tier, pipeline, adapter or ""), reason)
+
+    def asked(self, pipeline: str, step: Step, outcome: Outcome, confidence: float | None) -> None:
+        """What a tier did, whatever becomes of it; `confidence` is calibrated, None where it is not known."""
         if (so_far := SPENT.get()) is not None:
             so_far.append(step)
+        self._answers.answered((step.tier or "", pipeline, step.adapter or ""), outcome, confidence, step.confidence)
         key = pipeline, step.tier or ""
         bound = self._spending.get(key)
         if bound is None:
@@ -133,6 +193,11 @@ class TierMetrics:
         amounts = (usage.cost_usd or 0.0, usage.prompt_tokens - usage.cached_tokens, usage.cached_tokens)
         for counter, amount in zip(bound, (*amounts, usage.completion_tokens), strict=True):
             counter.inc(amount)
+
+    def forget(self, adapter: str) -> None:
+        """A version of an adapter (its served name) gets no traffic any more: its series end."""
+        self._answers.forget(adapter)
+        self._escalated.remove_by_labels({"adapter": adapter})
 
     def _of(self, pipeline: str) -> Share:
         share = self._shares.get(pipeline)

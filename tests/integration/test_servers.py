@@ -74,16 +74,19 @@ def test_jira_double_has_the_project(jira_double: str) -> None:
 @pytest.mark.timeout(300)
 def test_llamacpp_obeys_a_schema(llamacpp_server: str) -> None:
     """The answer of llama.cpp is JSON of the asked form."""
-    assert json.loads(complete(llamacpp_server)["choices"][0]["message"]["content"])["kind"] in {"test", "dependency"}
+    answer = complete(llamacpp_server)
+    assert json.loads(answer["choices"][0]["message"]["content"])["kind"] in {"test", "dependency"}
+    assert answer["timings"]["prompt_ms"] > 0
 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(300)
 def test_vllm_obeys_a_schema_and_counts_cached_tokens(vllm_server: str) -> None:
-    """The answer of vLLM is JSON of the asked form, and the usage says how much came from the prefix cache."""
+    """The answer of vLLM is JSON of the asked form; it says how much came from the prefix cache, and how soon."""
     answer = complete(vllm_server)
     assert json.loads(answer["choices"][0]["message"]["content"])["kind"] in {"test", "dependency"}
     assert "cached_tokens" in (answer["usage"]["prompt_tokens_details"] or {})
+    assert answer["metrics"]["time_to_first_token_ms"] > 0
 
 
 def test_a_server_that_dies_says_why(tmp_path: Path) -> None:

@@ -13,15 +13,19 @@ from processor import app
 from processor.errors import Retryable
 from processor.line import Line, Shared
 from processor.logs.redact import redactor
-from processor.settings import Settings
+from processor.models.chat import ChatRequest
+from processor.models.client import ModelClient
+from processor.models.metrics import ModelMetrics
+from processor.settings import ModelSettings, Settings
 from processor.settings.fetch import FetchSettings
 from processor.stages.fetch import Fetch
 from processor.stages.infer import Served
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
-from processor.testing.model import StubModel
+from processor.testing.model import FakeModelServer, StubModel, first_answer
+from processor.tiers.metrics import TierMetrics
 
-from .test_line import CI_FAILURE, HOMES, found, letter, record
+from .test_line import CI_FAILURE, HOMES, found, record
 
 TUNED = replace(CI_FAILURE, name="tuned", rules=None, model=CI_FAILURE.model.model_copy(update={"adapter": "ci"}))
 LOG = b"$ make all\nerror: the frobnicator is out of tune\nmake: *** [all] Error 1\n"
@@ -29,7 +33,8 @@ LOG = b"$ make all\nerror: the frobnicator is out of tune\nmake: *** [all] Error
 
 def tuned(model: StubModel, served: Served, registry: CollectorRegistry) -> Line:
     """A line whose one pipeline asks the adapter `ci`, in the version that `served` says."""
-    shared = Shared("t", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(registry), served={"lite": served})
+    counts, tiers = LineMetrics(registry), TierMetrics(registry)
+    shared = Shared("t", Fetch(FetchSettings()), Redact(redactor()), counts, tiers=tiers, served={"lite": served})
     return app.build_line((TUNED,), Settings(), HOMES, {"lite": model}, shared)
 
 
@@ -49,24 +54,51 @@ async def test_a_finding_names_the_version_that_answered() -> None:
     assert second["data"]["steps"][0]["adapter"] == "ci@b"
 
     def counted(adapter: str) -> Any:
-        labels = {"pipeline": "tuned", "adapter": adapter, "outcome": "used"}
-        return registry.get_sample_value("faultstream_adapter_answers_total", labels)
+        labels = {"tier": "lite", "pipeline": "tuned", "adapter": adapter, "outcome": "valid"}
+        return registry.get_sample_value("faultstream_model_answers_total", labels)
 
     assert (counted("ci@a"), counted("ci@b")) == (1, 1)
 
 
-async def test_repairs_count_for_the_version_that_caused_them() -> None:
-    """An invalid answer is the fault of the version that gave it."""
-    registry = CollectorRegistry()
-    line = tuned(StubModel("no object"), lambda name, _: f"{name}@a", registry)
-    assert letter(await line.handle(record(LOG)))
-    samples = [
-        sample
-        for family in registry.collect()
-        for sample in family.samples
-        if sample.name == "faultstream_adapter_repairs_total"
-    ]
-    assert [(sample.labels["adapter"], sample.value) for sample in samples] == [("ci@a", 1)]
+@pytest.mark.parametrize(("answers", "outcome"), [(["no object"], "invalid"), (["no object", None], "repaired")])
+async def test_what_is_wrong_counts_for_the_version_that_gave_it(answers: list[str | None], outcome: str) -> None:
+    """An answer that became a dead letter does as well; what was repaired is not valid at the first answer."""
+    registry, left = CollectorRegistry(), list(answers)
+
+    def answer(request: ChatRequest) -> str:
+        assert request.form is not None
+        return (left.pop(0) if len(left) > 1 else left[0]) or first_answer(request.form)
+
+    outputs = await tuned(StubModel(answer), lambda name, _: f"{name}@a", registry).handle(record(LOG))
+    assert ("dead-letters" in outputs[0].topic) == (outcome == "invalid")
+    whose = {"tier": "lite", "pipeline": "tuned", "adapter": "ci@a"}
+    for name in ("valid", "repaired", "invalid"):
+        told = registry.get_sample_value("faultstream_model_answers_total", {**whose, "outcome": name})
+        assert told == (1 if name == outcome else None)
+    repairs = {**whose, "reason": "invalid_output"}
+    assert registry.get_sample_value("faultstream_model_repairs_total", repairs) == 1
+
+
+async def test_series_of_a_version_end_with_it() -> None:
+    """A pipeline that is trained every day has no more series after a year than on the first day."""
+    registry, version = CollectorRegistry(), 0
+    tiers, models = TierMetrics(registry), ModelMetrics(registry)
+    shared = Shared(
+        "t", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(registry), tiers=tiers,
+        served={"lite": lambda name, _: f"{name}@{version}"},
+    )  # fmt: skip
+    async with FakeModelServer(adapters={f"ci@{number}" for number in range(4)}) as server:
+        client = ModelClient(ModelSettings(urls=[server.url]), metrics=models)
+        line = app.build_line((TUNED,), Settings(), HOMES, {"lite": client}, shared)
+        counts = []
+        for version in range(4):
+            await line.handle(record(LOG, offset=version))
+            app._forget(models, tiers, f"ci@{version - 1}")
+            counts.append(sum(len(family.samples) for family in registry.collect()))
+        await client.stop()
+    assert len(set(counts[1:])) == 1
+    adapters = {sample.labels.get("adapter") for family in registry.collect() for sample in family.samples}
+    assert adapters & {f"ci@{number}" for number in range(4)} == {"ci@3"}
 
 
 async def test_an_adapter_that_cant_be_served_is_the_pipelines_own_trouble(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,8 +66,8 @@ def vllm_command(
     command: list[str | Path] = [python, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--host", process.LOOPBACK, "--port", str(port), "--model", model, "--served-model-name", BASE]
     command += ["--max-model-len", str(context), "--max-num-seqs", "64" if gpu else "16"]
-    # cached_tokens is reported only with the second of these.
-    command += ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
+    # cached_tokens is reported only with the second of these, the time to first token with the third.
+    command += ["--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-per-request-metrics"]
     if slots:
         command += ["--enable-lora", "--max-loras", str(slots), "--max-cpu-loras", str(2 * slots)]
         command += ["--max-lora-rank", "16"]

@@ -348,6 +348,8 @@ class Adapters:
                 with contextlib.suppress(Retryable):  # a server that is away has nothing to unload when it is back
                     await self._servers.unload(url, model)
                     log.info("adapter unloaded", action="adapter", adapter=model, replica=url)
+            self._metrics.retired(model)
+            self.retired(model)
 
     def _troubled(self, name: str, what: str, why: str) -> None:
         """Notes what keeps an adapter from being served, or from moving on; told once."""

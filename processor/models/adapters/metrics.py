@@ -47,6 +47,11 @@ class AdapterMetrics:
         with suppress(KeyError):
             self._resident.remove(replica, served)
 
+    def retired(self, served: str) -> None:
+        """A version gets no traffic any more, and has been taken from the servers: its series end."""
+        for family in (self._loads, self._lost, self._resident):
+            family.remove_by_labels({"adapter": served})
+
     def lost(self, replica: str, served: str) -> None:
         """A server had dropped a version."""
         self._lost.labels(served).inc()

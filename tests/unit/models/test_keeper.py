@@ -107,8 +107,9 @@ class World:
         text = '{"ok":"y"}' if user.startswith("Answer") else '{"category":"k1"}'
         choice = {"message": {"content": text}, "finish_reason": "stop"}
         choice["logprobs"] = {"content": [{"token": text, "logprob": 0}]}
+        timings = {"time_to_first_token_ms": 200.0, "queue_time_ms": 50.0}
         usage = {"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 80}}
-        return 200, {}, orjson.dumps({"choices": [choice], "usage": usage})
+        return 200, {}, orjson.dumps({"choices": [choice], "usage": usage, "metrics": timings})
 
 
 Play = Callable[[World, ModelClient], Coroutine[Any, Any, None]]
@@ -149,6 +150,7 @@ def test_a_replica_is_warm_before_it_is_asked() -> None:
     labels = {"tier": "lite", "pipeline": "ci", "adapter": ""}
     assert registry.get_sample_value("faultstream_model_cached_share_expected", labels) == 1.0
     assert registry.get_sample_value("faultstream_model_requests_total", {**labels, "outcome": "answered"}) == 30
+    assert registry.get_sample_value("faultstream_model_first_token_seconds_sum", labels) == 30 * 0.25
 
 
 def test_a_server_killed_in_mid_answer_costs_a_try() -> None:

@@ -82,6 +82,26 @@ def test_a_completion_in_full() -> None:
     assert completion.masked
 
 
+@pytest.mark.parametrize(
+    ("told", "milliseconds"),
+    [
+        ({"metrics": {"time_to_first_token_ms": 80.5, "queue_time_ms": 12.0, "generation_time_ms": 900.0}}, 92.5),
+        ({"metrics": {"time_to_first_token_ms": 80.5, "queue_time_ms": None}}, 80.5),
+        ({"metrics": {"time_to_first_token_ms": None}}, None),
+        ({"timings": {"prompt_n": 8, "prompt_ms": 43.25, "predicted_ms": 238.0}}, 43.25),
+        ({"metrics": None}, None),
+        ({"metrics": {"time_to_first_token_ms": "soon"}}, None),
+        ({"metrics": {"time_to_first_token_ms": -1}}, None),
+        ({"timings": [1]}, None),
+        ({}, None),
+    ],
+)
+def test_servers_tell_the_time_to_first_token(told: dict[str, object], milliseconds: float | None) -> None:
+    """With vLLM's queue, which llama.cpp has not; what makes no sense is not known, and spoils no answer."""
+    answer = {"choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}], **told}
+    assert decode(orjson.dumps(answer), VLLM).first_token_ms == milliseconds
+
+
 @given(st.one_of(st.binary(max_size=40), st.recursive(
     st.none() | st.integers(-9, 9) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(

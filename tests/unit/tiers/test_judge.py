@@ -253,7 +253,7 @@ async def test_escalations_are_counted_and_their_share_is_known() -> None:
     for offset, sure in enumerate([0.4, 0.9, 0.9, 0.9]):
         lite.sure = sure
         await line.handle(record(LOG, offset=offset))
-    labels = {"pipeline": "ci_failure", "why": "unsure", "outcome": "answered"}
+    labels = {"pipeline": "ci_failure", "adapter": "", "why": "unsure", "outcome": "answered"}
     assert registry.get_sample_value("faultstream_line_escalations_total", labels) == 1
     share = registry.get_sample_value("faultstream_line_escalated_share", {"pipeline": "ci_failure"})
     assert share == 0.25
