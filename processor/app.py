@@ -48,6 +48,7 @@ from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
 from processor.stages.park import Aside, Ward
+from processor.stages.prompt import largest_form
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
@@ -204,6 +205,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     keep_warm([ask for lane in line.lanes.values() for ask in lane.judge.asks], models, adapters)
     await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
+    await needs.check_forms(models, asking(parts.pipelines))
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
@@ -267,6 +269,15 @@ def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
         if each.model.adapter is not None:
             found.setdefault(each.model.tier, []).append(each.model.adapter)
     return found
+
+
+def asking(pipelines: Sequence[Pipeline]) -> list[needs.Asking]:
+    """The largest form that each pipeline asks of each of its tiers."""
+    return [
+        needs.Asking(tier, each.name, each.schema_file, largest_form(each.name, each.questions))
+        for each in pipelines
+        for tier in each.model.tiers
+    ]
 
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:

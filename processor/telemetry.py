@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -210,6 +210,10 @@ def _plainly(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
+_REMEMBERED: Final = 100_000
+"""Grammars by replica that are kept in mind."""
+
+
 class LineMetrics:
     """What the line counts: per pipeline findings and who decided them, dead letters, repairs, tokens, time."""
 
@@ -230,6 +234,25 @@ class LineMetrics:
         self._bound: dict[tuple[str, str], Counter] = {}
         self._counted: dict[str, tuple[Counter, ...]] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
+        by = [*one, "tier"]
+        self._grammars = Gauge(f"{prefix}_grammars", "Grammars that servers were asked for.", by, registry=registry)
+        self._guided = Counter(f"{prefix}_guided", "Questions by their grammar.", [*by, "grammar"], registry=registry)
+        self._compiled: set[tuple[str, str]] = set()
+        self._asked: dict[tuple[str, str], tuple[Counter, Counter, Gauge]] = {}
+
+    def guided(self, pipeline: str, tier: str, replica: str, grammar: str, grammars: int) -> None:
+        """A question that `replica` answered by a grammar, one of so many of its pipeline: known there, or new."""
+        known = (replica, grammar) in self._compiled
+        if not known:
+            if len(self._compiled) >= _REMEMBERED:  # replicas come and go
+                self._compiled.clear()
+            self._compiled.add((replica, grammar))
+        bound = self._asked.get((pipeline, tier))
+        if bound is None:
+            guided = [self._guided.labels(pipeline, tier, grammar) for grammar in ("new", "known")]
+            bound = self._asked[pipeline, tier] = (guided[0], guided[1], self._grammars.labels(pipeline, tier))
+        bound[known].inc()
+        bound[2].set(grammars)
 
     def found(self, pipeline: str, steps: Sequence[Step]) -> None:
         """A finding and the steps that led to it."""

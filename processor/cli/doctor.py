@@ -20,6 +20,7 @@ from processor.cluster.security import principal
 from processor.cluster.topics import Found, describe, differences
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
+from processor.models import needs
 from processor.models.chat import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
@@ -124,7 +125,18 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
                     Finding(what, False, f"{report.url} serves no adapters, but pipelines name some: {wanting}")
                 )
             found += [_calibration(each, tier, report.capabilities) for each in pipelines if each.model.tier == tier]
+        if any(each.fine and each.what == f"models.{tier}" for each in found):
+            found += await _grammars(client, tier, pipelines)
     return found
+
+
+async def _grammars(client: ModelClient, tier: str, pipelines: list[Pipeline]) -> list[Finding]:
+    """Whether the tier's server takes the schemas of the pipelines that ask it."""
+    asking = [each for each in app.asking(pipelines) if each.tier == tier]
+    refused = await needs.refusals(client, tier, asking)
+    if refused or not asking:
+        return [Finding("schemas", False, each) for each in refused]
+    return [Finding("schemas", True, f"models.{tier} takes those of {', '.join(each.pipeline for each in asking)}")]
 
 
 def _calibration(pipeline: Pipeline, tier: str, server: Capabilities) -> Finding:

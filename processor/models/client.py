@@ -313,6 +313,14 @@ class ModelClient:
         await self._keeper.listed()
         return await self.replicas.capabilities()
 
+    async def attempt(self, request: ChatRequest) -> Completion:
+        """Asks the first replica that was probed, once and beside all else, to see whether it can; nothing is counted.
+
+        Raises what the answer means, and as `complete` where no replica comes.
+        """
+        await self._keeper.listed()
+        return await self._exchange(await self.replicas.probed_one(), request, self._settings.timeout_s)
+
     async def inspect(self) -> list[ReplicaReport]:
         """Probes each replica anew and never raises for what it finds."""
         try:

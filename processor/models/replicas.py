@@ -162,13 +162,17 @@ class Replicas:
         replica.capabilities = found
         self._tell()
 
-    async def capabilities(self) -> Capabilities:
-        """What the first replica that was probed can do. Raises as `acquire`."""
+    async def probed_one(self) -> Replica:
+        """The first replica of which it is known what it can do. Raises as `acquire`."""
         while True:
             for replica in self._replicas.values():
                 if replica.capabilities is not None:
-                    return replica.capabilities
+                    return replica
             await self._one_to_come()
+
+    async def capabilities(self) -> Capabilities:
+        """What the first replica that was probed can do. Raises as `acquire`."""
+        return (await self.probed_one()).capabilities or Capabilities()
 
     def unfit(self, replica: Replica, problem: FaultstreamError) -> None:
         """What kept a replica that is coming from being ready, this time."""

@@ -168,6 +168,12 @@ class ModelPart(Part):
         None, description="Ask a larger model, too, for a share of answers.", examples=[{"to": "pro", "share": 0.01}]
     )
 
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """All tiers that it may ask, its own first."""
+        others = [each.to for each in (self.escalate, self.shadow) if each is not None]
+        return tuple(dict.fromkeys((self.tier, *others)))
+
 
 class KafkaSink(Part):
     """Findings go to `<prefix>.findings.<pipeline>`; there is nothing to set."""

@@ -46,7 +46,7 @@ class PromptConfig:
 class Pipeline:
     """A pipeline, checked and compiled. `version` is the digest of every file that it loads.
 
-    `warnings` are the keys that have no effect yet.
+    `schema_file` is where its schema stands, as its file says; `warnings` are the keys that have no effect yet.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Pipeline:
     ticket: TicketConfig | None
     calibrations: Calibrations
     files: Mapping[str, Path] = field(default_factory=dict)
+    schema_file: str = ""
     warnings: tuple[Problem, ...] = ()
 
     @classmethod
@@ -123,6 +124,7 @@ def build(checked: Checked) -> Pipeline:
         ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
         calibrations=_calibrations(checked, model),
         files=dict(checked.files),
+        schema_file=model.result_schema,
         warnings=tuple(checked.warnings),
     )
 

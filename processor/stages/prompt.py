@@ -23,7 +23,7 @@ from processor.lang.types import INT, STRING, Type, object_of
 from processor.logs.extract import BLAMED
 from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Message, Shown
-from processor.models.form import LIST_SIZES, NONE, Form, Slot, compile_form, size_class
+from processor.models.form import LIST_SIZES, NONE, SIZES, Form, Slot, compile_form, size_class
 from processor.models.question import LINES, Meaning, Prompt, Question
 
 USER_CONTEXT: Final[Mapping[str, Type]] = {
@@ -42,6 +42,15 @@ MOST_CANDIDATES: Final = 8
 
 MOST_LINES: Final = 8
 """Lines of the excerpt that have a code."""
+
+MOST_GRAMMARS: Final = 32
+"""Grammars that one pipeline may ask for: a server takes tens of milliseconds and megabytes for each."""
+
+COARSER: Final = ((0, 2, MOST_CANDIDATES), (0, MOST_CANDIDATES), (MOST_CANDIDATES,))
+"""Size classes for pipelines with so many grounded fields that finer ones would make too many grammars.
+
+With the last ones the form is the same for every event: it has room for codes also where there is nothing to choose.
+"""
 
 _PER_LINE: Final = 3
 """Tokens of a line's code, bar and end."""
@@ -73,6 +82,8 @@ class BuildPrompt:
         self._user = user
         self._questions = tuple(questions)
         self._forms: dict[tuple[int, ...], Form] = {}
+        self._grammars: set[str] = set()
+        self._sizes = _size_classes(self._questions)
         self._count = count
         self._room = context_tokens - max_tokens - count(system) - 32  # the chat template's own
 
@@ -145,17 +156,48 @@ class BuildPrompt:
     @property
     def grammars(self) -> int:
         """How many different forms were asked for so far: so many grammars a server has compiled for this pipeline."""
-        return len({form.grammar for form in self._forms.values()})
+        return len(self._grammars)
 
     def _form(self, codes: Mapping[str, Mapping[str, Meaning]]) -> Form:
         """The form for so many codes; made once for each combination of size classes."""
         counts = tuple([len(each) for each in codes.values()])
         form = self._forms.get(counts)
         if form is None:
-            slots = [_slot(each, count) for each, count in zip(self._questions, counts, strict=True)]
-            form = compile_form(self._name, tuple(slot for slot in slots if slot is not None))
-            self._forms[counts] = form
+            form = self._forms[counts] = _form(self._name, self._questions, counts, self._sizes)
+            self._grammars.add(form.grammar)
         return form
+
+
+def largest_form(name: str, questions: Sequence[Question]) -> Form:
+    """A pipeline's form with as much on offer as there can be: what strains a server's grammar most."""
+    return _form(name, questions, [_most(each) for each in questions], _size_classes(questions))
+
+
+def _form(name: str, questions: Sequence[Question], counts: Sequence[int], sizes: tuple[int, ...]) -> Form:
+    slots = [_slot(each, count, sizes) for each, count in zip(questions, counts, strict=True)]
+    return compile_form(name, tuple(slot for slot in slots if slot is not None))
+
+
+def _most(question: Question) -> int:
+    """Most codes that a question ever has on offer."""
+    if question.kind == "enum":
+        return len(question.values)
+    return {"candidate": MOST_CANDIDATES, "line": MOST_LINES}.get(question.kind, 0)
+
+
+def _size_classes(questions: Sequence[Question]) -> tuple[int, ...]:
+    """The finest size classes of single choices with which all of a pipeline's forms are at most MOST_GRAMMARS.
+
+    Fields that choose from the same candidates are offered as many.
+    """
+    asked = [each for each in questions if each.kind == "candidate"]
+    single = {(each.source, each.nullable) for each in asked if not each.many}
+    several = {each.source for each in asked if each.many} - {source for source, nullable in single if not nullable}
+    for sizes in (SIZES, *COARSER[:-1]):
+        classes = sum(size <= MOST_CANDIDATES for size in sizes)
+        if classes ** len(single) * 2 ** len(several) <= MOST_GRAMMARS:
+            return sizes
+    return COARSER[-1]
 
 
 def _codes(question: Question, reading: Reading, lines: LineCodes) -> Mapping[str, Meaning]:
@@ -183,7 +225,7 @@ def _line_codes(excerpt: Excerpt) -> LineCodes:
     return {f"L{index}": line for index, line in enumerate(lines, 1)}
 
 
-def _slot(question: Question, offered: int) -> Slot | None:
+def _slot(question: Question, offered: int, sizes: tuple[int, ...]) -> Slot | None:
     """The slot of a question by its size class; None where there is nothing to choose from."""
     if question.kind == "text":
         kind: Literal["text", "texts"] = "texts" if question.many else "text"
@@ -204,7 +246,7 @@ def _slot(question: Question, offered: int) -> Slot | None:
             minimum=question.minimum,
             maximum=question.maximum,
         )
-    if not offered:
+    if not offered and not sizes[0]:
         return None
     if question.kind == "enum":
         options = tuple(question.values)
@@ -212,7 +254,7 @@ def _slot(question: Question, offered: int) -> Slot | None:
             options = tuple(f"k{index}" for index in range(1, offered + 1))
     else:
         letter = "L" if question.source == LINES else LETTERS.get(question.source, question.source[:1])
-        size = size_class(offered, LIST_SIZES) if question.many else size_class(offered)
+        size = max(sizes[0], size_class(offered, LIST_SIZES if question.many else sizes))
         options = tuple(f"{letter}{index}" for index in range(1, size + 1))
     if question.many:
         return Slot(question.name, "choices", options, most=question.most, least=question.least)

@@ -89,6 +89,7 @@ class Ask:
         async with self.running:
             queued_ms = (time.perf_counter() - waiting) * 1000
             first = await self.infer(prompt)
+            self.metrics.guided(self.name, self.infer.tier, first.replica, prompt.form.grammar, self.prompt.grammars)
             try:
                 answer = self.check(prompt, first, reading)
                 return Asked(self._step([first], queued_ms, answer), answer)

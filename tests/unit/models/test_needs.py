@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from processor.errors import ConfigError
 from processor.models import needs
 from processor.models.chat import Capabilities
 from processor.models.client import ModelClient
+from processor.models.form import Slot, compile_form
 from processor.settings import ModelSettings
-from processor.testing.model import FakeModelServer
+from processor.testing.model import FakeModelServer, Fault
 
 TUNED = {"pipeline tuned (model.adapter tuned)": ["adapters"], "pipeline other (model.adapter x)": ["adapters"]}
 
@@ -39,3 +44,54 @@ async def test_a_start_is_refused_where_an_adapter_is_asked_of_a_server_without_
             ConfigError, match=r"^pipeline tuned \(model.adapter a\) needs .* server of models.lite lacks$"
         ):
             await needs.check_all({"lite": client}, [("lite", "ci_failure", None), ("lite", "tuned", "a")])
+
+
+SLOTS = (
+    Slot("category", "choice", ("k1", "k2")),
+    Slot("tests", "choices", ("t1",), most=3),
+    Slot("n", "integer", maximum=9),
+)
+FORM = compile_form("ci", SLOTS)
+ASKING = [needs.Asking("lite", "ci", "schemas/ci.yaml", FORM), needs.Asking("pro", "ci", "schemas/ci.yaml", FORM)]
+
+
+async def refused_by(poison: Callable[[dict[str, Any]], Fault | None]) -> str:
+    """What a start says where a server has this against some schemas."""
+    async with FakeModelServer(poison=poison) as server, ModelClient(ModelSettings(urls=[server.url])) as client:
+        with pytest.raises(ConfigError) as caught:
+            await needs.check_forms({"lite": client}, ASKING)
+    return str(caught.value)
+
+
+async def test_a_start_is_refused_where_a_schema_is() -> None:
+    """Named are the pipeline, its file, the field and its keywords; what the server takes is not."""
+    told = await refused_by(lambda body: "grammar" if '"maxItems"' in json.dumps(body) else None)
+    assert told.startswith("pipeline ci: schemas/ci.yaml: tests (type, items, maxItems): models.lite: ")
+    assert "unsupported keyword multipleOf" in told
+    assert "category" not in told
+
+
+async def test_a_schema_over_a_servers_size_is_found_at_the_start() -> None:
+    """Each field alone is taken: the error says that it is all of them together."""
+    told = await refused_by(lambda body: "grammar" if "t1" in str(body) and "k1" in str(body) else None)
+    assert "schemas/ci.yaml: all 3 fields together, though each one alone is taken: " in told
+
+
+@pytest.mark.parametrize("fault", ["500", "busy", "hang", "html", "dies", "too_long", "refused", "cut_off"])
+async def test_other_troubles_are_no_verdict_on_a_schema(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away, busy or slow at a start is waited for with the events; the start goes on."""
+    monkeypatch.setattr(needs, "PATIENCE_S", 0.5)
+    async with FakeModelServer(always=fault) as server, ModelClient(ModelSettings(urls=[server.url])) as client:
+        await needs.check_forms({"lite": client}, ASKING)
+        assert server.asked
+
+
+async def test_one_question_each_and_no_more_where_all_is_well() -> None:
+    """A start with many pipelines stays quick; a tier that nobody asks is left alone."""
+    asking = [needs.Asking("lite", f"p{at}", "s.yaml", compile_form(f"p{at}", FORM.slots)) for at in range(50)]
+    async with FakeModelServer() as server, ModelClient(ModelSettings(urls=[server.url])) as client:
+        await needs.check_forms({"lite": client}, asking)
+        assert len(server.asked) == 50
+        assert {each.body["max_tokens"] for each in server.asked} == {1}
+        await needs.check_forms({"pro": client}, asking)
+    assert len(server.asked) == 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from processor.lang.template import Template
 from processor.logs.tokens import estimate
 from processor.models.chat import Completion, Shown
 from processor.models.question import Prompt, questions
-from processor.stages.prompt import BuildPrompt, plain
+from processor.stages.prompt import MOST_GRAMMARS, BuildPrompt, largest_form, plain
 
 CATEGORIES = {"test": "a test failed", "compile": "it does not compile", "network_infra": "the network failed"}
 SCHEMA = ResultSchema(
@@ -255,7 +256,48 @@ def test_events_share_a_few_grammars(counts: list[tuple[int, int, int]]) -> None
         stage(event(), reading(packages, tests, [f"error {index}" for index in range(lines)]))
     assert stage.grammars <= 5 * 2 * 2
     assert stage.grammars <= len(set(counts))
+    assert largest_form("ci", ASKED).grammar in {
+        stage(event(), reading(30, 30, [f"error {index}" for index in range(20)])).form.grammar,
+        build()(event(), replace(reading(30, 30, [f"error {index}" for index in range(20)]), narrowed={})).form.grammar,
+    }
     before = stage.grammars
     for packages, tests, lines in counts:
         stage(event(repo="other"), reading(packages, tests, [f"other text {index}" for index in range(lines)]))
     assert stage.grammars == before
+
+
+KINDS = {"packages": "package", "tests": "test", "files": "file", "hosts": "host", "exit_codes": "exit_code"}
+
+
+@st.composite
+def grounded_fields(draw: st.DrawFn) -> dict[str, Field]:
+    """Up to nine fields, each chosen from some kind of candidates, one or several, null or not, or from the lines."""
+    fields = {}
+    for index in range(draw(st.integers(1, 9))):
+        source = draw(st.sampled_from([*KINDS, "lines"]))
+        several = source == "lines" or draw(st.booleans())
+        name = f"f{index}"
+        one = Field(name, "list", max_items=3) if several else Field(name, nullable=draw(st.booleans()))
+        fields[name] = ground_field(one, "excerpt.lines" if source == "lines" else f"candidates.{source}")  # type: ignore[arg-type]
+    return fields
+
+
+@settings(deadline=None, max_examples=25)
+@given(grounded_fields(), st.integers(0, 10**6))
+def test_no_pipeline_asks_for_many_grammars(fields: dict[str, Field], seed: int) -> None:
+    """Whatever its fields are grounded by: as many events as there may be share a bounded number of grammars."""
+    chance = Random(seed)  # noqa: S311  seeded, so that a finding can be repeated
+    stage = BuildPrompt("p", "S", USER, questions(ResultSchema("p", fields)))
+    for number in range(150):
+        found = {kind: _some(kind, chance) for kind in KINDS}
+        lines = excerpt([f"error {number} {at}" for at in range(chance.randint(1, 12))], [1])
+        stage(event(), Reading(lines, found))
+    assert stage.grammars <= MOST_GRAMMARS
+
+
+def _some(kind: str, chance: Random) -> tuple[Candidate, ...]:
+    """Up to twelve candidates, some of which are blamed for the fault."""
+    return tuple(
+        Candidate(KINDS[kind], f"n{at}", score=chance.choice((0.1, 0.9)))  # type: ignore[arg-type]
+        for at in range(chance.choice((0, 1, 2, 4, 8, 12)))
+    )
