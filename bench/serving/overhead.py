@@ -14,7 +14,8 @@ import orjson
 
 from bench.serving.figures import in_turn, rounds
 from bench.serving.loads import closed_loop
-from processor.models.chat import Capabilities, ChatRequest, Message
+from processor.models.capabilities import Capabilities
+from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
 from processor.models.form import Slot, compile_form
 from processor.models.wire import encode
@@ -79,7 +80,7 @@ Timed = tuple[float, float]
 
 async def _bare(url: str, count: int, in_flight: int) -> Timed:
     """The least that a client can do: sends the bytes, reads the answer's and parses them."""
-    vllm = Capabilities(engine="vllm", json_schema=True, logprobs=True)
+    vllm = Capabilities("vllm", guidance="json_schema", alternatives=8, masked=True)
     body = encode(REQUEST, "base", vllm)
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:

@@ -14,7 +14,7 @@ import aiohttp
 from bench.serving.figures import in_turn, ratio, right, rounds, spread
 from bench.serving.loads import TIMEOUT_S, Cases, Run, bare, daemon, lane, prefix, settings_of, through_the_line
 from bench.serving.servers import CONTEXT, Target
-from processor.models.chat import Capabilities
+from processor.models.capabilities import Capabilities
 from processor.models.question import Question
 from processor.models.wire import encode
 from tools.evaluate import Answer

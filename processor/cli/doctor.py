@@ -21,7 +21,7 @@ from processor.cluster.topics import Found, describe, differences
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
 from processor.models import needs
-from processor.models.chat import Capabilities
+from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings, Settings
@@ -119,11 +119,8 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
                 continue
             text = f"{report.url}: {_capabilities(report.capabilities)}"
             found.append(Finding(what, True, text, report.milliseconds))
-            if adapters and not report.capabilities.adapters:
-                wanting = ", ".join(f"{name} ({adapter})" for name, adapter in adapters.items())
-                found.append(
-                    Finding(what, False, f"{report.url} serves no adapters, but pipelines name some: {wanting}")
-                )
+            wrong, remarks = needs.judge(report.capabilities, settings.models[tier], what, adapters)
+            found += [Finding(what, False, each) for each in wrong] + [Finding(what, True, each) for each in remarks]
             found += [_calibration(each, tier, report.capabilities) for each in pipelines if each.model.tier == tier]
         if any(each.fine and each.what == f"models.{tier}" for each in found):
             found += await _grammars(client, tier, pipelines)
@@ -150,12 +147,8 @@ def _calibration(pipeline: Pipeline, tier: str, server: Capabilities) -> Finding
 
 
 def _capabilities(can: Capabilities) -> str:
-    text = (
-        f"{can.engine}, adapters {'yes' if can.adapters else 'no'}, log-probabilities {'yes' if can.logprobs else 'no'}"
-    )
-    if not can.cached_tokens:
-        text += "; tells no cached tokens (vLLM: start it with --enable-prompt-tokens-details)"
-    return text
+    engine, *rest = can.told().items()
+    return ", ".join([engine[1], *[f"{name.replace('_', ' ')}: {text}" for name, text in rest]])
 
 
 async def _jira(settings: JiraSettings) -> list[Finding]:

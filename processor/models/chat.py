@@ -6,12 +6,11 @@ Stages speak these types and the `Model` protocol; `client.ModelClient` is the o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from processor.contract import Usage
+from processor.models.capabilities import Engine
 from processor.models.form import Form
-
-Engine = Literal["vllm", "llama.cpp", "other"]
 
 
 class Shown(NamedTuple):
@@ -83,9 +82,10 @@ class Token:
 class Completion:
     """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
 
-    `adapter` is the served name of the adapter that was asked, None for the base model. `milliseconds` is the time
-    of the request that succeeded; `waited_ms` what passed before it was sent. `first_token_ms` is the server's own time
-    until it had the first token, None where it does not say. `shown` is the prompt's.
+    `adapter` is the served name of the adapter that was asked, None for the base model; `base` says that the base model
+    answered in its place, since the server has no adapters and they are optional. `milliseconds` is the time of the
+    request that succeeded; `waited_ms` what passed before it was sent. `first_token_ms` is the server's own time until
+    it had the first token, None where it does not say. `shown` is the prompt's.
     """
 
     text: str
@@ -101,6 +101,7 @@ class Completion:
     adapter: str | None = None
     engine: Engine = "other"
     shown: Shown | None = None
+    base: bool = False
 
     @property
     def cut_off(self) -> bool:
@@ -114,25 +115,3 @@ class Model(Protocol):
     async def complete(self, request: ChatRequest) -> Completion:
         """Answers `request`; raises Retryable, Rejected (prompt_too_long, request_refused) or Fatal."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a server can do, as its probe found. `models` are the names it lists."""
-
-    engine: Engine = "other"
-    models: tuple[str, ...] = ()
-    adapters: bool = False
-    json_schema: bool = False
-    logprobs: bool = False
-    cached_tokens: bool = False
-    context_tokens: int | None = None
-
-
-FEATURES: Final = {
-    "adapters": "adapters chosen by model name",
-    "json_schema": "guided decoding by JSON Schema",
-    "logprobs": "log-probabilities",
-    "cached_tokens": "counts of cached prompt tokens (vLLM: --enable-prompt-tokens-details)",
-}
-"""The features in Capabilities, in words."""

@@ -22,8 +22,9 @@ from prometheus_client import CollectorRegistry
 
 from processor.errors import FaultstreamError, Rejected, Retryable
 from processor.models.breaker import Pauses
+from processor.models.capabilities import Capabilities
 from processor.models.capacity import RetryBudget
-from processor.models.chat import Capabilities, ChatRequest, Completion
+from processor.models.chat import ChatRequest, Completion
 from processor.models.endpoints import Endpoint, Endpoints, endpoints_of
 from processor.models.keeper import Keeper
 from processor.models.metrics import ModelMetrics
@@ -148,6 +149,11 @@ class ModelClient:
         return self.replicas.healthy > 0
 
     @property
+    def settings(self) -> ModelSettings:
+        """The tier's settings."""
+        return self._settings
+
+    @property
     def router(self) -> bool:
         """Whether a router of others chooses the replica."""
         return self._keeper.router
@@ -240,9 +246,7 @@ class ModelClient:
 
     async def _direct(self, replica: Replica, request: ChatRequest) -> Completion:
         """Asks a replica beside what is placed there, whatever comes of it: to warm it."""
-        if request.model is not None:
-            await self._residency.ready(replica, request.model)
-        return await self._exchange(replica, request, self._settings.timeout_s)
+        return await self._with_adapter(replica, request, self._settings.timeout_s)
 
     async def _ask(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
         """One try on one replica, which is blamed for what is its fault."""
@@ -267,12 +271,14 @@ class ModelClient:
 
     async def _with_adapter(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
         """Sees to it that the replica has the adapter; one that it has lost is loaded once more."""
-        if request.model is None:
+        server = replica.capabilities
+        if request.model is None or (server is not None and request.model in server.files):
             return await self._exchange(replica, request, left_s)
-        if replica.capabilities is not None and not replica.capabilities.adapters:
-            # It would answer from the base, as if nothing were amiss.
-            told = f"the {replica.capabilities.engine} server {replica.url} ({self._where}.urls) has no adapters"
-            raise Retryable(f"{told}, but the pipeline asks for {request.model} (model.adapter)", shared=False)
+        if server is not None and server.adapters != "named":
+            if self._settings.adapters_optional:
+                answer = await self._exchange(replica, replace(request, model=None), left_s)
+                return replace(answer, base=True)
+            raise self._without(replica, server, request.model)
         await self._residency.ready(replica, request.model)
         try:
             return await self._exchange(replica, request, left_s)
@@ -282,6 +288,12 @@ class ModelClient:
                 raise
             await self._residency.ready(replica, request.model)
             return await self._exchange(replica, request, left_s)
+
+    def _without(self, replica: Replica, server: Capabilities, model: str) -> Retryable:
+        """That a server can't be asked for an adapter: it would answer from the base, as if nothing were amiss."""
+        told = f"the {server.engine} server {replica.url} ({self._where}.urls)"
+        lacks = f"was not started with {model}.gguf" if server.adapters == "files" else "has no adapters"
+        return Retryable(f"{told} {lacks}, but the pipeline asks for {model} (model.adapter)", shared=False)
 
     async def _exchange(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
         """Sends a request and reads its answer. Raises what the answer means."""

@@ -17,7 +17,7 @@ import structlog
 
 from processor.errors import FaultstreamError, Retryable
 from processor.models.endpoints import Endpoints
-from processor.models.probe import probe
+from processor.models.probe import adapter_files, probe
 from processor.models.replicas import Replica, Replicas
 from processor.models.transport import AwayError, Transport
 from processor.models.wire import FailedError
@@ -148,7 +148,10 @@ class Keeper:
         replica.problem, before = None, replica.started
         try:
             send = partial(self._transport.send, replica.endpoint)
-            self._replicas.probed(replica, await probe(send, self._model, self._where))
+            found = await probe(send, self._model, self._where)
+            if self.tells and found != replica.capabilities:
+                log.info("model server", action="probe", where=self._where, replica=replica.url, **found.told())
+            self._replicas.probed(replica, found)
             await self._look(replica, first=True)
             if before is None or before != replica.started:
                 self._restarted(replica)
@@ -192,7 +195,16 @@ class Keeper:
         return replica.fell.is_set()
 
     async def _look(self, replica: Replica, *, first: bool = False) -> None:
-        """Reads the server's metrics where it has some: its queue, and whether it is still the same process."""
+        """Reads the server's metrics where it has some: its queue, and whether it is still the same process.
+
+        Where adapters have numbers, they are read too: a server that restarted unseen may have given them out anew.
+        """
+        if not first and replica.capabilities is not None and replica.capabilities.adapters == "files":
+            files = await adapter_files(partial(self._transport.send, replica.endpoint))
+            if files != replica.capabilities.files:
+                log.warning("adapters of a replica differ", action="probe", where=self._where, replica=replica.url)
+                self._replicas.drop(replica)
+                return
         status, _, data = await self._transport.send(replica.endpoint, "GET", _METRICS, None, timeout_s=_LOOK_S)
         if status != 200:
             return

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
 from processor.errors import ConfigError, Rejected, Retryable
-from processor.models.chat import FEATURES, Capabilities, ChatRequest, Message
+from processor.models.capabilities import FEATURES, Capabilities
+from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
 from processor.models.form import Form, Slot, compile_form
+from processor.settings import ModelSettings
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +22,10 @@ PATIENCE_S: Final = 10.0
 
 _ANYTHING: Final = (Message("user", "x"),)
 
-Needs = Mapping[str, Collection[str]]
-"""Features of FEATURES by who needs them."""
+Adapters = Mapping[str, str]
+"""Adapters by the pipelines that ask for them."""
+
+_LONGER: Final = "start it with OLLAMA_CONTEXT_LENGTH, give the model a num_ctx, or lower the setting"
 
 
 class Asking(NamedTuple):
@@ -43,11 +47,15 @@ async def check_forms(clients: Mapping[str, ModelClient], asking: Sequence[Askin
 async def refusals(client: ModelClient, tier: str, asking: Sequence[Asking]) -> list[str]:
     """What a tier's server refuses of what is asked of it: pipeline, file, fields and keywords, a line each.
 
-    A server that does not answer within PATIENCE_S is not judged: what it refuses then parks its pipeline.
+    A server that does not answer within PATIENCE_S is not judged: what it refuses then parks its pipeline. One that
+    enforces no schema refuses none.
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
-            told = await asyncio.gather(*(_refusal(client, each) for each in asking if each.tier == tier))
+            asked = [each for each in asking if each.tier == tier]
+            if not asked or not (await client.capabilities()).schema:
+                return []
+            told = await asyncio.gather(*[_refusal(client, each) for each in asked])
     except (Retryable, TimeoutError):
         return []  # `check` has said so
     return [each for each in told if each is not None]
@@ -82,18 +90,15 @@ def _named(slot: Slot, form: Form) -> str:
 async def check_all(clients: Mapping[str, ModelClient], asking: Sequence[tuple[str, str, str | None]]) -> None:
     """Looks at the servers of each tier that is asked: tier, pipeline and its adapter. Raises as `check`."""
     for tier in {tier: None for tier, _, _ in asking}:
-        needs = {
-            f"pipeline {pipeline} (model.adapter {adapter})": ["adapters"]
-            for of, pipeline, adapter in asking
-            if of == tier and adapter
-        }
-        await check(clients[tier], f"models.{tier}", needs)
+        wanted = {pipeline: adapter for of, pipeline, adapter in asking if of == tier and adapter}
+        await check(clients[tier], f"models.{tier}", wanted)
 
 
-async def check(client: ModelClient, where: str, needs: Needs) -> None:
+async def check(client: ModelClient, where: str, adapters: Adapters) -> None:
     """Asks a tier's servers, whose settings are `where`, what they can do. One that does not answer is not judged.
 
-    Raises ConfigError for a feature that is needed and lacks, for a wrong key and for a wrong model's name.
+    Raises ConfigError for an adapter that they can't serve (unless it is optional), for a context that they cut without
+    a word, for a wrong key and for a wrong model's name.
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -102,17 +107,45 @@ async def check(client: ModelClient, where: str, needs: Needs) -> None:
         said = str(error) or f"no answer within {PATIENCE_S:g} s"
         log.warning("the model server does not answer yet", action="start", where=where, error=said)
         return
-    require(found, needs, where)
-    if not found.json_schema:
-        log.warning("the model server enforces no schema: more answers will be invalid", action="start", where=where)
+    wrong, remarks = judge(found, client.settings, where, adapters)
+    for remark in remarks:
+        log.warning(remark, action="start", where=where)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
 
 
-def require(found: Capabilities, needs: Needs, where: str) -> None:
-    """Raises ConfigError that names who needs what the server of `where` lacks, all at once."""
-    lines = []
-    for who, features in needs.items():
-        missing = [FEATURES[feature] for feature in features if not getattr(found, feature)]
-        if missing:
-            lines.append(f"{who} needs {' and '.join(missing)}, which the {found.engine} server of {where} lacks")
-    if lines:
-        raise ConfigError("\n".join(lines))
+def judge(found: Capabilities, settings: ModelSettings, where: str, adapters: Adapters) -> tuple[list[str], list[str]]:
+    """What is wrong with a server for the pipelines that ask it, and what is merely worth knowing."""
+    lacking = [line for pipeline, adapter in adapters.items() if (line := _lacks(found, where, pipeline, adapter))]
+    wrong = [] if settings.adapters_optional else lacking
+    remarks = [f"{line}: the base model answers ({where}.adapters_optional)" for line in lacking if line not in wrong]
+    wanted, there = settings.context_tokens, found.context_tokens
+    setting = f"{where}.context_tokens is {wanted}"
+    if there is not None and there < wanted:
+        if found.cuts:
+            wrong.append(f"{setting}, but the {found.engine} server cuts prompts at {there} without a word; {_LONGER}")
+        else:
+            remarks.append(f"{setting}, but the server takes {there}: longer prompts are asked again, shortened")
+    elif there is None and found.cuts:
+        remarks.append(f"{setting}; the {found.engine} server cuts what is too long without a word; {_LONGER}")
+    if not found.schema:
+        remarks.append("the model server enforces no schema: it is told to the model, and more answers will be invalid")
+    if not found.logprobs:
+        remarks.append("the model server gives no log-probabilities: findings have no confidence")
+    if not found.cached_tokens:
+        remarks.append(f"the model server gives no {FEATURES['cached_tokens']}: they count as none")
+    return wrong, remarks
+
+
+def _lacks(found: Capabilities, where: str, pipeline: str, adapter: str) -> str:
+    """Why a server can't serve a pipeline's adapter, or nothing."""
+    who = f"pipeline {pipeline} (model.adapter {adapter})"
+    if not found.chooses:
+        return f"{who} needs {FEATURES['chooses']}, which the {found.engine} server of {where} lacks"
+    if found.adapters == "files" and not any(adapter == each.partition("@")[0] for each in found.files):
+        there = ", ".join(sorted(found.files))
+        return (
+            f"{who} needs {adapter}.gguf, which the {found.engine} server of {where} was not started with (it has "
+            f"{there}); faultstream adapters convert {adapter} makes the file"
+        )
+    return ""

@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.models.breaker import Breaker, Pauses
+from processor.models.capabilities import Capabilities
 from processor.models.capacity import Limiter
-from processor.models.chat import Capabilities
 from processor.models.endpoints import Endpoint
 from processor.models.placement import BoundedRendezvous, Placement
 

@@ -17,7 +17,10 @@ import orjson
 
 from processor.contract import Usage
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
-from processor.models.chat import Capabilities, ChatRequest, Completion, Token
+from processor.models.capabilities import Capabilities
+from processor.models.chat import ChatRequest, Completion, Message, Token
+from processor.models.form import Form
+from processor.models.instructions import instructions
 from processor.models.lenient import loads
 
 _TOO_LONG: Final = re.compile(
@@ -27,6 +30,8 @@ _SHOWN: Final = 300
 _SCHEMA: Final = re.compile(r"grammar|json.?schema|structured.?output|guided.?decoding", re.IGNORECASE)
 _IMPOSSIBLE: Final = -9999.0
 _LONGEST_REST_S: Final = 600.0
+_LOOSE: Final = 96
+"""Tokens more than a form needs, for the blanks and the fence that a model writes where nothing keeps it from them."""
 
 
 class BadAnswerError(ValueError):
@@ -50,7 +55,10 @@ class BusyError(Retryable):
 
 
 def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
-    """The request's body for `server`: the form as its grammar on llama.cpp, else as a JSON Schema."""
+    """The request's body for `server`: with the form as what it enforces, or told to the model where it enforces none.
+
+    What is told stands at the end of the last message, behind all that is the same for other events.
+    """
     body: dict[str, Any] = {
         "model": request.model or model,
         "messages": request.messages,
@@ -58,15 +66,30 @@ def encode(request: ChatRequest, model: str, server: Capabilities) -> bytes:
         "temperature": request.temperature,
         "seed": request.seed,
     }
-    if request.alternatives and server.logprobs:
-        body |= {"logprobs": True, "top_logprobs": request.alternatives}
+    if request.alternatives and server.alternatives:
+        body |= {"logprobs": True, "top_logprobs": min(request.alternatives, server.alternatives)}
     if request.form is not None:
-        if server.engine == "llama.cpp":
-            body["grammar"] = request.form.grammar
-        elif server.json_schema:
-            schema = {"name": request.form.name, "schema": request.form.schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if not server.schema and (told := instructions(request.form.slots)):
+            *before, last = request.messages
+            body["messages"] = [*before, Message(last.role, f"{last.content}\n\n{told}")]
+            body["max_tokens"] += _LOOSE
+        body |= _guidance(request.form, server)
+    if server.adapters == "files":
+        # One that is not named keeps the scale that the server was started with.
+        chosen = server.files.get(request.model) if request.model is not None else None
+        body["model"] = model
+        body["lora"] = [{"id": each, "scale": 1.0 if each == chosen else 0.0} for each in server.files.values()]
     return orjson.dumps(body)
+
+
+def _guidance(form: Form, server: Capabilities) -> dict[str, Any]:
+    """The fields by which the server keeps an answer to the form, as far as it can."""
+    if server.guidance == "grammar":
+        return {"grammar": form.grammar}
+    if server.guidance == "json_schema":
+        schema = {"name": form.name, "schema": form.schema, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    return {"response_format": {"type": "json_object"}} if server.guidance == "json_object" else {}
 
 
 def decode(data: bytes, server: Capabilities) -> Completion:
@@ -85,12 +108,12 @@ def decode(data: bytes, server: Capabilities) -> Completion:
             tokens=tokens,
             usage=_usage(answer.get("usage") or {}),
             model=PurePath(model).name if (model := str(answer.get("model") or "")).startswith("/") else model,
-            masked=server.engine == "vllm",
+            masked=server.masked,
             engine=server.engine,
             first_token_ms=_first_token_ms(answer),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise BadAnswerError(f"no chat completion: {_shown(data)}") from error
+        raise BadAnswerError(f"no chat completion: {shown(data)}") from error
 
 
 def _first_token_ms(answer: Mapping[str, Any]) -> float | None:
@@ -140,7 +163,7 @@ def error_of(
     `where` names the tier's settings ("models.lite"), `adapter` the adapter that was asked for, if one was, and
     `form` the form of the answer (its pipeline's name).
     """
-    said = f"{status}: {_shown(data)}"
+    said = f"{status}: {shown(data)}"
     if status in (401, 403):
         return ConfigError(f"{where}.api_key: the model server refuses the key ({said})")
     if status in (429, 503):
@@ -185,7 +208,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     return min(_LONGEST_REST_S, max(0.0, (then - (now or datetime.now(UTC))).total_seconds()))
 
 
-def _shown(data: bytes) -> str:
+def shown(data: bytes) -> str:
     """The start of an answer as one line, its error message alone where it has one."""
     try:
         error = orjson.loads(data).get("error")

@@ -68,6 +68,11 @@ class ModelSettings(Section):
         None,
         description="Has the daemon load adapters, as immutable versions; without it servers are started with them.",
     )
+    adapters_optional: bool = Field(
+        False,
+        description="Whether the base model answers pipelines that name an adapter where the servers have no adapters; "
+        "else that is an error at the start.",
+    )
     api_key: SecretStr | None = Field(None, description="Bearer key, if the servers ask for one.")
     api_key_file: Path | None = Field(None, description="File that holds the key.")
     context_tokens: int = Field(8192, ge=256, description="Context length that the servers serve.")

@@ -51,4 +51,4 @@ class Infer:
                     raise
                 prompt = smaller
             else:
-                return replace(completion, adapter=adapter, shown=prompt.shown)
+                return replace(completion, adapter=None if completion.base else adapter, shown=prompt.shown)

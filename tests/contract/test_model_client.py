@@ -93,8 +93,9 @@ async def test_the_probe_tells_what_the_server_can_do(client: ModelClient) -> No
     """Guided decoding, log-probabilities and cached tokens are found; adapters by name are vLLM's alone."""
     found = await client.capabilities()
     assert found.engine in {"vllm", "llama.cpp"}
-    assert found.adapters is (found.engine == "vllm")
-    assert (found.json_schema, found.logprobs, found.cached_tokens) == (True, True, True)
+    assert found.adapters == ("named" if found.engine == "vllm" else "none")
+    assert (found.schema, found.logprobs, found.cached_tokens) == (True, True, True)
+    assert found.masked is (found.engine == "vllm")
     assert found.context_tokens
 
 
@@ -110,7 +111,7 @@ async def test_too_long_a_prompt_is_rejected(client: ModelClient) -> None:
 async def test_an_unknown_adapter_is_told_where_adapters_are_known(client: ModelClient) -> None:
     """Adapters are known by name to vLLM; llama.cpp would answer from the base, and is not asked."""
     request = ChatRequest((Message("user", "Say k1."),), None, model="no-such-adapter", max_tokens=2)
-    known = (await client.capabilities()).adapters
+    known = (await client.capabilities()).chooses
     with pytest.raises(
         Retryable, match="no-such-adapter" if known else "has no adapters, but .* no-such-adapter"
     ) as caught:

@@ -10,23 +10,50 @@ import pytest
 
 from processor.errors import ConfigError
 from processor.models import needs
-from processor.models.chat import Capabilities
+from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
 from processor.models.form import Slot, compile_form
 from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer, Fault
 
-TUNED = {"pipeline tuned (model.adapter tuned)": ["adapters"], "pipeline other (model.adapter x)": ["adapters"]}
+SETTINGS = ModelSettings(urls=["http://127.0.0.1:1/v1"])
+TUNED = {"tuned": "tuned", "other": "x"}
 
 
 def test_what_is_needed_and_lacks_is_named() -> None:
-    """The error names each pipeline, the feature, the server's engine and its settings."""
-    found = Capabilities("llama.cpp", json_schema=True)
-    needs.require(found, {"pipeline ci_failure": ["json_schema"]}, "models.lite")
-    with pytest.raises(ConfigError) as caught:
-        needs.require(found, TUNED, "models.lite")
-    told = "adapters chosen by model name, which the llama.cpp server of models.lite lacks"
-    assert str(caught.value).splitlines() == [f"{who} needs {told}" for who in TUNED]
+    """Each pipeline, its adapter, the feature, the server's engine and its settings; optional ones are remarks."""
+    found = Capabilities("llama.cpp", guidance="grammar", alternatives=8, cached_tokens=True)
+    told = "adapters that a request can choose, which the llama.cpp server of models.lite lacks"
+    lines = [f"pipeline {name} (model.adapter {adapter}) needs {told}" for name, adapter in TUNED.items()]
+    assert needs.judge(found, SETTINGS, "models.lite", TUNED) == (lines, [])
+    optional = SETTINGS.model_copy(update={"adapters_optional": True})
+    wrong, remarks = needs.judge(found, optional, "models.lite", TUNED)
+    assert not wrong
+    assert remarks == [f"{line}: the base model answers (models.lite.adapters_optional)" for line in lines]
+
+
+def test_a_file_that_the_server_was_not_started_with_is_named() -> None:
+    """A version of the adapter will do; which one is found out when it is asked."""
+    found = Capabilities("llama.cpp", adapters="files", files={"tuned@0123456789ab": 0, "more": 1})
+    (line,), _ = needs.judge(found, SETTINGS, "models.lite", TUNED)
+    assert "pipeline other (model.adapter x) needs x.gguf" in line
+    assert "it has more, tuned@0123456789ab" in line
+
+
+def test_a_context_that_is_cut_without_a_word_is_an_error() -> None:
+    """Where longer prompts are refused they are asked again, shortened: worth knowing, no more."""
+    for cuts in (True, False):
+        found = Capabilities("ollama", guidance="json_schema", context_tokens=4096, cuts=cuts)
+        wrong, remarks = needs.judge(found, SETTINGS, "models.lite", {})
+        assert ["context_tokens is 8192" in line for line in wrong] == [True] * cuts
+        assert any("context_tokens is 8192" in line for line in remarks) is not cuts
+    assert needs.judge(Capabilities(context_tokens=8192, cuts=True), SETTINGS, "models.lite", {})[0] == []
+
+
+def test_what_is_worked_around_is_told() -> None:
+    """No schema, no log-probabilities, no counts of cached tokens: each with what comes of it."""
+    _, remarks = needs.judge(Capabilities(), SETTINGS, "models.lite", {})
+    assert [any(word in each for each in remarks) for word in ("schema", "confidence", "cached")] == [True] * 3
 
 
 async def test_a_server_that_is_away_is_not_judged() -> None:

@@ -9,34 +9,47 @@ import orjson
 import pytest
 
 from processor.errors import ConfigError, Retryable
-from processor.models.chat import Capabilities
+from processor.models.capabilities import Capabilities
 from processor.models.probe import Reply, probe
 
 
 class Scripted:
-    """A server that is described by what it refuses and ignores."""
+    """A server that is described by what it refuses and ignores; `tops` are its alternatives where an option begins."""
 
     def __init__(
-        self, owner: str = "other", *, known: tuple[str, ...] | None = None, refuses: str = "", ignores: str = ""
+        self,
+        owner: str = "other",
+        *,
+        known: tuple[str, ...] | None = None,
+        refuses: tuple[str, ...] = (),
+        ignores: tuple[str, ...] = (),
+        most: int = 20,
+        tops: tuple[str, ...] = ("y", "n"),
     ) -> None:
         self.owner, self.known, self.refuses, self.ignores = owner, known, refuses, ignores
+        self.most, self.tops = most, tops
+        self.paths: list[str] = []
 
     async def __call__(self, method: str, path: str, body: bytes | None) -> Reply:
-        if body is None:
+        self.paths.append(path)
+        if path == "/models":
             names = self.known or ("base",)
             return self.reply({"data": [{"id": name, "owned_by": self.owner, "max_model_len": 4096} for name in names]})
+        if path != "/chat/completions" or body is None:
+            return 404, {}, b"Not Found"
         asked: dict[str, Any] = orjson.loads(body)
         if self.known is not None and asked["model"] not in self.known:
             return 404, {}, b'{"error": {"message": "The model does not exist."}}'
-        if self.refuses and self.refuses in asked:
+        kind = (asked.get("response_format") or {}).get("type", "")
+        if {*asked, kind} & {*self.refuses} or asked.get("top_logprobs", 0) > self.most:
             return 400, {}, b'{"error": "unknown field"}'
-        obeys = "response_format" in asked and self.ignores != "response_format"
-        choice: dict[str, Any] = {
-            "message": {"content": '{"ok":"y"}' if obeys else "Sure!"},
-            "finish_reason": "stop",
-        }
-        if asked.get("logprobs") and self.ignores != "logprobs":
-            choice["logprobs"] = {"content": [{"token": "{", "logprob": 0.0, "top_logprobs": []}]}
+        fields = {"grammar" if "grammar" in asked else "", kind} - {*self.ignores, ""}
+        text = '{"ok":"y"}' if fields & {"grammar", "json_schema"} else '{"a": 1}' if fields else "Paris"
+        choice: dict[str, Any] = {"message": {"content": text}, "finish_reason": "stop"}
+        if asked.get("logprobs") and "logprobs" not in self.ignores:
+            parts = [text[:7], text[7:]]
+            tops = [{"token": each, "logprob": -0.1} for each in self.tops] + [{"token": "x", "logprob": -9999.0}]
+            choice["logprobs"] = {"content": [{"token": p, "logprob": 0.0, "top_logprobs": tops} for p in parts]}
         return self.reply({"choices": [choice], "usage": {"prompt_tokens": 1, "prompt_tokens_details": None}})
 
     @staticmethod
@@ -47,27 +60,59 @@ class Scripted:
 async def test_vllm_is_known_by_its_models_and_names() -> None:
     """It owns its models and refuses names it does not know."""
     found = await probe(Scripted("vllm", known=("base",)), "base", "models.lite")
-    assert found == Capabilities("vllm", ("base",), True, True, True, False, 4096)
+    told = Capabilities("vllm", ("base",), "json_schema", 8, masked=True, adapters="named", context_tokens=4096)
+    assert found == told
 
 
 async def test_a_server_that_takes_any_name_has_no_adapters() -> None:
     """An answer to a nonsense name comes from the base."""
-    assert not (await probe(Scripted("llamacpp"), "base", "models.lite")).adapters
+    assert (await probe(Scripted("llamacpp"), "base", "models.lite")).adapters == "none"
+
+
+async def test_log_probabilities_before_the_mask_show_what_was_not_allowed() -> None:
+    """Where an option begins, something of the whole vocabulary is among the likeliest."""
+    assert not (await probe(Scripted("vllm", tops=("y", "Paris")), "base", "models.lite")).masked
+    assert (await probe(Scripted("vllm", tops=('y"', "n")), "base", "models.lite")).masked
+
+
+async def test_as_many_alternatives_as_the_server_gives() -> None:
+    """Some refuse more than five."""
+    assert (await probe(Scripted(most=5), "base", "models.lite")).alternatives == 5
+
+
+SCHEMA = ("json_schema",)
+BOTH = ("json_schema", "grammar")
 
 
 @pytest.mark.parametrize(
-    ("server", "json_schema", "logprobs"),
+    ("server", "guidance", "logprobs"),
     [
-        (Scripted(refuses="response_format"), False, True),
-        (Scripted(ignores="response_format"), False, True),
-        (Scripted(refuses="logprobs"), True, False),
-        (Scripted(ignores="logprobs"), True, False),
+        (Scripted(refuses=SCHEMA), "grammar", True),
+        (Scripted(ignores=SCHEMA), "grammar", True),
+        (Scripted(ignores=BOTH), "json_object", True),
+        (Scripted(refuses=BOTH), "json_object", True),
+        (Scripted(ignores=(*BOTH, "json_object")), "none", True),
+        (Scripted(refuses=(*BOTH, "json_object", "logprobs")), "none", False),
+        (Scripted(refuses=("logprobs",)), "json_schema", False),
+        (Scripted(ignores=("logprobs",)), "json_schema", False),
     ],
 )
-async def test_what_is_refused_or_ignored_is_lacking(server: Scripted, json_schema: bool, logprobs: bool) -> None:
+async def test_what_is_refused_or_ignored_is_lacking(server: Scripted, guidance: str, logprobs: bool) -> None:
     """A field that a server takes and does not act on is no feature of it."""
     found = await probe(server, "base", "models.lite")
-    assert (found.json_schema, found.logprobs) == (json_schema, logprobs)
+    assert (found.guidance, found.logprobs) == (guidance, logprobs)
+
+
+async def test_tokens_that_do_not_spell_the_answer_tell_nothing() -> None:
+    """A vocabulary's own writing of tokens, or the likeliest in the place of the one that was taken."""
+
+    class Raw(Scripted):
+        @staticmethod
+        def reply(answer: Mapping[str, Any]) -> Reply:
+            return 200, {}, orjson.dumps(answer).replace(b'"token":"Paris', b'"token":"\xc4\xa0Paris')
+
+    found = await probe(Raw(ignores=(*BOTH, "json_object")), "base", "models.lite")
+    assert not found.logprobs
 
 
 async def test_a_wrong_base_model_is_a_configuration_error() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.errors import ConfigError, Rejected, Retryable
-from processor.models.chat import Capabilities, ChatRequest, Message
+from processor.models.capabilities import Capabilities, Guidance
+from processor.models.chat import ChatRequest, Message
 from processor.models.form import Slot, compile_form
 from processor.models.wire import (
     BadAnswerError,
@@ -27,8 +28,8 @@ from processor.models.wire import (
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")),))
 ASK = ChatRequest((Message("system", "S"), Message("user", "U")), FORM, max_tokens=9)
-VLLM = Capabilities("vllm", json_schema=True, logprobs=True)
-LLAMA = Capabilities("llama.cpp", json_schema=True, logprobs=True)
+VLLM = Capabilities("vllm", guidance="json_schema", alternatives=8, masked=True)
+LLAMA = Capabilities("llama.cpp", guidance="grammar", alternatives=8)
 
 
 def test_vllm_gets_a_json_schema() -> None:
@@ -58,7 +59,34 @@ def test_llama_cpp_gets_a_grammar() -> None:
 def test_a_plain_server_is_asked_for_nothing_it_lacks() -> None:
     """Neither log-probabilities nor a schema go to a server whose probe found none."""
     body = orjson.loads(encode(ASK, "base", Capabilities()))
-    assert not {"grammar", "response_format", "logprobs"} & set(body)
+    assert not {"grammar", "response_format", "logprobs", "lora"} & set(body)
+
+
+@pytest.mark.parametrize("guidance", ["none", "json_object"])
+def test_a_form_that_is_not_enforced_is_told_behind_everything_else(guidance: Guidance) -> None:
+    """What is the same for all events stays in front, to the byte; the answer has room for blanks and a fence."""
+    plain = orjson.loads(encode(ASK, "base", Capabilities(guidance="grammar")))
+    told = orjson.loads(encode(ASK, "base", Capabilities(guidance=guidance)))
+    assert told["messages"][0] == plain["messages"][0]
+    last = told["messages"][1]["content"]
+    assert last.startswith("U\n\nAnswer with one JSON object")
+    assert '"category": one of "k1", "k2"' in last
+    assert told["max_tokens"] > plain["max_tokens"] == 9
+    assert told.get("response_format") == ({"type": "json_object"} if guidance == "json_object" else None)
+
+
+def test_as_many_alternatives_as_there_are() -> None:
+    """A server that gives five refuses eight."""
+    assert orjson.loads(encode(ASK, "base", Capabilities(alternatives=5)))["top_logprobs"] == 5
+
+
+@pytest.mark.parametrize(("adapter", "scales"), [("a", [1.0, 0.0]), ("b", [0.0, 1.0]), (None, [0.0, 0.0])])
+def test_an_adapter_among_files_is_chosen_by_its_number(adapter: str | None, scales: list[float]) -> None:
+    """All others are switched off, for the base model all of them: the server keeps what it isn't told."""
+    server = Capabilities("llama.cpp", adapters="files", files={"a": 0, "b": 1})
+    body = orjson.loads(encode(ChatRequest(ASK.messages, model=adapter), "base", server))
+    assert body["model"] == "base"
+    assert body["lora"] == [{"id": 0, "scale": scales[0]}, {"id": 1, "scale": scales[1]}]
 
 
 def test_an_adapter_is_chosen_by_the_model_name() -> None:
