@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from processor.contract import ATTRIBUTES, Event, Origin, Reading, Record
+from processor.contract import ATTRIBUTES, Candidate, Event, Origin, Reading, Record
 from processor.errors import Rejected, Retryable
 from processor.logs.rules import RuleSet
 from processor.models.chat import Completion, Token
 from processor.models.client import ModelClient
-from processor.models.form import Form, Slot, compile_form
+from processor.models.form import NONE, Form, Slot, compile_form
 from processor.models.question import Prompt
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings
@@ -77,8 +77,13 @@ async def ask(
     settings: ModelSettings,
     file: Path,
     at_once: int = 2,
+    until: Sequence[str] = (),
 ) -> None:
-    """Asks about the logs that `file` does not have yet, those that a rule decides aside; each answer is written."""
+    """Asks about the logs that `file` does not have yet, those that a rule decides aside; each answer is written.
+
+    With `until`, answers end with the last of these fields. What a model writes does not depend on what it is going
+    to write next, so that choices and probabilities are those of a whole answer, in a fraction of the time.
+    """
     have = {row.id for row in load(file)}
     recognise = Recognise(pipeline.rules or RuleSet(()), pipeline.rankers)
     build = BuildPrompt(
@@ -95,6 +100,8 @@ async def ask(
             if reading.rule is not None and reading.rule.decides:
                 return
             prompt = build(EVENT, reading)
+            if until:
+                prompt = replace(prompt, form=_beginning(prompt.form, until))
             async with gate:
                 try:
                     completion = await infer(prompt)
@@ -102,7 +109,8 @@ async def ask(
                     print(f"{log.id}: {error}", file=sys.stderr)
                     return
             row = Row(log.id, log.set, log.group, prompt.form, completion, reading.narrowed,
-                      _said(check, prompt, completion, reading), truth_of(log))  # fmt: skip
+                      _chosen(prompt, completion) if until else _said(check, prompt, completion, reading),
+                      truth_of(log))  # fmt: skip
             with file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(_plain(row)) + "\n")
 
@@ -134,6 +142,29 @@ def _said(check: Check, prompt: Prompt, completion: Completion, reading: Reading
     except Invalid:
         return None
     return {name: value.get("name") if isinstance(value, dict) else value for name, value in result.items()}
+
+
+def _beginning(form: Form, until: Sequence[str]) -> Form:
+    """The form up to the last of the fields `until` that it has."""
+    last = max((index for index, slot in enumerate(form.slots) if slot.name in until), default=0)
+    return compile_form(form.name, form.slots[: last + 1])
+
+
+def _chosen(prompt: Prompt, completion: Completion) -> dict[str, Any] | None:
+    """What the choices of a beginning stand for; None where they are no choices of it."""
+    try:
+        given = json.loads(completion.text)
+    except ValueError:
+        return None
+    said: dict[str, Any] = {}
+    for slot in prompt.form.slots:
+        code = given.get(slot.name)
+        if slot.kind == "choice" and code != NONE:
+            meaning = prompt.codes[slot.name].get(code)
+            if meaning is None:
+                return None
+            said[slot.name] = meaning.name if isinstance(meaning, Candidate) else meaning
+    return said
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -390,7 +390,9 @@ def plan(targets: Collection[str], engine: str, required: str = "") -> dict[str,
     ):
         parts["vllm"] = weights.ensure_converted
     if "test" in wanted or (wanted & {"demo", "model"} and engine == "llamacpp"):
-        parts["model"] = weights.ensure
+        parts["model"] = weights.DEMO.ensure
+    if "test" in wanted:
+        parts["smaller-model"] = weights.SMALLER.ensure
     # Where it can't be had at all, the tests that need it say so.
     if "test" in wanted and "kafka" in required and not kafka.obstacle() and not os.environ.get("KAFKA_BOOTSTRAP"):
         parts["kafka"] = kafka.fetch

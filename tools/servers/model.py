@@ -23,12 +23,18 @@ BASE = "base"  # the name under which both serve the base model
 CONTEXT = 8192
 
 
-def llamacpp(port: int | None = None, logs: Path | None = None, parallel: int = 4) -> process.Server:
-    """llama.cpp's server on the GGUF file; its `address` is the base URL, ending in /v1."""
-    bootstrap.together({"servers": bootstrap.SERVERS.ensure, "model": weights.ensure})
+def llamacpp(
+    port: int | None = None, logs: Path | None = None, parallel: int = 4, what: weights.Weights = weights.DEMO
+) -> process.Server:
+    """llama.cpp's server on the GGUF file of `what`; its `address` is the base URL, ending in /v1.
+
+    The demo's model is named `base`, another one by its own name.
+    """
+    bootstrap.together({"servers": bootstrap.SERVERS.ensure, "model": what.ensure})
     port = port or process.free_port()
     script = Path(__file__).with_name("llamacpp_server.py")
-    command: list[str | Path] = [bootstrap.SERVERS.python, script, "--model", weights.path(), "--name", BASE]
+    command: list[str | Path] = [bootstrap.SERVERS.python, script, "--model", what.path()]
+    command += ["--name", BASE if what is weights.DEMO else what.name]
     command += ["--port", str(port), "--parallel", str(parallel), "--context", str(2 * CONTEXT)]
     return process.Server(
         "llamacpp",
@@ -131,7 +137,7 @@ def model(engine: str | None = None, port: int | None = None, logs: Path | None 
 
 def _told(server: process.Server) -> str:
     return (
-        f"\n{server.name} serves {weights.NAME} as `{BASE}` on {server.address} "
+        f"\n{server.name} serves {weights.DEMO.name} as `{BASE}` on {server.address} "
         f"(up after {server.seconds_to_ready:.0f} s, log {server.log})\n\n"
         f"Use it from another terminal:\n"
         f"  export FAULTSTREAM_MODELS__LITE__URLS='[\"{server.address}\"]'\n"
