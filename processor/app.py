@@ -138,7 +138,8 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
     registry, health = CollectorRegistry(), Health()
     for pipeline in pipelines:
         log.info("pipeline", action="load", pipeline=pipeline.name, version=pipeline.version, topics=pipeline.topics)
-        if why := pipeline.calibrations.missing(pipeline.model.tier, pipeline.model.adapter):
+        tier = pipeline.model.tier
+        if why := pipeline.calibrations.missing(tier, settings.models[tier].base_model, pipeline.model.adapter):
             log.warning("confidence is not calibrated", action="load", pipeline=pipeline.name, why=why)
         for warning in pipeline.warnings:
             log.warning("a key is not obeyed yet", action="load", pipeline=pipeline.name, problem=str(warning))

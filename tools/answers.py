@@ -38,7 +38,8 @@ class Row:
     """One log's answer.
 
     ``said`` by field, objects by their name, is None where the answer was no good; ``truth`` holds all that is right
-    of each field that is labelled; ``ranked`` the deterministic ranking of the narrowed fields.
+    of each field that is labelled; ``ranked`` the deterministic ranking of the narrowed fields; ``asked`` is the
+    pipeline's digest of what made the question.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Row:
     ranked: Mapping[str, Ranking]
     said: Mapping[str, Any] | None
     truth: Truth
+    asked: str
 
     def right(self, fields: Iterable[str]) -> bool:
         """Whether the answer is right in these fields, so far as they are labelled."""
@@ -110,7 +112,7 @@ async def ask(
                     return
             row = Row(log.id, log.set, log.group, prompt.form, completion, reading.narrowed,
                       _chosen(prompt, completion) if until else _said(check, prompt, completion, reading),
-                      truth_of(log))  # fmt: skip
+                      truth_of(log), pipeline.calibrations.asked)  # fmt: skip
             with file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(_plain(row)) + "\n")
 
@@ -173,7 +175,7 @@ def _plain(row: Row) -> dict[str, Any]:
         "id": row.id, "set": row.set, "group": row.group, "engine": said.engine, "form": row.form.name,
         "slots": [asdict(slot) for slot in row.form.slots], "ranked": row.ranked, "said": row.said, "truth": row.truth,
         "text": said.text, "finish_reason": said.finish_reason, "model": said.model, "masked": said.masked,
-        "adapter": said.adapter,
+        "adapter": said.adapter, "base_model": said.base_model, "asked": row.asked,
         "tokens": [[token.text, token.logprob, token.top] for token in said.tokens],
     }  # fmt: skip
 
@@ -190,8 +192,9 @@ def _row(given: Mapping[str, Any]) -> Row:
     tokens = tuple(Token(text, logprob, tuple((t, p) for t, p in top)) for text, logprob, top in given["tokens"])
     completion = Completion(
         given["text"], given["finish_reason"], tokens, model=given["model"], masked=given["masked"],
-        engine=given["engine"], adapter=given.get("adapter"),
+        engine=given["engine"], adapter=given["adapter"],
+        base_model=given["base_model"],
     )  # fmt: skip
     ranked = {name: tuple((value, share) for value, share in pairs) for name, pairs in given["ranked"].items()}
     return Row(given["id"], given["set"], given["group"], compile_form(given["form"], slots),
-               completion, ranked, given["said"], given["truth"])  # fmt: skip
+               completion, ranked, given["said"], given["truth"], given["asked"])  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from processor.models.calibration import Measured, Platt, features, score
@@ -123,8 +124,9 @@ def log_loss(points: Sequence[Point], confidences: Sequence[float]) -> float:
 
 
 def measure(points: Sequence[Point], confidences: Sequence[float]) -> Measured:
-    """Calibration error and Brier score of these confidences, beside those of the bare probabilities."""
+    """Errors of these confidences, beside those of the bare probabilities and of always saying the average."""
     raw = [point.probability for point in points]
+    average = held_out(points, "constant")
     return Measured(
         n=len(points),
         groups=len({point.group for point in points}),
@@ -133,6 +135,8 @@ def measure(points: Sequence[Point], confidences: Sequence[float]) -> Measured:
         raw_ece=ece(points, raw),
         brier=brier(points, confidences),
         raw_brier=brier(points, raw),
+        constant_brier=brier(points, average),
+        auroc=auroc(points, confidences),
         bins=tuple(bins(points, confidences)),
     )
 
@@ -156,6 +160,12 @@ def brier(points: Sequence[Point], confidences: Sequence[float]) -> float:
     """Mean squared error."""
     given: Any = zip(points, confidences, strict=True)
     return float(sum((said - point.right) ** 2 for point, said in given) / len(points))
+
+
+def auroc(points: Sequence[Point], confidences: Sequence[float]) -> float:
+    """How often, of a right and a wrong answer, the right one has the higher confidence; 0.5 where all are alike."""
+    truth = [point.right for point in points]
+    return float(roc_auc_score(truth, confidences)) if 0 < sum(truth) < len(truth) else 0.5
 
 
 def noise(confidences: Sequence[float], draws: int = 200) -> float:

@@ -121,7 +121,8 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
             found.append(Finding(what, True, text, report.milliseconds))
             wrong, remarks = needs.judge(report.capabilities, settings.models[tier], what, adapters)
             found += [Finding(what, False, each) for each in wrong] + [Finding(what, True, each) for each in remarks]
-            found += [_calibration(each, tier, report.capabilities) for each in pipelines if each.model.tier == tier]
+            base, own = settings.models[tier].base_model, [each for each in pipelines if each.model.tier == tier]
+            found += [_calibration(each, tier, base, report.capabilities) for each in own]
         if any(each.fine and each.what == f"models.{tier}" for each in found):
             found += await _grammars(client, tier, pipelines)
     return found
@@ -136,12 +137,12 @@ async def _grammars(client: ModelClient, tier: str, pipelines: list[Pipeline]) -
     return [Finding("schemas", True, f"models.{tier} takes those of {', '.join(each.pipeline for each in asking)}")]
 
 
-def _calibration(pipeline: Pipeline, tier: str, server: Capabilities) -> Finding:
+def _calibration(pipeline: Pipeline, tier: str, base: str | None, server: Capabilities) -> Finding:
     """Whether answers of this server get a confidence; not having one is a state, not a mistake."""
     if not server.logprobs:
         why: str | None = f"the {server.engine} server gives no log-probabilities"
     else:
-        why = pipeline.calibrations.missing(tier, pipeline.model.adapter, server.engine)
+        why = pipeline.calibrations.missing(tier, base, pipeline.model.adapter, server.engine)
     text = f"{pipeline.name} on {server.engine}: " + (f"none, confidence is null: {why}" if why else "calibrated")
     return Finding("confidence", True, text)
 

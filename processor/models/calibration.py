@@ -54,8 +54,9 @@ class Platt(_Part):
 class Measured(_Part):
     """What cross-validation found: number of answers and of groups, share that was right, errors before and after.
 
-    `ece` is the expected calibration error, `brier` the mean squared one; `raw_…` those of the bare probability. `bins`
-    are [answers, mean confidence, share right], for the plot.
+    `ece` is the expected calibration error, `brier` the mean squared one; `raw_…` those of the bare probability,
+    `constant_brier` that of always saying the average. `auroc` is how often of a right and a wrong answer the right one
+    has the higher confidence (0.5: it tells nothing). `bins` are [answers, mean confidence, share right], for the plot.
     """
 
     n: Annotated[int, Field(ge=0)]
@@ -65,11 +66,13 @@ class Measured(_Part):
     raw_ece: Share
     brier: Share
     raw_brier: Share
+    constant_brier: Share
+    auroc: Share
     bins: tuple[tuple[int, float, float], ...] = ()
 
 
 class Calibration(_Part):
-    """One calibration. `adapter` is its served name, None for the base model that servers call `model`.
+    """One calibration. `adapter` is its served name, None for the base model `model` (as `base_model` in the settings).
 
     `asked` is the pipeline's digest of what makes its questions; `fields` those whose truth was known: what is
     confidence of. `steps` are [score, share right], by score, where the score alone is not the answer.
@@ -93,6 +96,10 @@ class Calibration(_Part):
             if values != sorted(values):
                 raise ValueError("steps must rise")
         return self
+
+    def of(self, base: str | None) -> bool:
+        """Whether it was made for this base model, whose name may end in `@revision`."""
+        return base is not None and self.model in (base, base.partition("@")[0])
 
     def confidence(self, made: Mapping[str, Choice]) -> float:
         """How often such an answer is right, from its choices; never surer than so much data allows."""
@@ -177,7 +184,7 @@ class Calibrations:
     asked: str
     files: tuple[Path, ...] = ()
     _read: dict[Path, tuple[float, tuple[Calibration, ...]]] = field(default_factory=dict, repr=False)
-    _found: dict[tuple[str, str, str, str | None], Calibration | None] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, str, str | None, str | None], Calibration | None] = field(default_factory=dict, repr=False)
 
     def all(self) -> Iterator[Calibration]:
         """Those of this pipeline, whether they still hold or not. Raises ConfigError."""
@@ -188,35 +195,44 @@ class Calibrations:
             yield from (each for each in self._read[file][1] if each.pipeline == self.pipeline)
 
     def find(self, tier: str, completion: Completion) -> Calibration | None:
-        """The one that holds for an answer, or None. Files are looked at once for each version that answers."""
-        asked = (tier, completion.engine, completion.model, completion.adapter)
+        """The one that holds for an answer, or None. Files are looked at once for each version that answers.
+
+        What servers call a base model (`base`, everywhere) says nothing of which it is; the settings do.
+        """
+        asked = (tier, completion.engine, completion.base_model, completion.adapter)
         if asked not in self._found:
             self._found[asked] = self._look(*asked)
         return self._found[asked]
 
-    def _look(self, tier: str, engine: str, model: str, adapter: str | None) -> Calibration | None:
+    def _look(self, tier: str, engine: str, base: str | None, adapter: str | None) -> Calibration | None:
         try:
             there = list(self.all())
         except ConfigError as error:  # it was whole when the daemon started
             log.warning("can't be read: confidence stays unknown", action="calibrate", error=str(error))
             return None
         for one in there:
-            same = one.adapter == adapter and (adapter is not None or one.model == model)
+            same = one.adapter == adapter and (adapter is not None or one.of(base))
             if same and (one.tier, one.engine, one.asked) == (tier, engine, self.asked):
                 return one
         return None
 
-    def missing(self, tier: str, adapter: str | None, engine: str | None = None) -> str | None:
+    def missing(self, tier: str, base: str | None, adapter: str | None, engine: str | None = None) -> str | None:
         """Why answers of a tier have no calibrated confidence, so far as that is known before one comes; else None.
 
-        `adapter` is the adapter's name without its version; `engine` the server's, if it is known. Raises ConfigError.
+        `base` is the tier's `base_model`, `adapter` the adapter's name without its version; `engine` the server's, if
+        it is known. Raises ConfigError.
         """
         there = [each for each in self.all() if each.tier == tier and engine in (None, each.engine)]
-        fitting = [each for each in there if (each.adapter or "").partition("@")[0] == (adapter or "")]
+        if adapter is None:
+            fitting = [each for each in there if each.adapter is None and each.of(base)]
+        else:
+            fitting = [each for each in there if (each.adapter or "").partition("@")[0] == adapter]
         if not there:
             return f"nobody has calibrated it{f' on {engine}' if engine else ''}"
         if not fitting:
-            return f"it was calibrated for {' and '.join(sorted({each.adapter or each.model for each in there}))}"
+            unnamed = f", models.{tier}.base_model does not say what answers" if not (base or adapter) else ""
+            known = " and ".join(sorted({each.adapter or each.model for each in there}))
+            return f"it was calibrated for {known}{unnamed}"
         if all(each.asked != self.asked for each in fitting):
             return "prompts, schema or rankers have changed since it was calibrated"
         return None

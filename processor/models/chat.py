@@ -83,7 +83,8 @@ class Completion:
     """An answer. `masked` says that log-probabilities were taken after the grammar's mask (vLLM), not before.
 
     `adapter` is the served name of the adapter that was asked, None for the base model; `base` says that the base model
-    answered in its place, since the server has no adapters and they are optional. `milliseconds` is the time of the
+    answered in its place, since the server has no adapters and they are optional. `model` is what the server calls it,
+    `base_model` which base model that is, as the settings say, None where they don't. `milliseconds` is the time of the
     request that succeeded; `waited_ms` what passed before it was sent. `first_token_ms` is the server's own time until
     it had the first token, None where it does not say. `shown` is the prompt's.
     """
@@ -102,6 +103,7 @@ class Completion:
     engine: Engine = "other"
     shown: Shown | None = None
     base: bool = False
+    base_model: str | None = None
 
     @property
     def cut_off(self) -> bool:

@@ -314,7 +314,8 @@ class ModelClient:
         usage = completion.usage
         if self._prices is not None:
             usage = replace(usage, cost_usd=self._prices.cost(usage))
-        return replace(completion, usage=usage, replica=replica.url, milliseconds=spent)
+        base_model = self._settings.base_model
+        return replace(completion, usage=usage, replica=replica.url, milliseconds=spent, base_model=base_model)
 
     def _restarted(self, replica: Replica) -> None:
         replica.warmed.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,10 +131,16 @@ def build(checked: Checked) -> Pipeline:
 
 
 def _calibrations(checked: Checked, model: PipelineDocument) -> Calibrations:
-    """Those that lie with the pipeline and with its adapter; what they hold for is what makes the question."""
+    """Those that lie with the pipeline and with its adapter; what they hold for is what makes the question.
+
+    That is prompts, schema, rankers and how much of the log is shown. Rules are left out: they say which events come to
+    the model, and change far more often.
+    """
     asking = {model.prompt.system, model.prompt.user, model.result_schema.partition(":")[0]}
     asking |= {one.ranker for one in model.narrow.values()}
-    asked = digest({name: file for name, file in checked.files.items() if name in asking})
+    shown = {"reduce": model.reduce.model_dump(mode="json"), "keep": {k: one.keep for k, one in model.narrow.items()}}
+    files_digest = digest({name: file for name, file in checked.files.items() if name in asking})
+    asked = hashlib.sha256(f"{files_digest} {json.dumps(shown, sort_keys=True)}".encode()).hexdigest()[:12]
     folder = checked.homes.find(f"adapters/{model.model.adapter}") if model.model.adapter else None
     files = (checked.folder / FILE, *((folder / FILE,) if folder is not None else ()))
     return Calibrations(model.pipeline, asked, files)

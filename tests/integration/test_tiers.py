@@ -33,7 +33,7 @@ from processor.telemetry import LineMetrics
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
 from tools.servers.model import BASE
-from tools.weights import SMALLER
+from tools.weights import DEMO, SMALLER
 
 pytestmark = [pytest.mark.llamacpp, pytest.mark.timeout(600)]
 
@@ -95,7 +95,9 @@ def at_its_word(tier: str, model: str) -> Calibration:
     return Calibration(
         pipeline=ROUTER.name, tier=tier, engine="llama.cpp", model=model, asked=ROUTER.calibrations.asked,
         fields=("severity",), platt=Platt(constant=0, logit=1),
-        measured=Measured(n=10**6, groups=1, right=0.5, ece=0, raw_ece=0, brier=0, raw_brier=0),
+        measured=Measured(
+            n=10**6, groups=1, right=0.5, ece=0, raw_ece=0, brier=0, raw_brier=0, constant_brier=0, auroc=0.5
+        ),
     )  # fmt: skip
 
 
@@ -103,10 +105,17 @@ def at_its_word(tier: str, model: str) -> Calibration:
 async def tiers(smaller_server: str, llamacpp_server: str, tmp_path: Path) -> AsyncIterator[Tiers]:
     """The two servers as tiers, the larger one at ten times the price."""
     lite = ModelSettings(
-        urls=[smaller_server], model=SMALLER.name, timeout_s=300, usd_per_million_prompt=1, usd_per_million_completion=4
+        urls=[smaller_server],
+        model=SMALLER.name,
+        base_model=SMALLER.name,
+        timeout_s=300,
+        usd_per_million_prompt=1,
+        usd_per_million_completion=4,
     )
-    pro = lite.model_copy(update={"urls": [llamacpp_server], "model": BASE, "usd_per_million_prompt": 10})
-    for tier, name in (("lite", SMALLER.name), ("pro", BASE)):
+    pro = lite.model_copy(
+        update={"urls": [llamacpp_server], "model": BASE, "base_model": DEMO.name, "usd_per_million_prompt": 10}
+    )
+    for tier, name in (("lite", SMALLER.name), ("pro", DEMO.name)):
         write(tmp_path / FILE, at_its_word(tier, name))
     async with ModelClient(lite) as small, ModelClient(pro, "pro") as large:
         yield Tiers(small, large, Settings(models={"lite": lite, "pro": pro}), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,13 +16,15 @@ from processor.models.calibration import FILE, Calibration, Calibrations, Measur
 from processor.models.certainty import Choice
 from processor.models.chat import Completion
 
-MEASURED = Measured(n=198, groups=20, right=0.7, ece=0.05, raw_ece=0.2, brier=0.15, raw_brier=0.25)
+MEASURED = Measured(
+    n=198, groups=20, right=0.7, ece=0.05, raw_ece=0.2, brier=0.15, raw_brier=0.25, constant_brier=0.2, auroc=0.7
+)
 PLATT = Platt(constant=-1.0, logit=0.8, options=0.3, forced=0.5)
 ONE = Calibration(
-    pipeline="ci", tier="lite", engine="vllm", model="base", asked="a1", fields=("category",), platt=PLATT,
+    pipeline="ci", tier="lite", engine="vllm", model="acme/small", asked="a1", fields=("category",), platt=PLATT,
     measured=MEASURED,
 )  # fmt: skip
-ANSWER = Completion("{}", "stop", model="base", engine="vllm")
+ANSWER = Completion("{}", "stop", model="base", engine="vllm", base_model="acme/small")
 
 
 def calibrations(folder: Path, *ones: Calibration, asked: str = "a1") -> Calibrations:
@@ -78,6 +81,15 @@ def test_it_holds_for_what_it_was_made_for_alone(tmp_path: Path, change: dict[st
     assert calibrations(tmp_path, ONE.model_copy(update=change)).find("lite", ANSWER) is None
 
 
+@pytest.mark.parametrize(("base", "holds"), [("acme/small@7b2", True), ("acme/large", False), (None, False)])
+def test_what_servers_call_a_base_model_says_nothing_of_which_it_is(
+    tmp_path: Path, base: str | None, holds: bool
+) -> None:
+    """All of them are called `base`; the calibration of one is not that of another, nor of one that nobody named."""
+    found = calibrations(tmp_path, ONE).find("lite", replace(ANSWER, base_model=base))
+    assert (found is not None) is holds
+
+
 def test_an_adapters_calibration_holds_for_its_version(tmp_path: Path) -> None:
     """Whatever name the server gives its base model; a version that is published later brings its own."""
     made = calibrations(tmp_path, ONE.model_copy(update={"adapter": "ci@1", "model": "whatever"}))
@@ -96,22 +108,31 @@ def test_a_file_that_breaks_while_the_daemon_runs_costs_the_confidence_alone(tmp
 
 
 @pytest.mark.parametrize(
-    ("ones", "asked", "adapter", "engine", "says"),
+    ("ones", "asked", "base", "adapter", "engine", "says"),
     [
-        ((), "a1", None, None, "nobody has calibrated it"),
-        ((ONE,), "a1", None, None, None),
-        ((ONE,), "a1", None, "vllm", None),
-        ((ONE,), "a1", None, "llama.cpp", "nobody has calibrated it on llama.cpp"),
-        ((ONE,), "b2", None, None, "prompts, schema or rankers have changed"),
-        ((ONE,), "a1", "ci", None, "it was calibrated for base"),
-        ((ONE.model_copy(update={"adapter": "ci@1"}),), "a1", "ci", None, None),
+        ((), "a1", "acme/small", None, None, "nobody has calibrated it"),
+        ((ONE,), "a1", "acme/small", None, None, None),
+        ((ONE,), "a1", "acme/small@7b2", None, None, None),
+        ((ONE,), "a1", None, None, None, "it was calibrated for acme/small, models.lite.base_model does not say"),
+        ((ONE,), "a1", "acme/large", None, None, "it was calibrated for acme/small"),
+        ((ONE,), "a1", "acme/small", None, "vllm", None),
+        ((ONE,), "a1", "acme/small", None, "llama.cpp", "nobody has calibrated it on llama.cpp"),
+        ((ONE,), "b2", "acme/small", None, None, "prompts, schema or rankers have changed"),
+        ((ONE,), "a1", "acme/small", "ci", None, "it was calibrated for acme/small"),
+        ((ONE.model_copy(update={"adapter": "ci@1"}),), "a1", None, "ci", None, None),
     ],
 )
 def test_why_there_is_none(
-    tmp_path: Path, ones: tuple[Calibration, ...], asked: str, adapter: str | None, engine: str | None, says: str | None
+    tmp_path: Path,
+    ones: tuple[Calibration, ...],
+    asked: str,
+    base: str | None,
+    adapter: str | None,
+    engine: str | None,
+    says: str | None,
 ) -> None:
     """What the daemon says when it starts, and doctor."""
-    why = calibrations(tmp_path, *ones, asked=asked).missing("lite", adapter, engine)
+    why = calibrations(tmp_path, *ones, asked=asked).missing("lite", base, adapter, engine)
     assert why == says if says is None or why is None else why.startswith(says)
 
 

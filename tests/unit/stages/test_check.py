@@ -313,7 +313,9 @@ def test_a_calibration_that_holds_gives_the_confidence() -> None:
     calibration = Calibration(
         pipeline="ci", tier="lite", engine="vllm", model="base", asked="a", fields=("category",),
         platt=Platt(constant=-1.0, logit=0.0),
-        measured=Measured(n=998, groups=9, right=0.3, ece=0, raw_ece=0, brier=0, raw_brier=0),
+        measured=Measured(
+            n=998, groups=9, right=0.3, ece=0, raw_ece=0, brier=0, raw_brier=0, constant_brier=0, auroc=0.5
+        ),
     )  # fmt: skip
     made = Check(SCHEMA, ASKED, lambda _: calibration)(PROMPT, said, READING)
     assert made.confidence == Confidence(0.2689, calibrated=True)

@@ -105,7 +105,7 @@ def row(index: int, said: str, truth: str, share: float) -> Row:
     )
     completion = Completion(text, "stop", tokens, model="base", masked=True, engine="vllm")
     return Row(f"log{index}", "dev", f"g{index % 12}", form, completion, {}, {"category": said},
-               {"category": [truth]})  # fmt: skip
+               {"category": [truth]}, "a1")  # fmt: skip
 
 
 def test_answers_survive_their_file(tmp_path: Path) -> None:
