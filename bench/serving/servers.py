@@ -63,7 +63,7 @@ def small(choice: Choice) -> Iterator[Target]:
         yield Target(choice.url, f"the server at {choice.url}", _shape(choice.folder) if choice.folder else {})
         return
     folder = choice.folder or weights.ensure_converted()
-    name = choice.folder.name if choice.folder else weights.NAME
+    name = choice.folder.name if choice.folder else weights.DEMO.name
     with model.vllm(logs=choice.logs, folder=folder, slots=SLOTS, context=CONTEXT) as server:
         bootstrap.say("serving", f"vLLM with {name} is up after {server.seconds_to_ready:.0f} s")
         yield Target(server.address, f"vLLM, {name}", _shape(folder))
