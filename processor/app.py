@@ -332,6 +332,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     parts.health.ready |= {"decide": decide.problem, "write": engine.problem, "jira": lambda: writer.trouble}
     life.task("decide", decide.run(life.stop))
     life.task("write", engine.run(life.stop))
+    life.task("recount", writer.catch_up(life.stop))
 
 
 def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:

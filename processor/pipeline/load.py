@@ -181,6 +181,10 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         labels=tuple(Template(label, f"label {label!r}") for label in ticket.labels),
         components=tuple(ticket.components),
         priority=dict(ticket.priority),
+        after=ticket.after,
+        recur=ticket.recur,
+        assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
+        dry_run=ticket.dry_run,
     )
 
 

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from processor.lang.predicate import Predicate
 from processor.lang.template import Template
-from processor.lang.validate import NOT_YET, Part
+from processor.lang.validate import Part
 from processor.lang.values import Duration
 
 Unsure = Literal["file", "review", "drop"]
 
 
+MOST_HITS: Final = 256
+"""Sightings of a fault that are remembered until it has a ticket."""
+
+
 class After(Part):
     """How often a fault must be seen before it gets a ticket."""
 
-    hits: int = Field(1, ge=1, description="Failed builds.", examples=[3])
+    hits: int = Field(1, ge=1, le=MOST_HITS, description="Failed builds.", examples=[3])
     within: Duration = Field(3600.0, description="Window of event time in which they are counted.", examples=["1h"])
-    branches: int = Field(1, ge=1, description="Branches on which it must have been seen.", examples=[2])
+    branches: int = Field(
+        1, ge=1, le=MOST_HITS, description="Branches on which it must have been seen within the window.", examples=[2]
+    )
 
 
 class Recur(Part):
     """What happens when a fault that has a ticket is seen again."""
 
-    comment_every: Duration = Field(3600.0, description="Least time between two comments.", examples=["1h"])
+    comment_every: Duration = Field(
+        3600.0,
+        description="Least time between two comments. One is made where there is something new to say (another branch, "
+        "job or result); the counts in the description are kept all the same.",
+        examples=["1h"],
+    )
     reopen_within: Duration = Field(
         1_209_600.0,
         description="A resolved ticket is reopened within this time, later a new one is filed.",
@@ -55,7 +66,7 @@ class TicketDocument(Part):
         examples=["review"],
     )
     max_age: Duration = Field(86_400.0, description="An older event gets no ticket.", examples=["24h"])
-    after: Annotated[After, NOT_YET] = Field(
+    after: After = Field(
         default_factory=After, description="How often it must be seen first.", examples=[{"hits": 3, "within": "1h"}]
     )
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the Jira project.", examples=["BUILD"])
@@ -68,18 +79,25 @@ class TicketDocument(Part):
         examples=[["ci", "{{ finding.result.category }}"]],
     )
     components: list[str] = Field(default_factory=list, description="Components.", examples=[["Build"]])
-    assignee: Annotated[str | None, NOT_YET] = Field(
-        None, description="Assignee; may be a template over `finding`.", examples=["build-team"]
+    assignee: str | None = Field(
+        None,
+        description="User name of the assignee; may be a template over `finding`. A name that Jira refuses costs the "
+        "ticket nothing but its assignee.",
+        examples=["build-team"],
     )
     priority: dict[str, str] = Field(
         default_factory=dict,
         description="Severity (a value of the result's `severity`) to the name of a Jira priority.",
         examples=[{"critical": "Highest", "minor": "Low"}],
     )
-    recur: Annotated[Recur, NOT_YET] = Field(
+    recur: Recur = Field(
         default_factory=Recur, description="When it is seen again.", examples=[{"comment_every": "1h"}]
     )
-    dry_run: Annotated[bool, NOT_YET] = Field(False, description="Say what would be done, do nothing.", examples=[True])
+    dry_run: bool = Field(
+        False,
+        description="Do nothing in Jira, and say on `<prefix>.ticket-events` and in the log what would be done.",
+        examples=[True],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +114,7 @@ class TicketConfig:
     labels: tuple[Template, ...] = ()
     components: tuple[str, ...] = ()
     priority: Mapping[str, str] = field(default_factory=dict)
+    after: After = field(default_factory=After)
+    recur: Recur = field(default_factory=Recur)
+    assignee: Template | None = None
+    dry_run: bool = False

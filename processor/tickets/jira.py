@@ -23,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from processor.errors import FaultstreamError, Retryable
 from processor.settings import JiraSettings
+from processor.tickets.messages import moment
 
 T = TypeVar("T")
 
@@ -61,6 +62,15 @@ class Hit:
     created: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an issue stands: its description in markup, and, if it is resolved, as what and when (Unix seconds)."""
+
+    description: str
+    resolution: str | None = None
+    resolved_at: float = 0.0
+
+
 class JiraClient:
     """Creates, comments and finds issues. Every method raises Unavailable, Unsettled (writes), or Refused."""
 
@@ -91,10 +101,25 @@ class JiraClient:
         """The texts of an issue's comments."""
         return [str(comment.body) for comment in await self._read(lambda jira: jira.comments(key))]
 
-    async def description(self, key: str) -> str:
-        """An issue's description as it stands, in markup."""
-        issue = await self._read(lambda jira: jira.issue(key, fields="description"))
-        return str(issue.raw["fields"].get("description") or "")
+    async def standing(self, key: str) -> Standing:
+        """How an issue stands."""
+        issue = await self._read(lambda jira: jira.issue(key, fields="description,status,resolution,resolutiondate"))
+        return _standing(issue.raw["fields"])
+
+    async def reopen(self, key: str) -> bool:
+        """Sends one transition out of an issue's resolution; False where its workflow has none for us."""
+        ways = await self._read(lambda jira: jira.transitions(key))
+        open_ways = [way for way in ways if _category(way.get("to")) not in {"done", ""}]
+        if not open_ways:
+            return False
+        # Names are in the language of the account: where a transition leads tells by its status' category.
+        way = min(open_ways, key=lambda way: _category(way.get("to")) != "new")
+        await self._write(lambda jira: jira.transition_issue(key, way["id"]))
+        return True
+
+    async def link(self, key: str, older: str) -> None:
+        """Says on both issues that they belong together. Sending it twice does no harm."""
+        await self._write(lambda jira: jira.create_issue_link("Relates", key, older))
 
     async def describe(self, key: str, description: str) -> None:
         """Replaces an issue's description. Sending it twice does no harm."""
@@ -223,6 +248,20 @@ def _hit(issue: Mapping[str, Any]) -> Hit:
         creator=_names(fields.get("creator")),
         created=str(fields.get("created") or ""),
     )
+
+
+def _standing(fields: Mapping[str, Any]) -> Standing:
+    description = str(fields.get("description") or "")
+    resolution = (fields.get("resolution") or {}).get("name")
+    if resolution is None and _category(fields.get("status")) != "done":
+        return Standing(description)
+    at = moment(str(fields.get("resolutiondate") or ""))
+    return Standing(description, str(resolution or "Done"), at.timestamp() if at else 0.0)
+
+
+def _category(status: Mapping[str, Any] | None) -> str:
+    """Of a status, independent of language and workflow: new, indeterminate, done."""
+    return str(((status or {}).get("statusCategory") or {}).get("key") or "")
 
 
 def _quoted(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -77,11 +77,12 @@ class Topics:
 class Command:
     """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
 
-    Repeats are harmless: the writer does each finding once and is the judge of whether there is a ticket. `count`
-    is how often the fault has been seen, this time included; the times are RFC 3339.
+    `recount` is the writer's own: the counts in a ticket's description are behind. Repeats are harmless: the writer
+    does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
+    this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment"]
+    action: Literal["create", "comment", "recount"]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
@@ -106,7 +107,10 @@ class TicketState:
 
     `status`: creating: a create request may be under way or done, its outcome unknown; idle: none is;
     open: `key` is the ticket; failed: Jira refused it, for `reason`. `since` is when the create request was
-    intended (Unix seconds). `commenting` names the finding whose comment may be under way.
+    intended (Unix seconds). `commenting` names the finding whose comment may be under way, `told` what tickets and
+    comments have said lately (digests), `commented` and `touched` when the ticket had its last comment and was last
+    looked at (Unix seconds), `shown` the count that its description gives in the words `says`, `previous` the tickets
+    that the fault had before.
     """
 
     fingerprint: str
@@ -122,7 +126,22 @@ class TicketState:
     last_seen: str = ""
     seen: tuple[str, ...] = ()
     reason: str = ""
+    told: tuple[str, ...] = ()
+    commented: float = 0.0
+    touched: float = 0.0
+    shown: int = -1
+    says: str = ""
+    previous: tuple[str, ...] = ()
     v: int = FORMAT
+
+    @property
+    def behind(self) -> bool:
+        """Whether the ticket's description says less than is known."""
+        return self.status == "open" and 0 <= self.shown < self.count
+
+    def telling(self, news: str) -> TicketState:
+        """The state once the ticket says what the digest stands for."""
+        return replace(self, told=(*(each for each in self.told if each != news), news)[-REMEMBERED:])
 
     def saw(self, command: Command) -> TicketState:
         """The state after the command's finding was dealt with."""
@@ -144,7 +163,9 @@ class TicketState:
         return Outbound(topics.state, self.fingerprint.encode(), orjson.dumps(self), partition=partition)
 
 
-Action = Literal["created", "adopted", "commented", "suppressed", "failed", "missing"]
+Action = Literal[
+    "created", "adopted", "commented", "counted", "reopened", "renewed", "suppressed", "dry_run", "failed", "missing"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +186,23 @@ class TicketEvent:
         return Outbound(topics.events, self.fingerprint.encode(), orjson.dumps(self))
 
 
+def event(action: Action, command: Command, key: str | None = None, reason: str = "") -> TicketEvent:
+    """What was done, or left, for a command."""
+    return TicketEvent(action, command.fingerprint, command.pipeline, command.id, key, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """What a pipeline says about faults that come again. Times are seconds.
+
+    `never_touch`: the resolutions after which a ticket is left alone, and no new one is filed.
+    """
+
+    comment_every: float = 0.0
+    reopen_within: float = 1_209_600.0
+    never_touch: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A ticket to be: its project and the fields of the create request."""
@@ -173,8 +211,39 @@ class Draft:
     fields: Mapping[str, Any]
 
 
+class Author(Protocol):
+    """Writes the texts of tickets."""
+
+    def draft(self, command: Command) -> Draft:
+        """The new ticket of a command. Raises Rejected where its pipeline is not known here."""
+
+    def recurrence(self, pipeline: str) -> Recurrence:
+        """What to do when a fault of the pipeline is seen again."""
+
+    def dry_run(self, pipeline: str) -> bool:
+        """Whether to say what would be done, and do nothing."""
+
+    def seen(self, count: int, first: str, last: str) -> str:
+        """The sentence of a description that says how often and when; the writer keeps it up to date."""
+
+    def comment(self, command: Command) -> str:
+        """The comment that says that the fault was seen again; the same command gives the same text."""
+
+
 _COMMAND: Final = TypeAdapter(Command)
 _STATE: Final = TypeAdapter(TicketState)
+
+
+def current(command: Command, state: TicketState | None) -> Command:
+    """The command with the counts that the writer and *decide* together know of."""
+    if state is None:
+        return command
+    return replace(
+        command,
+        count=state.count_with(command),
+        first_seen=state.first_seen or command.first_seen,
+        last_seen=max(state.last_seen, command.last_seen),
+    )
 
 
 def read_command(value: bytes | None) -> Command:

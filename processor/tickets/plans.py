@@ -8,6 +8,7 @@ from datetime import timedelta
 from processor.lang.template import Template
 from processor.pipeline import Pipeline
 from processor.pipeline.ticket import TicketConfig
+from processor.tickets.messages import Recurrence
 from processor.tickets.policy import Policy
 from processor.tickets.text import Plan
 from processor.tickets.wiki import escape
@@ -27,7 +28,15 @@ def plans(pipelines: Iterable[Pipeline]) -> Mapping[str, Plan]:
 
 def policy(ticket: TicketConfig) -> Policy:
     """Which findings become tickets."""
-    return Policy(ticket.when, ticket.unsure, timedelta(seconds=ticket.max_age))
+    after = ticket.after
+    return Policy(
+        ticket.when,
+        ticket.unsure,
+        timedelta(seconds=ticket.max_age),
+        hits=after.hits,
+        branches=after.branches,
+        within=timedelta(seconds=after.within),
+    )
 
 
 def plan(pipeline: str, ticket: TicketConfig) -> Plan:
@@ -42,4 +51,9 @@ def plan(pipeline: str, ticket: TicketConfig) -> Plan:
         labels=ticket.labels,
         priority=ticket.priority,
         components=ticket.components,
+        assignee=ticket.assignee,
+        recurrence=Recurrence(
+            ticket.recur.comment_every, ticket.recur.reopen_within, frozenset(ticket.recur.never_touch)
+        ),
+        dry_run=ticket.dry_run,
     )

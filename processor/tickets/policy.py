@@ -1,6 +1,6 @@
 """What becomes of a finding: a ticket, a comment, or nothing, and why. Pure: no clock, no Kafka, no Faust.
 
-Hits within a window, branches, storms, reopening and the like are further questions of the same kind.
+Storms, groups and the like are further questions of the same kind.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from processor.contract import FORMAT, too_new, update_first
 from processor.errors import Fatal
+from processor.pipeline.ticket import MOST_HITS
 from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
 
 CERTAIN: Final = 1.0
@@ -37,13 +38,25 @@ class Policy:
     when: Condition | None = None
     unsure: Literal["file", "review", "drop"] = "file"
     max_age: timedelta = timedelta(hours=24)
+    hits: int = 1
+    branches: int = 1
+    within: timedelta = timedelta(hours=1)
+
+    def lacks(self, fault: Fault) -> str:
+        """What a fault without a ticket still lacks for one; empty if nothing."""
+        hits, branches = len(fault.recent), len({branch for _, branch in fault.recent})
+        lacks = [f"{hits} of {self.hits} hits"] if hits < self.hits else []
+        lacks += [f"{branches} of {self.branches} branches"] if branches < self.branches else []
+        return f"ticket.after: {', '.join(lacks)} within {self.within}" if lacks else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is remembered of a fingerprint: how often and when it was seen, and in what.
 
-    `partition` and `offset` are the last signal's: one at or before it has been counted already.
+    `filed`: its ticket was asked for; until then `recent` holds when and on which branches it was seen, within the
+    policy's window of event time. `partition` and `offset` are the last signal's: one at or before it has been counted
+    already.
     """
 
     count: int = 0
@@ -52,6 +65,8 @@ class Fault:
     seen: tuple[str, ...] = ()
     partition: int = -1
     offset: int = -1
+    filed: bool = False
+    recent: tuple[tuple[str, str], ...] = ()
     v: int = FORMAT
 
     def dumps(self) -> bytes:
@@ -83,6 +98,12 @@ class Fault:
             partition=partition,
             offset=offset,
         )
+
+    def sighted(self, time: str, branch: str, within: timedelta) -> Fault:
+        """The fault with one more sighting; those that are out of the window by now are forgotten."""
+        recent = sorted([*self.recent, (time, branch)])
+        since = _text(datetime.fromisoformat(recent[-1][0]) - within)
+        return replace(self, recent=tuple(each for each in recent if each[0] >= since)[-MOST_HITS:])
 
 
 _FAULT: Final = TypeAdapter(Fault)
@@ -116,9 +137,15 @@ def decide(
     reason = refusal(finding, policies.get(name), at)
     if reason:
         return Decision(event=TicketEvent("suppressed", fingerprint, name, identity, reason=reason))
-    fault = fault.saw(identity, instant(finding), partition, offset)
+    policy, time = policies[name], instant(finding)
+    fault, filed = fault.saw(identity, time, partition, offset), fault.filed
+    if not filed:
+        fault = fault.sighted(time, str((finding.get("build") or {}).get("branch") or ""), policy.within)
+        if lacks := policy.lacks(fault):
+            return Decision(fault, event=TicketEvent("suppressed", fingerprint, name, identity, reason=lacks))
+        fault = replace(fault, filed=True, recent=())
     command = Command(
-        "create" if fault.count == 1 else "comment",
+        "comment" if filed else "create",
         fingerprint,
         name,
         dict(finding),
@@ -157,4 +184,8 @@ def sure(finding: Mapping[str, Any]) -> dict[str, Any]:
 def instant(finding: Mapping[str, Any]) -> str:
     """When the event happened, UTC with milliseconds, so that times compare as texts."""
     read = moment(str(finding.get("time", "")))
-    return read.isoformat(timespec="milliseconds").replace("+00:00", "Z") if read else now()
+    return _text(read) if read else now()
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,15 +6,17 @@ A template sees `finding` and `seen` as plain data, whatever of them it prints i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import orjson
 import structlog
 
 from processor.errors import Rejected
 from processor.tickets import wiki
-from processor.tickets.messages import LABEL, Command, Draft, moment
+from processor.tickets.messages import LABEL, Command, Draft, Recurrence, moment
 from processor.tickets.wiki import Wiki
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,9 @@ class Plan:
     labels: tuple[Renders, ...] = ()
     priority: Mapping[str, str] = field(default_factory=dict)
     components: tuple[str, ...] = ()
+    assignee: Renders | None = None
+    recurrence: Recurrence = field(default_factory=Recurrence)
+    dry_run: bool = False
 
 
 class Texts:
@@ -70,7 +75,19 @@ class Texts:
             fields["priority"] = {"name": priority}
         if plan.components:
             fields["components"] = [{"name": name} for name in plan.components]
+        if assignee := wiki.one_line(self._rendered(plan.assignee, command, "assignee", escaped=False)):
+            fields["assignee"] = {"name": assignee}
         return Draft(plan.project, fields)
+
+    def recurrence(self, pipeline: str) -> Recurrence:
+        """What to do when a fault of the pipeline is seen again."""
+        plan = self._plans.get(pipeline)
+        return plan.recurrence if plan is not None else Recurrence()
+
+    def dry_run(self, pipeline: str) -> bool:
+        """Whether to say what would be done, and do nothing."""
+        plan = self._plans.get(pipeline)
+        return plan is not None and plan.dry_run
 
     def seen(self, count: int, first: str, last: str) -> str:
         """How often and when, in a sentence."""
@@ -144,6 +161,17 @@ def context(
     if escaped:
         values["wiki"] = TOOLS
     return values
+
+
+def news(command: Command) -> str:
+    """A digest of what a comment on the finding would say that counts don't: where it happened, and what came of it.
+
+    The result's summary is left out: a model words the same cause in many ways.
+    """
+    finding, attributes = command.finding, command.finding.get("build") or {}
+    result = {name: value for name, value in (finding.get("result") or {}).items() if name != "summary"}
+    where = [attributes.get(name) for name in ("repo", "branch", "job")]
+    return hashlib.sha256(orjson.dumps([where, result], option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 def plain_summary(command: Command) -> str:

@@ -7,47 +7,43 @@ lag; never is a second POST sent while the outcome of the first is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from time import time
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.tickets.jira import Hit, JiraClient, Refused, Unavailable, Unsettled
-from processor.tickets.messages import LABEL, Command, Draft, TicketEvent, TicketState, Topics, letter, read_command
+from processor.tickets.messages import (
+    LABEL,
+    Action,
+    Author,
+    Command,
+    Draft,
+    TicketEvent,
+    TicketState,
+    Topics,
+    current,
+    event,
+    letter,
+    read_command,
+)
+from processor.tickets.recur import Recur
+from processor.tickets.refusals import refusal
+from processor.tickets.text import news
 
 log = structlog.get_logger(__name__)
 
+TOUCH_S: Final = 10.0
+"""Least seconds between two looks at a ticket that has nothing new to be told."""
+
 LOOK_AGAIN_S: Final = 5.0
 """Most seconds between two searches for an issue whose creation is unsettled."""
-
-SETTINGS: Final[Mapping[str, str]] = {
-    "project": "ticket.project",
-    "issuetype": "ticket.type",
-    "priority": "ticket.priority",
-    "labels": "ticket.labels",
-    "summary": "ticket.summary",
-    "description": "ticket.description",
-    "components": "ticket.components",
-}
-"""Which setting of the pipeline a field of Jira comes from."""
-
-
-class Author(Protocol):
-    """Writes the texts of tickets."""
-
-    def draft(self, command: Command) -> Draft:
-        """The new ticket of a command. Raises Rejected where its pipeline is not known here."""
-
-    def seen(self, count: int, first: str, last: str) -> str:
-        """The sentence of a description that says how often and when; the writer keeps it up to date."""
-
-    def comment(self, command: Command) -> str:
-        """The comment that says that the fault was seen again; the same command gives the same text."""
-
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
@@ -73,6 +69,7 @@ class Writer:
         unsettled_s: float,
         redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time,
+        touch_s: float = TOUCH_S,
     ) -> None:
         self._jira = jira
         self._author = author
@@ -82,7 +79,19 @@ class Writer:
         self._unsettled_s = unsettled_s
         self._redact = redact
         self._clock = clock
+        self._touch_s = touch_s
         self._states: dict[TopicPartition, dict[str, TicketState]] = {}
+        self._recur = Recur(
+            jira,
+            author,
+            save=self._save,
+            renew=self._create,
+            tell=self._tell,
+            redact=redact,
+            clock=clock,
+            touch_s=touch_s,
+        )
+        self._behind: set[tuple[TopicPartition, str]] = set()
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
 
@@ -93,7 +102,8 @@ class Writer:
 
     async def assigned(self, partition: TopicPartition) -> None:
         """Loads the state of the partition's fingerprints."""
-        self._states[partition] = await self._load(partition.partition)
+        self._states[partition] = loaded = await self._load(partition.partition)
+        self._behind |= {(partition, state.fingerprint) for state in loaded.values() if state.behind}
         log.info(
             "ticket state loaded", action="assigned", partition=partition.partition, known=len(self._states[partition])
         )
@@ -101,6 +111,7 @@ class Writer:
     async def revoked(self, partition: TopicPartition) -> None:
         """Forgets the partition: its next owner reads the state anew."""
         self._states.pop(partition, None)
+        self._behind = {(at, fingerprint) for at, fingerprint in self._behind if at != partition}
 
     def state(self, partition: TopicPartition, fingerprint: str) -> TicketState | None:
         """What is known of a fingerprint."""
@@ -123,8 +134,13 @@ class Writer:
         state = self.state(at, command.fingerprint)
         if state is not None and command.id in state.seen:
             return ()
+        if command.action != "recount" and self._author.dry_run(command.pipeline):
+            return (self._dry(command, state).record(self._topics),)
+        done: list[TicketEvent] = []
         try:
-            if state is None or state.status in {"idle", "failed"}:
+            if command.action == "recount":
+                await self._recur.caught_up(at, command, state)
+            elif state is None or state.status in {"idle", "failed"}:
                 done = await self._create(at, command, state)
             elif state.status == "creating":
                 done = await self._settle(at, command, state)
@@ -134,7 +150,18 @@ class Writer:
             self._troubled(error)
             raise
         self._untroubled()
-        return (*(event.record(self._topics) for event in done),)
+        return (*(each.record(self._topics) for each in done),)
+
+    def _dry(self, command: Command, state: TicketState | None) -> TicketEvent:
+        """What would be done, and nothing is."""
+        command = current(command, state)
+        if state is not None and state.key is not None:
+            would = f"would add to {state.key}: {self._author.comment(command)}"
+        else:
+            draft = self._author.draft(command)
+            would = f"would create in {draft.project}: {draft.fields['summary']}"
+        log.info("dry run", action="dry_run", fingerprint=command.fingerprint, pipeline=command.pipeline, would=would)
+        return event("dry_run", command, state.key if state is not None else None, would)
 
     async def _create(self, at: TopicPartition, command: Command, last: TicketState | None) -> list[TicketEvent]:
         """Intent, POST, key."""
@@ -149,10 +176,13 @@ class Writer:
             since=self._clock(),
             count=last.count if last else 0,
             first_seen=last.first_seen if last else "",
+            last_seen=last.last_seen if last else "",
+            seen=last.seen if last else (),
+            previous=last.previous if last else (),
         )
         await self._save(at, state)
         try:
-            key = await self._jira.create(draft.fields)
+            key, reason = await self._posted(draft)
         except Unsettled:
             raise
         except Unavailable:
@@ -162,27 +192,57 @@ class Writer:
         except Refused as error:
             reason = self._redact(refusal(error, draft.project))
             await self._save(at, replace(state, status="failed", reason=reason))
-            await self._publish([self._event("failed", command, reason=reason).record(self._topics)])
+            await self._tell(event("failed", command, reason=reason))
             raise Rejected("ticket_refused", reason) from error
-        await self._save(at, replace(state, status="open", key=key).saw(command))
-        log.info(
-            "ticket created", action="created", key=key, fingerprint=command.fingerprint, pipeline=command.pipeline
-        )
-        return [self._event("created", command, key)]
+        return [await self._opened(at, command, state, key, reason)]
+
+    async def _opened(
+        self,
+        at: TopicPartition,
+        command: Command,
+        state: TicketState,
+        key: str,
+        reason: str,
+        action: Action = "created",
+    ) -> TicketEvent:
+        """Links a ticket that is there to the one before it, and remembers it as the fault's."""
+        if state.previous:
+            action = "renewed" if action == "created" else action
+            reason = "; ".join(part for part in (reason, f"{state.previous[-1]} was resolved too long ago") if part)
+            try:
+                await self._jira.link(key, state.previous[-1])
+            except Refused as error:
+                log.warning("tickets can't be linked", action="link", key=key, error=self._redact(str(error)))
+        said = self._author.seen(command.count, command.first_seen, command.last_seen)
+        opened = replace(state, status="open", key=key, shown=command.count, says=said, touched=self._clock())
+        await self._save(at, opened.saw(command).telling(news(command)))
+        named = {"key": key, "fingerprint": command.fingerprint, "pipeline": command.pipeline}
+        log.info("ticket is there", action=action, **named, reason=reason)
+        return event(action, command, key, reason)
+
+    async def _posted(self, draft: Draft) -> tuple[str, str]:
+        """The new issue's key, and what is wrong with it; one whose assignee Jira refuses has none."""
+        try:
+            return await self._jira.create(draft.fields), ""
+        except Refused as error:
+            if set(error.fields) != {"assignee"}:
+                raise
+            name = draft.fields["assignee"]["name"]
+            fields = {name: value for name, value in draft.fields.items() if name != "assignee"}
+            return await self._jira.create(fields), f"without its assignee: Jira refuses {name} (ticket.assignee)"
 
     async def _settle(self, at: TopicPartition, command: Command, state: TicketState) -> list[TicketEvent]:
         """Looks for the issue that an earlier POST may have made; creates one only when there can be none."""
         settled_at = state.since + self._unsettled_s
         asked_at = self._clock()
         mark, me = f"{LABEL}{state.fingerprint}", await self._jira.myself()
-        hits = [hit for hit in await self._jira.search(state.project, mark) if mark in hit.labels and hit.creator & me]
+        found = await self._jira.search(state.project, mark)
+        hits = [hit for hit in found if mark in hit.labels and hit.creator & me and hit.key not in state.previous]
         if hits:
             oldest, *twins = sorted(hits, key=age)
             reason = f"found after attempt {state.attempt}"
             reason += f"; also there: {', '.join(twin.key for twin in twins)}" if twins else ""
-            await self._save(at, replace(state, status="open", key=oldest.key).saw(command))
-            log.info("ticket found", action="adopted", key=oldest.key, fingerprint=state.fingerprint, reason=reason)
-            return [self._event("adopted", command, oldest.key, reason)]
+            return [await self._opened(at, command, state, oldest.key, reason, "adopted")]
         if asked_at < settled_at:
             raise Retryable(
                 "it is not yet known whether Jira created the ticket; looking again",
@@ -191,51 +251,34 @@ class Writer:
             )
         return await self._create(at, command, state)
 
-    async def _recur(self, at: TopicPartition, command: Command, state: TicketState) -> list[TicketEvent]:
-        """The fault was seen again: its ticket gets a comment, and new counts in its description."""
-        key, command = state.key or "", current(command, state)
-        body = self._author.comment(command)
-        retried = state.commenting == command.id
-        if not retried:
-            await self._save(at, replace(state, commenting=command.id))
-        try:
-            if not (retried and body in [plain(text) for text in await self._jira.comments(key)]):
-                await self._jira.comment(key, body)
-            await self._recount(key, state, command)
-        except Refused as error:
-            return await self._unwelcome(at, command, state, error)
-        await self._save(at, state.saw(command))
-        return [self._event("commented", command, key, f"seen {command.count} times")]
+    async def catch_up(self, stop: asyncio.Event) -> None:
+        """Asks now and then, by commands, that tickets be brought up to date which have fallen behind in a storm."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._touch_s)
+            try:
+                await self._publish([each.record(self._topics) for each in self.late()])
+            except Retryable as error:
+                log.warning("tickets stay behind", action="recount", error=self._redact(str(error)))
 
-    async def _recount(self, key: str, state: TicketState, command: Command) -> None:
-        """Brings the sentence with the counts up to date where it still stands; what people wrote stays."""
-        old = self._author.seen(state.count, state.first_seen, state.last_seen)
-        new = self._author.seen(command.count, command.first_seen, command.last_seen)
-        stands = plain(await self._jira.description(key))
-        if stands.count(old) == 1:
-            await self._jira.describe(key, stands.replace(old, new))
-
-    async def _unwelcome(
-        self, at: TopicPartition, command: Command, state: TicketState, error: Refused
-    ) -> list[TicketEvent]:
-        """A ticket that is gone is left alone, and never replaced; any other refusal is a dead letter."""
-        if error.status == 404:
-            await self._save(at, state.saw(command))
-            log.warning("ticket is missing", action="missing", key=state.key, fingerprint=state.fingerprint)
-            return [self._event("missing", command, state.key, "the ticket was deleted or moved out of sight")]
-        reason = self._redact(refusal(error, state.project))
-        await self._save(at, replace(state, commenting=None))
-        await self._publish([self._event("failed", command, state.key, reason).record(self._topics)])
-        raise Rejected("ticket_refused", reason) from error
+    def late(self) -> list[Command]:
+        """The commands for tickets whose counts are behind, and that have been left alone for a while."""
+        since = self._clock() - self._touch_s
+        return [
+            Command("recount", each.fingerprint, each.pipeline, {}, each.count, each.first_seen, each.last_seen)
+            for at, fingerprint in self._behind
+            if (each := self._states[at][fingerprint]).touched <= since
+        ]
 
     async def _save(self, at: TopicPartition, state: TicketState) -> None:
         """Publishes the state, awaits the acknowledgement, and only then believes it."""
         await self._publish([state.record(self._topics, at.partition)])
         if at in self._states:
             self._states[at][state.fingerprint] = state
+            (self._behind.add if state.behind else self._behind.discard)((at, state.fingerprint))
 
-    def _event(self, action: Any, command: Command, key: str | None = None, reason: str = "") -> TicketEvent:
-        return TicketEvent(action, command.fingerprint, command.pipeline, command.id, key, reason)
+    async def _tell(self, told: TicketEvent) -> None:
+        await self._publish([told.record(self._topics)])
 
     def _troubled(self, error: Unavailable) -> None:
         text = self._redact(str(error))
@@ -249,35 +292,7 @@ class Writer:
             log.info("jira can be written to again", action="recovered")
 
 
-def current(command: Command, state: TicketState | None) -> Command:
-    """The command with the counts that the writer and *decide* together know of."""
-    if state is None:
-        return command
-    return replace(
-        command,
-        count=state.count_with(command),
-        first_seen=state.first_seen or command.first_seen,
-        last_seen=max(state.last_seen, command.last_seen),
-    )
-
-
-def plain(text: str) -> str:
-    """Text as Jira gives it back, with the line ends that it was sent with."""
-    return text.replace("\r\n", "\n").strip()
-
-
 def age(hit: Hit) -> tuple[str, int, str]:
     """Sorts issues by age: by when they were created, then by their number."""
     number = hit.key.rpartition("-")[2]
     return hit.created, int(number) if number.isdigit() else 0, hit.key
-
-
-def refusal(error: Refused, project: str) -> str:
-    """What Jira refused, and which setting of the pipeline to look at."""
-    if error.status == 403:
-        remedy = f"give the account of jira.token the right to create issues in project {project}"
-    elif settings := [SETTINGS.get(name, f"field {name}") for name in error.fields]:
-        remedy = "check " + ", ".join(f"{name} ({project})" if name == "ticket.project" else name for name in settings)
-    else:
-        remedy = f"check ticket.project ({project})" if error.status == 404 else "check the pipeline's ticket section"
-    return f"{error}; {remedy}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from processor.errors import Retryable
 from processor.settings import JiraSettings
-from processor.tickets.jira import JiraClient, Refused, Unauthorised, Unsettled
+from processor.tickets.jira import JiraClient, Refused, Standing, Unauthorised, Unsettled
 from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy, jira_error
 
 pytestmark = pytest.mark.jira
@@ -157,7 +159,35 @@ async def test_comment_and_description_can_be_read_back(client: JiraClient) -> N
     await client.comment(key, "seen again")
     await client.describe(key, "new text")
     assert await client.comments(key) == ["seen again"]
-    assert await client.description(key) == "new text"
+    assert await client.standing(key) == Standing("new text")
+
+
+async def test_resolved_issue_says_as_what_and_when_and_can_be_opened_again(
+    client: JiraClient, jira_double: str
+) -> None:
+    """Where a transition leads tells by its category, whatever it is called."""
+    key = await client.create(fields(mark()))
+    before = time.time()
+    async with aiohttp.ClientSession(jira_double) as session:
+        ways = await (await session.get(f"{ISSUE}/{key}/transitions")).json()
+        done = next(way["id"] for way in ways["transitions"] if way["to"]["statusCategory"]["key"] == "done")
+        await session.post(f"{ISSUE}/{key}/transitions", json={"transition": {"id": done}})
+    standing = await client.standing(key)
+    assert standing.resolution == "Done"
+    assert abs(standing.resolved_at - before) < 86_400
+    assert await client.reopen(key)
+    assert (await client.standing(key)).resolution is None
+
+
+async def test_two_issues_can_be_linked(client: JiraClient, jira_double: str) -> None:
+    """The newer one names the older one, also where the request was sent twice."""
+    older, newer = await client.create(fields(mark())), await client.create(fields(mark()))
+    await client.link(newer, older)
+    await client.link(newer, older)
+    async with aiohttp.ClientSession(jira_double) as session:
+        issue = await (await session.get(f"{ISSUE}/{newer}")).json()
+    linked = {(link.get("inwardIssue") or link.get("outwardIssue"))["key"] for link in issue["fields"]["issuelinks"]}
+    assert linked == {older}
 
 
 async def test_search_quotes_what_it_is_asked_for(client: JiraClient) -> None:

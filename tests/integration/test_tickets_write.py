@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from processor.settings import JiraSettings
 from processor.testing.broker import MemoryBroker
 from processor.tickets.jira import JiraClient
 from processor.tickets.load import fold
-from processor.tickets.messages import Command, TicketState, Topics
+from processor.tickets.messages import Command, Recurrence, TicketState, Topics
 from processor.tickets.plans import plans
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
@@ -29,6 +30,7 @@ from tests.servers.fault_proxy import DROP_AFTER, Fault, FaultProxy, jira_error
 pytestmark = pytest.mark.jira
 ISSUE = "/rest/api/2/issue"
 PATIENCE_S = 30.0
+TOUCH_S = 0.3
 
 
 class Role:
@@ -38,7 +40,7 @@ class Role:
         self.broker = MemoryBroker(partitions=2)
         self.topics = Topics("fs")
         self.url = url
-        self.plans = plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes((checkout,)))])
+        self.plans = dict(plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes((checkout,)))]))
         self.writer: Writer | None = None
         self.offset = 0
 
@@ -52,17 +54,20 @@ class Role:
         """Runs a daemon's write part; leaving is a clean stop."""
         jira = JiraClient(JiraSettings(url=self.url, token=token, timeout_s=1.0, search_lag_s=0.0))
         sink = self.broker.sink()
-        writer = self.writer = Writer(jira, Texts(self.plans), sink.publish, self._load, self.topics, unsettled_s=1.0)
+        texts = Texts(self.plans)
+        writer = self.writer = Writer(
+            jira, texts, sink.publish, self._load, self.topics, unsettled_s=1.0, touch_s=TOUCH_S
+        )
         source = self.broker.source(self.topics.writer, [self.topics.commands])
         limits = Limits(backoff_first_s=0.05, backoff_most_s=0.2, linger_s=0.0, drain_s=5.0)
         engine = Engine(source, self.broker.sink(), writer, limits, key_of=Writer.key_of)
         stop = asyncio.Event()
-        task = asyncio.create_task(engine.run(stop))
+        tasks = [asyncio.create_task(engine.run(stop)), asyncio.create_task(writer.catch_up(stop))]
         try:
             yield
         finally:
             stop.set()
-            await task
+            await asyncio.gather(*tasks)
             await jira.close()
 
     async def _load(self, partition: int) -> dict[str, TicketState]:
@@ -112,9 +117,34 @@ async def eventually(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def told(url: str, *faults: str, text: str) -> None:
+    """Waits until the descriptions of all these faults' tickets hold a text."""
+    async with asyncio.timeout(PATIENCE_S):
+        for fault in faults:
+            while True:
+                if all(text in each["fields"]["description"] for each in await issues(url, fault)):
+                    break
+                await asyncio.sleep(0.05)
+
+
+async def comments(url: str, key: str) -> list[str]:
+    """The comments of an issue."""
+    async with aiohttp.ClientSession(url) as session, session.get(f"{ISSUE}/{key}/comment") as answer:
+        return [each["body"] for each in (await answer.json())["comments"]]
+
+
+async def close(url: str, key: str) -> None:
+    """Somebody resolves a ticket."""
+    async with aiohttp.ClientSession(url) as session:
+        ways = await (await session.get(f"{ISSUE}/{key}/transitions")).json()
+        done = next(way["id"] for way in ways["transitions"] if way["to"]["statusCategory"]["key"] == "done")
+        answer = await session.post(f"{ISSUE}/{key}/transitions", json={"transition": {"id": done}})
+        assert answer.status == 204
+
+
 async def issues(url: str, fault: str) -> list[dict[str, Any]]:
     """The double's issues with the fault's label, straight from the double."""
-    query = {"jql": f'labels = "fs-{fault}"', "fields": "summary,description,labels,comment,priority"}
+    query = {"jql": f'labels = "fs-{fault}"', "fields": "summary,description,labels,priority,status,issuelinks"}
     async with aiohttp.ClientSession() as session, session.get(f"{url}/rest/api/2/search", params=query) as answer:
         found = (await answer.json())["issues"]
     return [issue for issue in found if f"fs-{fault}" in issue["fields"]["labels"]]
@@ -145,12 +175,35 @@ async def test_repeats_of_a_fault_go_to_one_ticket(role: Role, jira_double: str)
         for count in range(1, 8):
             for fault in faults:
                 role.send(fault, count)
-        await role.until(*["created"] * 3, *["commented"] * 18)
+        await role.until(*["created"] * 3, *["counted"] * 18)
+        await told(jira_double, *faults, text="Seen 7 times")
     for fault in faults:
         (issue,) = await issues(jira_double, fault)
-        assert "Seen 7 times" in issue["fields"]["description"]
+        assert await comments(jira_double, issue["key"]) == []
         assert issue["fields"]["priority"]["name"] == "High"
         assert issue["fields"]["summary"] == f"acme/web: Test {fault} fails"
+
+
+async def test_closed_ticket_is_opened_again_and_an_old_one_gets_a_successor(role: Role, jira_double: str) -> None:
+    """By the double's own workflow and links: within the time the same ticket, later a new one beside it."""
+    fault = fault_name()
+    async with role.running():
+        role.send(fault)
+        (created,) = await role.until("created")
+        await close(jira_double, created["key"])
+        role.send(fault, 2, category="compile")
+        await role.until("created", "reopened")
+        (ticket,) = await issues(jira_double, fault)
+        assert ticket["fields"]["status"]["statusCategory"]["key"] != "done"
+        assert len(await comments(jira_double, ticket["key"])) == 1
+        await close(jira_double, created["key"])
+        role.plans["ci_failure"] = replace(role.plans["ci_failure"], recurrence=Recurrence(reopen_within=-86_400.0))
+        role.send(fault, 3, category="network")
+        renewed = (await role.until("created", "reopened", "renewed"))[-1]
+    assert len(await issues(jira_double, fault)) == 2
+    (successor,) = [each for each in await issues(jira_double, fault) if each["key"] == renewed["key"]]
+    linked = {(one.get("inwardIssue") or one["outwardIssue"])["key"] for one in successor["fields"]["issuelinks"]}
+    assert linked == {created["key"]}
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,50 @@ def test_fault_is_a_value() -> None:
         fault, count=1, first_seen="t", last_seen="t", seen=("a",), partition=0, offset=0
     )
     assert fault.count == 0
+
+
+def after(policy: Policy, *sightings: tuple[int, str]) -> list[str]:
+    """What each sighting (minute, branch) of a fault leads to: the command's action, or why there is none."""
+    told, fault = [], Fault()
+    for number, (minute, branch) in enumerate(sightings):
+        time = (NOW - timedelta(minutes=600 - minute)).isoformat()
+        decision = on(finding(number, time=time, build={"branch": branch}), fault, policy=policy, offset=number)
+        assert decision.fault is not None
+        fault = Fault.loads(decision.fault.dumps())
+        told.append(decision.command.action if decision.command else decision.event.reason if decision.event else "")
+    return told
+
+
+def test_fault_has_to_be_seen_often_enough() -> None:
+    """Hits within the window of event time, in whatever order they come; from then on each sighting counts."""
+    policy = Policy(hits=3, within=timedelta(minutes=60))
+    waits = [f"ticket.after: {n} of 3 hits within 1:00:00" for n in (1, 2, 2)]
+    assert after(policy, (0, "main"), (30, "main"), (61, "main"), (40, "main"), (500, "main")) == [
+        *waits,
+        "create",
+        "comment",
+    ]
+
+
+def test_fault_has_to_be_seen_on_enough_branches() -> None:
+    """One developer's branch, however often it fails, is not enough."""
+    policy = Policy(branches=2, within=timedelta(hours=1))
+    assert after(policy, (0, "dev"), (1, "dev"), (2, "main")) == [
+        "ticket.after: 1 of 2 branches within 1:00:00",
+        "ticket.after: 1 of 2 branches within 1:00:00",
+        "create",
+    ]
+
+
+def test_sightings_before_the_ticket_are_counted() -> None:
+    """The ticket says how often the fault was seen in all; what is remembered of them is bounded."""
+    fault, policy = Fault(), Policy(hits=256, within=timedelta(days=7))
+    for number in range(300):
+        decision = on(finding(number, time=NOW.isoformat()), fault, policy=policy, offset=number)
+        assert decision.fault is not None
+        fault = decision.fault
+        assert len(fault.recent) <= 256
+        if decision.command is not None:
+            assert (decision.command.action, decision.command.count) == ("create", 256)
+            break
+    assert (fault.filed, fault.recent) == (True, ())

@@ -10,7 +10,7 @@ import orjson
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.tickets.jira import Hit
+from processor.tickets.jira import Hit, Standing
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, TicketState, Topics
 from processor.tickets.text import Plan, Texts
@@ -36,6 +36,10 @@ class Issue:
     creator: frozenset[str]
     created: float
     comments: list[str] = field(default_factory=list)
+    resolution: str | None = None
+    resolved_at: float = 0.0
+    links: set[str] = field(default_factory=set)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,6 +60,7 @@ class World:
     issues: dict[str, Issue] = field(default_factory=dict)
     errors: dict[str, list[tuple[bool, Exception]]] = field(default_factory=dict)
     posts: int = 0
+    plan: Plan = field(default_factory=lambda: Plan("ci_failure", "BUILD"))
 
     def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
         """The next `times` calls raise `error`, having had their effect or not."""
@@ -99,7 +104,8 @@ class World:
         if error and not error[0]:
             raise error[1]
         key = f"BUILD-{len(self.issues) + 1}"
-        self.issues[key] = Issue(key, tuple(fields["labels"]), fields["description"], ME, self.now)
+        labels = tuple(fields["labels"])
+        self.issues[key] = Issue(key, labels, fields["description"], ME, self.now, fields=dict(fields))
         self.leave(dies)
         if error:
             raise error[1]
@@ -120,9 +126,29 @@ class World:
         """GET comments."""
         return list(self.issues[key].comments)
 
-    async def description(self, key: str) -> str:
+    async def standing(self, key: str) -> Standing:
         """GET issue."""
-        return self.issues[key].description
+        if error := self._error("standing"):
+            raise error[1]
+        issue = self.issues[key]
+        return Standing(issue.description, issue.resolution, issue.resolved_at)
+
+    async def reopen(self, key: str) -> bool:
+        """POST transition."""
+        dies = self.enter("reopen")
+        self.issues[key].resolution = None
+        self.leave(dies)
+        return True
+
+    async def link(self, key: str, older: str) -> None:
+        """POST link."""
+        dies = self.enter("link")
+        self.issues[key].links.add(older)
+        self.leave(dies)
+
+    def resolve(self, key: str, resolution: str = "Done") -> None:
+        """Somebody closes it."""
+        self.issues[key].resolution, self.issues[key].resolved_at = resolution, self.now
 
     async def describe(self, key: str, description: str) -> None:
         """PUT issue."""
@@ -149,7 +175,7 @@ class World:
 
     async def writer(self) -> Writer:
         """A writer as after a start of the process."""
-        texts = Texts({"ci_failure": Plan("ci_failure", "BUILD")})
+        texts = Texts({"ci_failure": self.plan})
         made = Writer(self, texts, self.publish, self.load, TOPICS, unsettled_s=LAG_S, clock=lambda: self.now)  # type: ignore[arg-type]
         await made.assigned(AT)
         return made
@@ -176,8 +202,10 @@ class World:
         raise AssertionError("the record is never done")
 
 
-def command(count: int = 1, *, finding: str = "", fingerprint: str = "f1", pipeline: str = "ci_failure") -> Command:
-    """The command of the `count`-th sight of a fault."""
+def command(
+    count: int = 1, *, finding: str = "", fingerprint: str = "f1", pipeline: str = "ci_failure", branch: str = ""
+) -> Command:
+    """The command of the `count`-th sight of a fault, each on a branch of its own unless one is named."""
     time = f"2026-11-22T04:{count:02d}:00.000Z"
     data = {
         "id": finding or f"{fingerprint}-{count}",
@@ -186,7 +214,13 @@ def command(count: int = 1, *, finding: str = "", fingerprint: str = "f1", pipel
         "result": {"category": "test", "summary": "It broke", "severity": "major"},
         "evidence": [{"line": 7, "text": "E   assert 1 == 2"}],
         "confidence": {"value": None, "calibrated": False},
-        "build": {"repo": "acme/web", "job": "unit", "run_id": str(count), "branch": "main", "commit": "abc"},
+        "build": {
+            "repo": "acme/web",
+            "job": "unit",
+            "run_id": str(count),
+            "branch": branch or f"b{count}",
+            "commit": "abc",
+        },
         "time": time,
     }
     first = "2026-11-22T04:01:00.000Z"

@@ -1,0 +1,144 @@
+"""What happens to a ticket whose fault is seen again: comments, counts, opened again, or replaced by a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from processor.contract import TopicPartition
+from processor.errors import Rejected
+from processor.tickets.jira import JiraClient, Refused, Standing
+from processor.tickets.messages import Action, Author, Command, TicketEvent, TicketState, current, event
+from processor.tickets.refusals import refusal
+from processor.tickets.text import news
+
+log = structlog.get_logger(__name__)
+
+Save = Callable[[TopicPartition, TicketState], Awaitable[None]]
+"""Publishes a state and awaits its acknowledgement."""
+
+Renew = Callable[[TopicPartition, Command, TicketState], Awaitable[list[TicketEvent]]]
+"""Creates a ticket for a fault that had one."""
+
+Tell = Callable[[TicketEvent], Awaitable[None]]
+"""Publishes an event at once, for where a dead letter follows."""
+
+
+class Recur:
+    """Adds a finding to its fault's ticket; `touch_s` are left between two looks at one that has nothing new to say."""
+
+    def __init__(
+        self,
+        jira: JiraClient,
+        author: Author,
+        *,
+        save: Save,
+        renew: Renew,
+        tell: Tell,
+        redact: Callable[[str], str],
+        clock: Callable[[], float],
+        touch_s: float,
+    ) -> None:
+        self._jira = jira
+        self._author = author
+        self._save = save
+        self._renew = renew
+        self._tell = tell
+        self._redact = redact
+        self._clock = clock
+        self._touch_s = touch_s
+
+    async def __call__(self, at: TopicPartition, command: Command, state: TicketState) -> list[TicketEvent]:
+        """The fault was seen again: a comment where there is news, counts in the description, open again if closed.
+
+        In a storm counts are only remembered; `catch_up` brings them to the ticket.
+        """
+        key, command, rules = state.key or "", current(command, state), self._author.recurrence(command.pipeline)
+        asked_at, said = self._clock(), news(command)
+        retried = state.commenting == command.id
+        tells = retried or (said not in state.told and asked_at - state.commented >= rules.comment_every)
+        if not tells and asked_at - state.touched < self._touch_s:
+            await self._save(at, state.saw(command))
+            return [event("counted", command, key, _quiet(said, state))]
+        try:
+            standing = await self._jira.standing(key)
+            if standing.resolution in rules.never_touch:
+                await self._save(at, replace(state.saw(command), shown=command.count, touched=asked_at))
+                reason = f"resolved as {standing.resolution}: ticket.recur.never_touch"
+                return [event("suppressed", command, key, reason)]
+            if standing.resolution and not retried and asked_at - standing.resolved_at > rules.reopen_within:
+                return await self._renew(at, command, replace(state, previous=(*state.previous, key)))
+            if tells or standing.resolution:
+                state = await self._comment(at, command, state, reopens=standing.resolution is not None)
+            state = await self._recount(standing, state, command)
+        except Refused as error:
+            return await self._unwelcome(at, command, state, error)
+        seen = replace(state.saw(command), touched=asked_at)
+        if not tells and not standing.resolution:
+            await self._save(at, seen)
+            return [event("counted", command, key, _quiet(said, state))]
+        await self._save(at, replace(seen.telling(said), commented=asked_at))
+        action: Action = "reopened" if standing.resolution else "commented"
+        return [event(action, command, key, f"seen {command.count} times")]
+
+    async def _comment(self, at: TopicPartition, command: Command, state: TicketState, *, reopens: bool) -> TicketState:
+        """Intent, transition out of the resolution, comment; of each only what has not been done."""
+        key, body = state.key or "", self._author.comment(command)
+        retried = state.commenting == command.id
+        if not retried:
+            state = replace(state, commenting=command.id)
+            await self._save(at, state)
+        if reopens and not await self._jira.reopen(key):
+            log.warning("no transition opens the ticket again", action="reopen", key=key)
+        if not (retried and body in [plain(text) for text in await self._jira.comments(key)]):
+            await self._jira.comment(key, body)
+        return state
+
+    async def _recount(self, standing: Standing, state: TicketState, command: Command) -> TicketState:
+        """Brings the sentence with the counts up to date where it still stands; what people wrote stays."""
+        known = self._author.seen(state.count, state.first_seen, state.last_seen)  # said, if we died before we noted it
+        new = self._author.seen(command.count, command.first_seen, command.last_seen)
+        stands = plain(standing.description)
+        old = next((said for said in (state.says, known) if said and stands.count(said) == 1), new)
+        if old != new:
+            await self._jira.describe(state.key or "", stands.replace(old, new))
+        return replace(state, shown=command.count, says=new)
+
+    async def caught_up(self, at: TopicPartition, command: Command, state: TicketState | None) -> None:
+        """Brings the counts of a ticket's description up to date, if it still is behind."""
+        if state is None or not state.behind:
+            return
+        known = replace(command, count=state.count, first_seen=state.first_seen, last_seen=state.last_seen)
+        try:
+            standing = await self._jira.standing(state.key or "")
+            if standing.resolution is None:
+                state = await self._recount(standing, state, known)
+        except Refused as error:
+            said = self._redact(str(error))
+            log.warning("counts can't be brought up to date", action="recount", key=state.key, error=said)
+        await self._save(at, replace(state, shown=state.count, touched=self._clock()))
+
+    async def _unwelcome(
+        self, at: TopicPartition, command: Command, state: TicketState, error: Refused
+    ) -> list[TicketEvent]:
+        """A ticket that is gone is left alone, and never replaced; any other refusal is a dead letter."""
+        if error.status == 404:
+            await self._save(at, state.saw(command))
+            log.warning("ticket is missing", action="missing", key=state.key, fingerprint=state.fingerprint)
+            return [event("missing", command, state.key, "the ticket was deleted or moved out of sight")]
+        reason = self._redact(refusal(error, state.project))
+        await self._save(at, replace(state, commenting=None))
+        await self._tell(event("failed", command, state.key, reason))
+        raise Rejected("ticket_refused", reason) from error
+
+
+def _quiet(said: str, state: TicketState) -> str:
+    """Why there is no comment."""
+    return "nothing new to say" if said in state.told else "the last comment is younger than ticket.recur.comment_every"
+
+
+def plain(text: str) -> str:
+    """Text as Jira gives it back, with the line ends that it was sent with."""
+    return text.replace("\r\n", "\n").strip()

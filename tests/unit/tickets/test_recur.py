@@ -1,0 +1,263 @@
+"""Faults that come again: comments, counts, tickets that were closed, and what is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from processor.lang.template import Template
+from processor.tickets.jira import Refused
+from processor.tickets.messages import Recurrence, TicketState
+from processor.tickets.text import Plan
+from processor.tickets.write import TOUCH_S
+from tests.unit.tickets.world import AT, LAG_S, TOPICS, Issue, World, command, record
+
+HOUR = 3600.0
+REOPEN_STEPS = 6  # intent of the comment, transition, comment, description, state, event
+RENEW_STEPS = 5  # intent, POST, link, key, event
+
+
+def world(recurrence: Recurrence | None = None, **plan: object) -> World:
+    """A world with one ticket, BUILD-1."""
+    made = World()
+    made.plan = replace(Plan("ci_failure", "BUILD", recurrence=recurrence or Recurrence()), **plan)  # type: ignore[arg-type]
+    return made
+
+
+async def state_of(given: World) -> TicketState:
+    """What a writer that starts now knows of the fault."""
+    state = (await given.writer()).state(AT, "f1")
+    assert state is not None
+    return state
+
+
+async def catch_up(given: World) -> int:
+    """What the writer's own commands do; how many there were."""
+    given.now += TOUCH_S
+    writer = await given.writer()
+    late = writer.late()
+    for each in late:
+        await given.until_done(record(each), writer)
+    return len(late)
+
+
+async def test_comments_keep_their_distance() -> None:
+    """News within an hour of the last comment waits for its turn; the counts don't."""
+    given = world(Recurrence(comment_every=HOUR))
+    for count in range(1, 4):
+        await given.until_done(record(command(count), count))
+        given.now += TOUCH_S
+    (ticket,) = given.mine("f1")
+    assert len(ticket.comments) == 1
+    assert "Seen 3 times" in ticket.description
+    assert given.events() == ["created", "commented", "counted"]
+    given.now += HOUR
+    await given.until_done(record(command(4), 4))
+    assert len(ticket.comments) == 2
+
+
+async def test_what_says_nothing_new_is_counted_only() -> None:
+    """The same branch, job and result as the ticket says: no comment, however long ago; another branch is news."""
+    given = world()
+    for count, branch in enumerate(["main", "main", "main", "dev", "main"], 1):
+        await given.until_done(record(command(count, branch=branch), count))
+        given.now += HOUR
+    (ticket,) = given.mine("f1")
+    assert given.events() == ["created", "counted", "counted", "commented", "counted"]
+    assert len(ticket.comments) == 1
+    assert "Seen 5 times" in ticket.description
+
+
+async def test_storm_asks_little_of_jira_and_the_counts_follow() -> None:
+    """Five hundred builds at once: a ticket, no further request, and the right count a little later."""
+    given = world()
+    writer = await given.writer()
+    for count in range(1, 501):
+        await given.until_done(record(command(1, finding=f"id-{count}", branch="main"), count), writer)
+    (ticket,) = given.mine("f1")
+    assert [name for name in given.names if not name.startswith("publish")] == ["create"]
+    assert "Seen 500 times" not in ticket.description
+    assert await catch_up(given) == 1
+    assert "Seen 500 times" in ticket.description
+    assert await catch_up(given) == 0
+
+
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(2))
+async def test_kill_while_catching_up_loses_no_count(step: int, effect: bool) -> None:
+    """Killed around the description or the state: the next time it is right."""
+    given = world()
+    for count in range(1, 4):
+        await given.until_done(record(command(count, branch="main"), count))
+    given.step, given.kill_at, given.kill_after_effect = 0, step, effect
+    await catch_up(given)
+    await given.until_done(record(command(4, branch="main"), 4))
+    await catch_up(given)
+    (ticket,) = given.mine("f1")
+    assert "Seen 4 times" in ticket.description
+
+
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(REOPEN_STEPS))
+async def test_resolved_ticket_is_reopened_once_wherever_it_is_killed(step: int, effect: bool) -> None:
+    """Within the time: the same ticket, open, with one comment more."""
+    given = world()
+    await given.until_done(record(command(1, branch="main")))
+    given.now += HOUR
+    given.resolve("BUILD-1")
+    given.names.clear()
+    given.step, given.kill_at, given.kill_after_effect = 0, step, effect
+    await given.until_done(record(command(2, branch="main"), 1))
+    (ticket,) = given.mine("f1")
+    assert ticket.resolution is None
+    assert len(ticket.comments) == 1
+    assert given.posts == 1
+    assert given.names.count("reopen") <= 2
+
+
+async def test_reopening_takes_the_steps_in_this_order() -> None:
+    """Intent, transition, comment, counts, state, event."""
+    given = world()
+    await given.until_done(record(command(1, branch="main")))
+    given.now += HOUR
+    given.resolve("BUILD-1")
+    given.names.clear()
+    await given.until_done(record(command(2, branch="main"), 1))
+    assert given.names == [
+        "publish ticket-state",
+        "reopen",
+        "comment",
+        "describe",
+        "publish ticket-state",
+        "publish ticket-events",
+    ]
+    assert len(given.names) == REOPEN_STEPS
+    assert given.events() == ["created", "reopened"]
+
+
+@pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("lag", [0.0, 60.0], ids=["search at once", "search lags"])
+@pytest.mark.parametrize("step", range(RENEW_STEPS))
+async def test_ticket_resolved_long_ago_gets_one_successor_wherever_it_is_killed(
+    step: int, effect: bool, lag: float
+) -> None:
+    """One new ticket, linked to the old one, which stays as it is and is not taken for it."""
+    given = world(Recurrence(reopen_within=10 * HOUR))
+    await given.until_done(record(command(1)))
+    given.resolve("BUILD-1")
+    given.now += 11 * HOUR
+    given.lag_s = lag
+    given.step, given.kill_at, given.kill_after_effect = 0, step, effect
+    await given.until_done(record(command(2), 1))
+    old, new = given.mine("f1")
+    assert (old.resolution, old.comments) == ("Done", [])
+    assert new.links == {"BUILD-1"}
+    assert "Seen 2 times" in new.description
+    state = await state_of(given)
+    assert (state.key, state.previous) == ("BUILD-2", ("BUILD-1",))
+    await given.until_done(record(command(3), 2))
+    assert len(new.comments) == 1
+
+
+async def test_successor_takes_the_steps_in_this_order() -> None:
+    """Intent, POST, link, key, event."""
+    given = world(Recurrence(reopen_within=HOUR))
+    await given.until_done(record(command(1)))
+    given.resolve("BUILD-1")
+    given.now += 2 * HOUR
+    given.names.clear()
+    await given.until_done(record(command(2), 1))
+    assert given.names == ["publish ticket-state", "create", "link", "publish ticket-state", "publish ticket-events"]
+    assert len(given.names) == RENEW_STEPS
+    assert given.events() == ["created", "renewed"]
+
+
+async def test_wont_fix_is_left_alone() -> None:
+    """No comment, no transition, no new ticket, no edit; an event says why."""
+    given = world(Recurrence(reopen_within=0.0, never_touch=frozenset({"Won't Fix"})))
+    await given.until_done(record(command(1)))
+    given.resolve("BUILD-1", "Won't Fix")
+    given.now += HOUR
+    given.names.clear()
+    await given.until_done(record(command(2), 1))
+    assert given.events()[-1] == "suppressed"
+    assert await catch_up(given) == 0
+    assert {name for name in given.names if not name.startswith("publish")} == set()
+    assert (await state_of(given)).count == 2
+
+
+async def test_counts_of_a_closed_ticket_are_not_edited() -> None:
+    """Closed in the middle of a storm: left as it is until the fault is looked at again."""
+    given = world()
+    for count in range(1, 4):
+        await given.until_done(record(command(count, branch="main"), count))
+    given.resolve("BUILD-1")
+    assert await catch_up(given) == 1
+    (ticket,) = given.mine("f1")
+    assert "Seen once" in ticket.description
+    assert await catch_up(given) == 0
+
+
+async def test_ticket_that_is_gone_is_asked_for_its_counts_once() -> None:
+    """Deleted in the middle of a storm."""
+    given = world()
+    for count in range(1, 4):
+        await given.until_done(record(command(count, branch="main"), count))
+    given.fail("standing", Refused("404", status=404))
+    assert await catch_up(given) == 1
+    assert await catch_up(given) == 0
+
+
+async def test_old_state_without_the_shown_sentence_is_brought_up_to_date() -> None:
+    """A ticket of an earlier version: its counts are found by what the state knows."""
+    given = world()
+    await given.until_done(record(command(1)))
+    state = replace(await state_of(given), shown=-1, says="", told=(), touched=0.0)
+    given.records.append(state.record(TOPICS, 0))
+    assert await catch_up(given) == 0
+    await given.until_done(record(command(2), 1))
+    (ticket,) = given.mine("f1")
+    assert "Seen 2 times" in ticket.description
+
+
+async def test_dry_run_says_what_it_would_do() -> None:
+    """Nothing in Jira, no state; a ticket that is there already is left alone."""
+    given = world(dry_run=True)
+    await given.until_done(record(command(1)))
+    assert given.events() == ["dry_run"]
+    assert b"would create in BUILD" in (given.records[-1].value or b"")
+    assert given.posts == 0
+    given.plan = replace(given.plan, dry_run=False)
+    await given.until_done(record(command(1)))
+    given.plan = replace(given.plan, dry_run=True)
+    await given.until_done(record(command(2), 1))
+    assert b"would add to BUILD-1" in (given.records[-1].value or b"")
+    assert given.mine("f1")[0].comments == []
+
+
+async def test_assignee_comes_from_a_template_and_costs_no_ticket() -> None:
+    """A name that Jira refuses is left out, and the event says so; any other refusal stays one."""
+    given = world(assignee=Template("{{ finding.build.job }}-team", "assignee"))
+    await given.until_done(record(command(1)))
+    assert given.issues["BUILD-1"].fields["assignee"] == {"name": "unit-team"}
+    given.fail("create", Refused("400", status=400, fields={"assignee": "no such user"}))
+    await given.until_done(record(command(1, fingerprint="f2"), 1))
+    (ticket,) = given.mine("f2")
+    assert "assignee" not in ticket.fields
+    assert b"refuses unit-team (ticket.assignee)" in (given.records[-1].value or b"")
+    given.fail("create", Refused("400", status=400, fields={"assignee": "x", "priority": "y"}))
+    await given.until_done(record(command(1, fingerprint="f3"), 2))
+    assert given.mine("f3") == []
+
+
+async def test_hits_of_the_ticket_before_are_not_adopted() -> None:
+    """The search names the old ticket too, and a twin that was made meanwhile: that one is the new ticket."""
+    given = world(Recurrence(reopen_within=0.0))
+    await given.until_done(record(command(1)))
+    given.resolve("BUILD-1")
+    given.now += LAG_S + 1
+    given.step, given.kill_at, given.kill_after_effect = 0, 1, False
+    given.issues["BUILD-9"] = Issue("BUILD-9", ("fs-f1",), "", frozenset({"faultstream"}), given.now)
+    await given.until_done(record(command(2), 1))
+    assert (await state_of(given)).key == "BUILD-9"
