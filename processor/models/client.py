@@ -26,6 +26,7 @@ from processor.models.capabilities import Capabilities
 from processor.models.capacity import RetryBudget
 from processor.models.chat import ChatRequest, Completion
 from processor.models.endpoints import Endpoint, Endpoints, endpoints_of
+from processor.models.hedge import Hedge, Hedged
 from processor.models.keeper import Keeper
 from processor.models.metrics import ModelMetrics
 from processor.models.placement import BoundedRendezvous
@@ -108,6 +109,11 @@ class ModelClient:
             clock=clock,
         )
         self._budget = RetryBudget(settings.retry_share, settings.concurrency, clock)
+        self._hedge = (
+            Hedge(settings.hedge, self._ask, self.replicas, self._budget, self._hedged, clock)
+            if settings.hedge is not None
+            else None
+        )
         self._trials = Trials(self._control, settings.give_up_after)
         self._metrics = (metrics or ModelMetrics(CollectorRegistry())).of(tier, self.replicas)
         self.warmth = Warmth(self._direct, self.replicas, settings.warm_replicas, self._metrics.prefix)
@@ -226,11 +232,18 @@ class ModelClient:
             now = self._clock()
             if course.deadline is None:
                 course.deadline = now + self._settings.timeout_s
-            answer = await self._ask(replica, request, max(0.001, course.deadline - now))
+            left = max(0.001, course.deadline - now)
+            if self._hedge is None:
+                answered, answer = replica, await self._ask(replica, request, left)
+            else:
+                answered, answer = await self._hedge(replica, request, left, self._holds(request))
         finally:
             self.replicas.release(replica)
-        self._trials.answered(replica, request)
+        self._trials.answered(answered, request)
         return answer
+
+    def _hedged(self, what: Hedged) -> None:
+        self._metrics.hedged(what)
 
     def _holds(self, request: ChatRequest) -> Callable[[Replica], bool]:
         model, residency = request.model, self._residency

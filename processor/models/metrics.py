@@ -62,6 +62,12 @@ class ModelMetrics:
             registry=registry,
         )
         self.retries = Counter(f"{_PREFIX}_retries", "Tries by what came of them.", ["tier", "what"], registry=registry)
+        self.hedges = Counter(
+            f"{_PREFIX}_hedges",
+            "Requests that were slow for their size, by which replica answered, or why no second one was asked.",
+            ["tier", "what"],
+            registry=registry,
+        )
         self._servers = _Servers()
         self._tiers: list[TierMetrics] = []
         registry.register(self._servers)
@@ -116,6 +122,10 @@ class TierMetrics:
     def retried(self, what: str) -> None:
         """A try was repeated, or was not for want of budget."""
         self._families.retries.labels(self._tier, what).inc()
+
+    def hedged(self, what: str) -> None:
+        """What came of a request that was slow for its size."""
+        self._families.hedges.labels(self._tier, what).inc()
 
     def prefix(self, request: ChatRequest, tokens: int) -> None:
         """The fixed beginning of such requests has so many tokens."""

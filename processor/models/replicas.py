@@ -208,6 +208,23 @@ class Replicas:
             if (granted := await self._wait(replica, Waiter(key, stays=wanted is not None))) is not None:
                 return granted
 
+    def beside(self, first: Replica, key: str, holds: Callable[[Replica], bool]) -> Replica | None:
+        """Another replica that is well and can take a request of `key` at once, with a place in it; None without one.
+
+        Only those count that hold the adapter already.
+        """
+        free = [
+            each
+            for each in self._replicas.values()
+            if each is not first and each.phase == "ready" and each.breaker.state == "closed"
+            if each.has_room and not each.waiting and holds(each)
+        ]
+        if not free:
+            return None
+        replica = self._placement.choose(key, free, lambda each: key in each.recent)
+        replica.take(key)
+        return replica
+
     async def _wait(self, replica: Replica, waiter: Waiter) -> Replica | None:
         replica.waiting.append(waiter)
         if replica.breaker.state == "half_open" and not replica.in_flight:

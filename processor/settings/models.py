@@ -108,6 +108,13 @@ class ModelSettings(Section):
         description="How many tries may be repeated, as a share of all requests; beyond it and what one replica holds, "
         "events go back to wait instead.",
     )
+    hedge: float | None = Field(
+        None,
+        ge=0.001,
+        le=0.1,
+        description="Share of requests, the slowest for their size, for which a second replica is asked; the first "
+        "answer wins. By default none. What the slower one had computed is lost, and paid for.",
+    )
     give_up_after: int = Field(
         5,
         ge=1,

@@ -37,6 +37,7 @@ class Server:
     started: float = 1.0
     queue: int = 0
     metrics: str = ""
+    ended: int = 0  # requests that were given up
     asked: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str] | None] = field(default_factory=list)
 
@@ -101,7 +102,11 @@ class World:
             if timeout_s is not None and timeout_s < server.seconds:
                 await asyncio.sleep(timeout_s)
                 raise UnansweredError(f"{endpoint.url} did not answer within {timeout_s:g} s")
-            await asyncio.sleep(server.seconds)
+            try:
+                await asyncio.sleep(server.seconds)
+            except asyncio.CancelledError:
+                server.ended += 1
+                raise
             if not server.up:
                 raise UnansweredError(f"{endpoint.url}: Server disconnected")
         text = '{"ok":"y"}' if user.startswith("Answer") else '{"category":"k1"}'
