@@ -132,7 +132,7 @@ class ModelSettings(Section):
         "by hour.",
     )
     paid_replicas: int | None = Field(
-        None, ge=1, description="How many replicas are paid for; by default as many as there are addresses."
+        None, ge=1, description="How many replicas are paid for; by default as many as there are in urls."
     )
 
     @model_validator(mode="before")
@@ -149,6 +149,12 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _paid(self) -> Self:
+        if self.usd_per_replica_hour is not None and self.paid_replicas is None and not self.urls:
+            raise ValueError("paid_replicas is missing: how many replicas dns or kubernetes finds changes all the time")
+        return self
+
+    @model_validator(mode="after")
     def _one_list(self) -> Self:
         given = [name for name in ("urls", "dns", "kubernetes") if getattr(self, name)]
         if len(given) != 1:
@@ -156,4 +162,9 @@ class ModelSettings(Section):
             raise ValueError(f"one of urls, dns and kubernetes says where the servers are; here it is {told}")
         if self.router and len(self.urls) != 1:
             raise ValueError("router: a router is one address in urls")
+        if self.router and self.adapters is not None:
+            raise ValueError(
+                "router: what is loaded through it reaches one of its servers; load adapters by its own means, and "
+                "leave adapters out"
+            )
         return self

@@ -141,7 +141,8 @@ async def test_what_the_small_model_is_less_sure_of_goes_up(tiers: Tiers) -> Non
         assert [step["tier"] for step in steps] == (["lite", "pro"] if confidence < bound else ["lite"])
         if confidence < bound:
             up.append(data(outputs))
-            labels = {"pipeline": "log_router", "why": "unsure", "outcome": "answered"}
+            whose = {"pipeline": "log_router", "adapter": steps[0]["adapter"] or ""}
+            labels = {**whose, "why": "unsure", "outcome": "answered"}
             assert registry.get_sample_value("faultstream_line_escalations_total", labels) == 1
     [finding] = up
     first, second = finding["steps"]
@@ -198,7 +199,8 @@ async def test_what_is_no_answer_goes_up_after_one_repair(tiers: Tiers) -> None:
     assert finding["result"] == second["result"]
     assert not finding["review"]
     assert first["usage"]["prompt_tokens"] > second["usage"]["prompt_tokens"], "it was asked twice"
-    labels = {"pipeline": "log_router", "why": first["unused"], "outcome": "answered"}
+    whose = {"pipeline": "log_router", "adapter": first["adapter"] or ""}
+    labels = {**whose, "why": first["unused"], "outcome": "answered"}
     assert registry.get_sample_value("faultstream_line_escalations_total", labels) == 1
 
 

@@ -37,3 +37,15 @@ def test_an_alert_asks_for_what_there_is(rule: dict[str, object]) -> None:
     assert asked <= known()
     assert isinstance(rule["annotations"], dict)
     assert rule["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_both_sides_of_an_alert_have_the_same_labels(rule: dict[str, object]) -> None:
+    """Prometheus adds labels of its own (`instance`, `job`): what keeps them never meets what was summed up."""
+    expression = " ".join(str(rule["expr"]).split())
+    sides = [side for side in re.split(r" [<>/] | == ", expression) if "faultstream_" in side]
+    if " on (" in expression or len(sides) == 1:
+        return
+    labels = [re.findall(r"\b(?:sum|max|min|avg) by \(([^)]*)\) \(", side) for side in sides]
+    assert labels
+    assert all(each == labels[0] and len(each) == 1 for each in labels), expression

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processor.contract import Origin, Record, Step, Usage
-from processor.costs.ledger import BYTES_PER_TOKEN, Ledger, Tariff
+from processor.costs.ledger import BYTES_PER_TOKEN, Ledger, Paid, Tariff
 from processor.costs.report import Report
 from processor.models.prices import Prices
 from processor.settings.costs import CostSettings
@@ -66,6 +66,14 @@ def test_tokens_have_three_prices() -> None:
     assert plain is not None
     assert plain.cost(usage) == pytest.approx(1050 * 2 / 1e6)
     assert Prices.of(ModelSettings(urls=URLS)) is None
+
+
+def test_replicas_that_are_found_are_counted_by_hand() -> None:
+    """Their number changes while they are paid for; nothing would be the wrong price."""
+    with pytest.raises(ValidationError, match="paid_replicas is missing"):
+        ModelSettings(dns="http://models:8000/v1", usd_per_replica_hour=2)
+    found = ModelSettings(dns="http://models:8000/v1", usd_per_replica_hour=2, paid_replicas=3)
+    assert Paid.of(found) == Paid(6.0)
 
 
 @pytest.mark.parametrize(
