@@ -323,6 +323,9 @@ class ModelClient:
             completion = decode(data, server)
         except BadAnswerError as error:
             raise FailedError(f"{replica.url}: {error}") from error
+        if request.model is not None and server.engine == "vllm" and completion.model != request.model:
+            instead = completion.model or "nobody"
+            raise MissingAdapterError(f"{replica.url} answered from {instead}, not from {request.model}", shared=False)
         spent = (self._clock() - began) * 1000
         usage = completion.usage
         if self._prices is not None:

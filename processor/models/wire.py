@@ -179,7 +179,7 @@ def error_of(
             return MissingAdapterError(f"the model server has no adapter {adapter} ({said})", shared=False)
         setting = "model" if _is_model_error(data) else "urls"
         return NotServedError(f"{where}.{setting}: not found on the model server ({said})")
-    if status in (400, 413, 422) and _TOO_LONG.search(data.decode("utf-8", "replace")):
+    if status == 413 or (status in (400, 422) and _TOO_LONG.search(data.decode("utf-8", "replace"))):
         return Rejected("prompt_too_long", f"the prompt is too long for the model ({said})")
     return Rejected("request_refused", f"the model server refused the request ({said})")
 

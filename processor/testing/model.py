@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from processor.testing.lora import LoraRoutes
 
 Fault = Literal[
     "500", "busy", "html", "half", "hang", "trickle", "garbage", "empty", "cut_off", "dies", "too_long", "refused",
-    "unauthorised", "broken_json", "grammar", "blanks",
+    "unauthorised", "broken_json", "grammar", "blanks", "page", "text", "bomb", "huge", "stall", "body_too_large",
+    "base_instead",
 ]  # fmt: skip
 """What can go wrong with one answer; see FakeModelServer."""
 
@@ -79,6 +81,7 @@ CONTEXT_TOKENS: Final = 8192
 """Context of the fake server by default, where a word is a token."""
 
 _PAGE: Final = "<html><body><h1>502 Bad Gateway</h1></body></html>"
+_LARGE: Final = "<html><body><h1>413 Request Entity Too Large</h1></body></html>"
 _TOO_LONG: Final = (
     "This model's maximum context length is 2048 tokens. However, your request has 4096 input tokens. "
     "Please reduce the length of the input messages."
@@ -114,7 +117,10 @@ class FakeModelServer:
     500, busy (429 with Retry-After), html (502 with a page), half (the connection ends in mid-body), hang (no
     byte ever), trickle (a byte now and then, no end), garbage (200, no JSON), empty (200, no choices), cut_off
     (finish_reason length), dies (closes without a byte), too_long and refused (400), unauthorised (401),
-    broken_json (an answer whose text is no JSON), grammar (400, the schema can't be enforced), blanks (250,000).
+    broken_json (an answer whose text is no JSON), grammar (400, the schema can't be enforced), blanks (250,000), page
+    (200 with a login page), text (a valid answer that calls itself plain text), bomb (256 MB in a few KB of gzip), huge
+    (64 MB), stall (half of a body, then silence), body_too_large (a proxy's 413), base_instead (the base answers for an
+    adapter).
     `adapters` are loaded and unloaded as `lora` says; taking one out is an eviction.
     """
 
@@ -190,7 +196,7 @@ class FakeModelServer:
         if sum(len(message["content"].split()) for message in body["messages"]) > self.context_tokens:
             return self._refusal("too_long")
         fault = self.always or self.poison(body) or (self.faults.popleft() if self.faults else None)
-        if fault in ("half", "hang", "trickle", "dies"):
+        if fault in ("half", "hang", "trickle", "dies", "stall", "huge"):
             return await self._break(request, fault)
         if fault:
             return self._refusal(fault)
@@ -211,6 +217,11 @@ class FakeModelServer:
             "refused": lambda: _error(400, "temperature must be non-negative, got -1.0.", "BadRequestError"),
             "grammar": lambda: _error(400, "Grammar error: unsupported keyword multipleOf", "BadRequestError"),
             "blanks": lambda: web.json_response(_completion(self.model, " " * 250_000, "stop")),
+            "page": lambda: web.Response(text=_PAGE, content_type="text/html"),
+            "text": lambda: web.json_response(_completion(self.model, "{}", "stop"), content_type="text/plain"),
+            "bomb": lambda: web.Response(body=_bomb(), headers={"Content-Encoding": "gzip"}),
+            "body_too_large": lambda: web.Response(status=413, text=_LARGE, content_type="text/html"),
+            "base_instead": lambda: web.json_response(_completion(self.model, "{}", "stop")),
             "unauthorised": lambda: web.json_response({"error": "Unauthorized"}, status=401),
         }
         return answers[fault]()
@@ -230,12 +241,25 @@ class FakeModelServer:
             response.content_length = len(whole)
         await response.prepare(request)
         await response.write(whole[: len(whole) // 2])
+        for _ in range(64 if fault == "huge" else 0):
+            await response.write(b" " * 1_000_000)
+        if fault == "stall":
+            await self._stopping.wait()
         while fault == "trickle" and not self._stopping.is_set():
             await response.write(b" ")
             await asyncio.sleep(0.05)
         if request.transport is not None:
             request.transport.abort()
         return response
+
+
+@lru_cache(maxsize=1)
+def _bomb() -> bytes:
+    """256 MB of blanks in gzip."""
+    packer = zlib.compressobj(wbits=31)
+    # A block that begins anew may be repeated as it is: nobody has to compress all of it.
+    first, second = [packer.compress(b" " * 1_000_000) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
+    return first + 255 * second + packer.flush()
 
 
 def _error(status: int, message: str, kind: str) -> web.Response:

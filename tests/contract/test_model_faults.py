@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from processor.errors import ConfigError, Rejected, Retryable, Suspect
 from processor.models.breaker import Pauses
 from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
+from processor.models.endpoints import Endpoint
 from processor.models.form import Slot, compile_form
+from processor.models.metrics import ModelMetrics
+from processor.models.transport import AwayError, HttpTransport
 from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer, Fault
 
@@ -36,7 +43,7 @@ def client_of(*servers: FakeModelServer, **settings: object) -> ModelClient:
     return ModelClient(ModelSettings(urls=[each.url for each in servers], **values), pauses=QUICK)
 
 
-@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "busy"])
+@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "busy", "page", "bomb", "huge"])
 async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: Fault) -> None:
     """One bad answer costs a second request and nothing else."""
     server.faults.append(fault)
@@ -47,7 +54,7 @@ async def test_a_passing_fault_is_tried_again(server: FakeModelServer, fault: Fa
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies"])
+@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "page"])
 async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fault: Fault) -> None:
     """After the last try the event goes back to wait, however often; tries are bounded, and so are comparisons."""
     async with client_of(server) as client:
@@ -60,7 +67,9 @@ async def test_a_lasting_fault_is_retryable_for_all(server: FakeModelServer, fau
             assert len(server.asked) <= 1 + 4 * times
 
 
-@pytest.mark.parametrize("fault", ["500", "html", "half", "garbage", "empty", "dies", "hang", "trickle"])
+@pytest.mark.parametrize(
+    "fault", ["500", "html", "half", "garbage", "empty", "dies", "hang", "trickle", "stall", "huge"]
+)
 async def test_a_fault_of_one_question_alone_is_its_own(server: FakeModelServer, fault: Fault) -> None:
     """It is suspected while others are answered, by itself and without a pause for others, and given up in the end."""
     server.poison = lambda body: fault if body["messages"][-1]["content"] == "Another log." else None
@@ -130,14 +139,181 @@ async def test_many_that_fail_at_once_are_compared_once(server: FakeModelServer)
     assert sum(each.user == "A log." for each in server.asked) <= 4
 
 
-@pytest.mark.parametrize("fault", ["hang", "trickle"])
+@pytest.mark.parametrize("fault", ["hang", "trickle", "stall"])
 async def test_no_end_is_a_time_out(server: FakeModelServer, fault: Fault) -> None:
-    """A server that answers never, or a byte at a time for ever, is given up after timeout_s."""
+    """A server that sends no headers, half of a body, or a byte at a time for ever, is given up after timeout_s."""
     server.always = fault
     async with client_of(server, timeout_s=0.3) as client:
         with pytest.raises(Retryable, match=r"did not answer within 0\.3 s"):
             await client.complete(ASK)
     assert len(server.asked) == 1
+
+
+async def test_no_connection_is_a_time_out_of_its_own() -> None:
+    """A server whose queue of connections is full answers no handshake: connect_timeout_s bounds that."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        queued = [socket.socket() for _ in range(3)]
+        for each in queued:
+            each.setblocking(False)
+            each.connect_ex(address)
+        transport = HttpTransport(ModelSettings(urls=["http://x/v1"], connect_timeout_s=0.3, timeout_s=60))
+        began = time.monotonic()
+        with pytest.raises(AwayError, match=r"no connection within 0\.3 s"):
+            await transport.send(Endpoint(f"http://127.0.0.1:{address[1]}/v1"), "GET", "/models", None)
+        assert time.monotonic() - began < 30
+        await transport.close()
+        for each in queued:
+            each.close()
+
+
+async def test_a_server_that_does_not_speak_tls_is_a_time_out() -> None:
+    """It takes the connection and never answers the handshake."""
+    left = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        left.set()
+
+    silent = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    transport = HttpTransport(ModelSettings(urls=["http://x/v1"], connect_timeout_s=0.3, timeout_s=60))
+    with pytest.raises(AwayError, match=r"no connection within 0\.3 s"):
+        await transport.send(Endpoint(f"https://127.0.0.1:{port}/v1"), "GET", "/models", None)
+    await transport.close()
+    await asyncio.wait_for(left.wait(), 30)
+    silent.close()
+
+
+@pytest.mark.parametrize("fault", ["bomb", "huge"])
+async def test_no_answer_fills_the_memory(server: FakeModelServer, fault: Fault) -> None:
+    """256 MB in some kilobytes of gzip, that nobody asked for, or 64 MB as they are: read to a bound and dropped."""
+    async with client_of(server, attempts=1) as client:
+        await client.complete(ASK)
+        server.always = fault
+        with pytest.raises(Retryable):  # once before: what the double makes only once is made
+            await client.complete(OTHER)
+        tracemalloc.start()
+        with pytest.raises(Retryable, match="over 4000000 bytes"):
+            await client.complete(OTHER)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 32_000_000
+
+
+async def test_an_answer_that_says_it_is_plain_text_counts(server: FakeModelServer) -> None:
+    """What is whole and valid is taken, whatever a proxy calls it."""
+    server.always = "text"
+    async with client_of(server) as client:
+        assert (await client.complete(ASK)).text == "{}"
+
+
+async def test_a_proxys_limit_is_a_prompt_too_long(server: FakeModelServer) -> None:
+    """413 without a word of a model: less of the log may fit."""
+    server.always = "body_too_large"
+    async with client_of(server) as client:
+        with pytest.raises(Rejected) as caught:
+            await client.complete(ASK)
+    assert caught.value.reason == "prompt_too_long"
+    assert len(server.asked) == 1
+
+
+async def test_the_base_never_answers_for_an_adapter(server: FakeModelServer) -> None:
+    """A server that says another model's name than it was asked for has not answered."""
+    server.adapters.add("ci@1")
+    server.faults.append("base_instead")
+    async with client_of(server, attempts=1) as client:
+        with pytest.raises(Retryable, match="answered from base, not from ci@1") as caught:
+            await client.complete(replace(ASK, model="ci@1"))
+        assert not caught.value.shared
+        assert (await client.complete(replace(ASK, model="ci@1"))).model == "ci@1"
+
+
+async def test_a_server_that_comes_back_with_another_model_is_waited_for(server: FakeModelServer) -> None:
+    """No event is to blame, and none is lost: it is found again when it serves what it should."""
+    async with client_of(server) as client:
+        await client.complete(ASK)
+        server.model = "something-else"
+        for _ in range(3):
+            with pytest.raises(Retryable) as caught:
+                await client.complete(ASK)
+            assert caught.value.shared
+        server.model = "base"
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    answer = await client.complete(ASK)
+                except Retryable:
+                    await asyncio.sleep(0.01)
+                else:
+                    break
+    assert answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("jump_s", [-86_400 * 365, -3600, 3600, 86_400 * 365])
+async def test_the_wall_clock_may_jump(server: FakeModelServer, monkeypatch: pytest.MonkeyPatch, jump_s: int) -> None:
+    """Time-outs, rests and budgets go by a clock that does not: a year more or less changes nothing."""
+    async with client_of(server, timeout_s=0.5) as client:
+        await client.complete(ASK)
+        true = time.time
+        monkeypatch.setattr(time, "time", lambda: true() + jump_s)
+        assert (await client.complete(OTHER)).finish_reason == "stop"
+        server.faults.append("busy")
+        server.retry_after = "0.01"
+        assert (await client.complete(ASK)).finish_reason == "stop"
+        server.always = "hang"
+        began = time.monotonic()
+        with pytest.raises(Retryable, match="did not answer within"):
+            await client.complete(OTHER)
+        assert 0.4 < time.monotonic() - began < 20
+        server.always = None
+        assert (await client.complete(ASK)).finish_reason == "stop"
+
+
+async def test_the_loops_clock_may_jump_ahead(server: FakeModelServer) -> None:
+    """A machine that slept for a day: what was resting may be asked, and the next answer comes as before."""
+    ahead = 0.0
+    client = ModelClient(
+        ModelSettings(urls=[server.url], timeout_s=5, attempts=1),
+        pauses=QUICK,
+        clock=lambda: asyncio.get_running_loop().time() + ahead,
+    )
+    async with client:
+        await client.complete(ASK)
+        server.always, server.retry_after = "busy", "500"
+        with pytest.raises(Retryable):
+            await client.complete(ASK)
+        server.always = None
+        with pytest.raises(Retryable):
+            await client.complete(ASK)
+        ahead = 86_400.0
+        assert (await client.complete(ASK)).finish_reason == "stop"
+
+
+async def test_ten_thousand_adapters_listed_cost_no_request_anything() -> None:
+    """Fifty of them are asked: as many series as are asked, and about the time that it takes without the others."""
+    used = [f"used{number}@1" for number in range(50)]
+    spent = {}
+    for listed in (0, 10_000):
+        registry = CollectorRegistry()
+        adapters = {*used, *(f"other{number}@1" for number in range(listed))}
+        async with FakeModelServer(adapters=adapters) as one, FakeModelServer(adapters=adapters) as two:
+            settings = ModelSettings(urls=[one.url, two.url], timeout_s=60, probe_s=600)
+            async with ModelClient(settings, metrics=ModelMetrics(registry)) as client:
+                await client.capabilities()
+                await client.complete(ASK)
+                began = time.process_time()
+                for _ in range(3):
+                    for name in used:
+                        answer = await client.complete(replace(ASK, model=name, pipeline=name))
+                        assert answer.model == name
+                spent[listed] = time.process_time() - began
+        names = {each.labels.get("adapter") for family in registry.collect() for each in family.samples}
+        assert {name for name in names if name} == set(used)
+    assert spent[10_000] < 3 * spent[0] + 0.2
 
 
 async def test_a_server_that_is_down_is_retryable_and_found_again(server: FakeModelServer) -> None:

@@ -1,10 +1,12 @@
 """`make fuzz-decoder`: hard schemas and hostile logs through the line, with a real model server.
 
-    python -m tests.decoder [--engine llamacpp|vllm | --url URL] [--schemas 240] [--logs 520] [--seed 0] [--grammars]
+    python -m tests.decoder [--engine llamacpp|vllm | --url URL] [--schemas 240] [--logs 520] [--seed 0]
+                            [--layers 2] [--smaller] [--at-once 4] [--grammars]
 
 Each log goes once, each schema in turn: every answer must be valid or explicitly refused, none may hang. With
-`--grammars` the server only compiles each schema's grammar, which takes minutes instead of an hour. Results are added
-to `.cache/decoder/<seed>.jsonl`, and what is there is not asked again.
+`--grammars` the server only compiles each schema's grammar, which takes minutes instead of an hour. With `--layers`
+llama.cpp serves only so many of the model's layers: it is faster by far, and what it would write is next to random.
+Results are added to `.cache/decoder/<seed>.jsonl`, and what is there is not asked again.
 """
 
 # ruff: noqa: T201  (a program)
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
 import tempfile
@@ -31,8 +34,11 @@ from tests.decoder.logs import logs
 from tests.decoder.run import Outcome, pipeline_of, question_of, run
 from tests.decoder.schemas import COUNT as SCHEMAS
 from tests.decoder.schemas import Schema, schemas
+from tests.decoder.shallow import cut
+from tools import weights
 from tools.bootstrap import CHECKOUT
 from tools.servers import model
+from tools.servers.process import Server
 
 CACHE = CHECKOUT / ".cache" / "decoder"
 PATIENCE_S = 600
@@ -60,22 +66,26 @@ async def compile_all(home: Path, client: ModelClient, given: list[tuple[str, Sc
 
 async def answer_all(home: Path, client: ModelClient, options: argparse.Namespace) -> Iterator[Outcome]:
     """Each log through the line of a schema, those aside that were asked before."""
-    kept = CACHE / f"{options.seed}.jsonl"
+    of = ["smaller"] if options.smaller else []
+    of += [f"{options.layers}-layers"] if options.layers else []
+    kept = CACHE / f"{'-'.join([str(options.seed), *of])}.jsonl"
     kept.parent.mkdir(parents=True, exist_ok=True)
     found = [Outcome(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
     have = {(each.schema, each.log) for each in found}
     some = schemas(options.seed, options.schemas)
-    for index, log in enumerate(logs(options.seed, options.logs)):
-        schema = some[index % len(some)]
-        if (schema[0], log[0]) in have:
-            continue
-        outcome = await run(home, schema, log, client, PATIENCE_S)
-        found.append(outcome)
-        with kept.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(asdict(outcome)) + "\n")
-        print(
-            f"{outcome.kind:8} {outcome.schema} {outcome.log} {outcome.seconds:.0f} s {outcome.text[:90]}", flush=True
-        )
+    asked = zip(itertools.cycle(some), logs(options.seed, options.logs), strict=False)
+    left = [(schema, log) for schema, log in asked if (schema[0], log[0]) not in have]
+
+    async def ask_in_turn() -> None:
+        while left:
+            outcome = await run(home, *left.pop(0), client, PATIENCE_S)
+            found.append(outcome)
+            with kept.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(asdict(outcome)) + "\n")
+            told = f"{outcome.kind:8} {outcome.schema} {outcome.log} {outcome.seconds:.0f} s {outcome.text[:90]}"
+            print(told, flush=True)
+
+    await asyncio.gather(*(ask_in_turn() for _ in range(options.at_once)))
     return iter(found)
 
 
@@ -103,11 +113,24 @@ def main() -> int:
     parser.add_argument("--schemas", type=int, default=SCHEMAS)
     parser.add_argument("--logs", type=int, default=LOGS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--layers", type=int, default=0, help="of the model; all by default")
+    parser.add_argument("--smaller", action="store_true", help="the smaller one of the two models, on llama.cpp")
+    parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--grammars", action="store_true")
     options = parser.parse_args()
     with ExitStack() as stack:
-        url = options.url or stack.enter_context(model.model(options.engine)).address
+        url = options.url or stack.enter_context(_server(options, stack)).address
         return asyncio.run(look(url, options))
+
+
+def _server(options: argparse.Namespace, stack: ExitStack) -> Server:
+    if not options.layers and not options.smaller:
+        return model.model(options.engine)
+    what = weights.SMALLER if options.smaller else weights.DEMO
+    gguf = what.ensure()
+    if options.layers:
+        gguf = cut(gguf, Path(stack.enter_context(tempfile.TemporaryDirectory()), gguf.name), options.layers)
+    return model.llamacpp(gguf=gguf)
 
 
 if __name__ == "__main__":

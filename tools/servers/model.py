@@ -24,16 +24,20 @@ CONTEXT = 8192
 
 
 def llamacpp(
-    port: int | None = None, logs: Path | None = None, parallel: int = 4, what: weights.Weights = weights.DEMO
+    port: int | None = None,
+    logs: Path | None = None,
+    parallel: int = 4,
+    what: weights.Weights = weights.DEMO,
+    gguf: Path | None = None,
 ) -> process.Server:
-    """llama.cpp's server on the GGUF file of `what`; its `address` is the base URL, ending in /v1.
+    """llama.cpp's server on the GGUF file of `what`, or on `gguf`; its `address` is the base URL, ending in /v1.
 
     The demo's model is named `base`, another one by its own name.
     """
     bootstrap.together({"servers": bootstrap.SERVERS.ensure, "model": what.ensure})
     port = port or process.free_port()
     script = Path(__file__).with_name("llamacpp_server.py")
-    command: list[str | Path] = [bootstrap.SERVERS.python, script, "--model", what.path()]
+    command: list[str | Path] = [bootstrap.SERVERS.python, script, "--model", gguf or what.path()]
     command += ["--name", BASE if what is weights.DEMO else what.name]
     command += ["--port", str(port), "--parallel", str(parallel), "--context", str(2 * CONTEXT)]
     return process.Server(
