@@ -92,15 +92,28 @@ class Hedge:
         began, slow = self._clock(), self._times.slow(request)
         asked = asyncio.ensure_future(self._ask(first, request, left_s))
         try:
-            if slow is not None and not request.near:
-                await asyncio.wait({asked}, timeout=slow)
-                if not asked.done() and (second := self._second(first, request, holds)) is not None:
-                    return await self._race(first, asked, second, request, left_s - (self._clock() - began))
-            return first, await asked
+            answered = await self._answered(first, asked, request, slow, left_s, holds)
         finally:
             await _end(asked)
-            # One that was ended would have taken longer still: left out, what counts as slow would sink.
-            self._times.add(request, self._clock() - began)
+        # What failed tells nothing. One that was ended would have taken longer still, which is known at least.
+        self._times.add(request, self._clock() - began)
+        return answered
+
+    async def _answered(
+        self,
+        first: Replica,
+        asked: asyncio.Future[Completion],
+        request: ChatRequest,
+        slow: float | None,
+        left_s: float,
+        holds: Callable[[Replica], bool],
+    ) -> tuple[Replica, Completion]:
+        if slow is None or slow >= left_s or request.near:
+            return first, await asked
+        await asyncio.wait({asked}, timeout=slow)
+        if asked.done() or (second := self._second(first, request, holds)) is None:
+            return first, await asked
+        return await self._race(first, asked, second, request, left_s - slow)
 
     def _second(self, first: Replica, request: ChatRequest, holds: Callable[[Replica], bool]) -> Replica | None:
         """A place in another replica."""

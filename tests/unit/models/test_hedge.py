@@ -9,12 +9,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor.errors import Retryable
-from processor.models.chat import ChatRequest, Message
+from processor.models.capacity import RetryBudget
+from processor.models.chat import ChatRequest, Completion, Message
 from processor.models.client import ModelClient
 from processor.models.endpoints import Endpoint
-from processor.models.hedge import Times
+from processor.models.hedge import Hedge, Times
+from processor.models.replicas import Replica, Replicas, loop_time
 from processor.models.transport import HttpTransport
 from processor.settings import ModelSettings
+from processor.testing.virtual import run
 from tests.unit.models.test_keeper import ASK, Server, World, asks, play
 
 SHARE = 0.05
@@ -194,6 +197,34 @@ def test_who_asks_no_more_ends_both() -> None:
         assert all(replica.in_flight == 0 for replica in client.replicas)
 
     play(2, script, hedge=SHARE)
+
+
+def test_what_fails_says_nothing_of_time() -> None:
+    """A server that refuses at once makes no other answer slow."""
+
+    async def script() -> None:
+        replicas = Replicas(4, 4)
+        [one] = replicas.update([Endpoint("http://0/v1")])
+        replicas.ready(one)
+        failing = True
+
+        async def ask(replica: Replica, request: ChatRequest, left_s: float) -> Completion:
+            if failing:
+                raise Retryable(f"{replica.url} is busy with {request.asker} for {left_s} s")
+            return Completion("{}", "stop")
+
+        budget = RetryBudget(0.1, 4, loop_time)
+        hedge = Hedge(0.1, ask, replicas, budget, lambda _: None, loop_time)
+        for _ in range(20):
+            with pytest.raises(Retryable, match="busy"):
+                await hedge(one, ASK, 10.0, lambda _: True)
+        assert hedge._times.slow(ASK) is None
+        failing = False
+        for _ in range(20):
+            assert (await hedge(one, ASK, 10.0, lambda _: True))[0] is one
+        assert hedge._times.slow(ASK) == 0.0
+
+    run(script())
 
 
 def asked(characters: int) -> ChatRequest:
