@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import PurePath
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from processor.contract import Usage
@@ -92,58 +93,95 @@ def _guidance(form: Form, server: Capabilities) -> dict[str, Any]:
     return {"response_format": {"type": "json_object"}} if server.guidance == "json_object" else {}
 
 
+class _Likely(msgspec.Struct, gc=False):
+    token: str
+    logprob: float | None
+
+
+class _Token(msgspec.Struct, gc=False):
+    token: str
+    logprob: float | None
+    top_logprobs: list[_Likely] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Token] | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None
+    logprobs: _Logprobs | None = None
+
+
+class _Answer(msgspec.Struct):
+    """What is read of an answer; hundreds of its objects are tokens, of which much is never looked at."""
+
+    choices: list[_Choice]
+    model: Any = None
+    usage: Any = None
+    metrics: Any = None
+    timings: Any = None
+
+
+_ANSWERS: Final = msgspec.json.Decoder(_Answer)
+
+
 def decode(data: bytes, server: Capabilities) -> Completion:
     """The completion in an answer's body. Raises BadAnswerError where it is none."""
     try:
-        answer = loads(data)
-        choice = answer["choices"][0]
-        text = choice["message"]["content"] or ""
-        reason = choice["finish_reason"] or ""
-        if not isinstance(text, str) or not isinstance(reason, str):
-            raise TypeError
-        tokens = tuple(_token(entry) for entry in (choice.get("logprobs") or {}).get("content") or ())
+        answer = _read(data)
+        choice = answer.choices[0]
+        model = str(answer.model or "")
         return Completion(
-            text=text,
-            finish_reason=reason,
-            tokens=tokens,
-            usage=_usage(answer.get("usage") or {}),
-            model=PurePath(model).name if (model := str(answer.get("model") or "")).startswith("/") else model,
+            text=choice.message.content or "",
+            finish_reason=choice.finish_reason or "",
+            tokens=tuple([_token(each) for each in (choice.logprobs and choice.logprobs.content) or ()]),
+            usage=_usage(answer.usage or {}),
+            model=PurePath(model).name if model.startswith("/") else model,
             masked=server.masked,
             engine=server.engine,
             first_token_ms=_first_token_ms(answer),
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (msgspec.MsgspecError, ValueError, IndexError, TypeError, AttributeError) as error:
         raise BadAnswerError(f"no chat completion: {shown(data)}") from error
 
 
-def _first_token_ms(answer: Mapping[str, Any]) -> float | None:
+def _read(data: bytes) -> _Answer:
+    try:
+        return _ANSWERS.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.convert(loads(data), _Answer)
+
+
+def _first_token_ms(answer: _Answer) -> float | None:
     """When the server had the first token, as it says itself: no answer need be streamed to know.
 
     vLLM (--enable-per-request-metrics) tells apart its queue and what came then, llama.cpp has no queue in `timings`.
     https://docs.vllm.ai/en/latest/features/per_request_metrics
     """
-    told = answer.get("metrics")
+    told = answer.metrics
     if isinstance(told, dict):
         parts = (told.get("queue_time_ms") or 0.0, told.get("time_to_first_token_ms"))
     else:
-        told = answer.get("timings")
+        told = answer.timings
         parts = (0.0, told.get("prompt_ms") if isinstance(told, dict) else None)
     known = [each for each in parts if isinstance(each, int | float) and 0 <= each < math.inf]
     return float(sum(known)) if len(known) == len(parts) else None
 
 
-def _token(entry: Mapping[str, Any]) -> Token:
-    likeliest = entry.get("top_logprobs") or ()
-    try:  # hundreds in an answer
-        top = tuple([(each["token"], each["logprob"] + 0.0) for each in likeliest])
-    except TypeError:
-        top = tuple([(each["token"], _logprob(each["logprob"])) for each in likeliest])
-    return Token(entry["token"], _logprob(entry["logprob"]), top)
+def _token(entry: _Token) -> Token:
+    top = tuple([(each.token, _logprob(each.logprob)) for each in entry.top_logprobs or ()])
+    return Token(entry.token, _logprob(entry.logprob), top)
 
 
 def _logprob(value: float | None) -> float:
     """llama.cpp writes an impossible token's (minus infinity) as null, which JSON has no number for."""
-    return _IMPOSSIBLE if value is None else float(value)
+    return _IMPOSSIBLE if value is None else value
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

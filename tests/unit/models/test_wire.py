@@ -209,3 +209,11 @@ def test_what_json_forbids_in_an_answer_is_let_through() -> None:
     answer = decode(data, VLLM)
     assert answer.text == '{"a":"\ud800 \t"}'
     assert answer.tokens[0].logprob == answer.tokens[0].top[0][1] == -9999
+
+
+def test_an_answer_nested_without_end_is_a_bad_one() -> None:
+    """Even where what is nested is nothing that anybody reads."""
+    whole = b'{"choices": [{"finish_reason": "stop", "message": {"content": "{}"}}]'
+    assert decode(whole + b"}", VLLM).text == "{}"
+    with pytest.raises(BadAnswerError):
+        decode(whole + b', "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", VLLM)
