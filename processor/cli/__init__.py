@@ -26,6 +26,7 @@ COMMANDS = (
     "replay",
     "backfill",
     "topics",
+    "tickets",
     "schema",
     "adapters",
     "doctor",

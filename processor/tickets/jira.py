@@ -117,13 +117,20 @@ class JiraClient:
         await self._write(lambda jira: jira.transition_issue(key, way["id"]))
         return True
 
+    async def mark(self, key: str, label: str) -> None:
+        """Adds a label to an issue, which keeps its others. Sending it twice does no harm."""
+        issue = await self._read(lambda jira: jira.issue(key, fields="labels"))
+        labels = [str(each) for each in issue.raw["fields"].get("labels") or ()]
+        if label not in labels:
+            await self._write(lambda jira: _edit(jira, key, {"labels": [*labels, label]}))
+
     async def link(self, key: str, older: str) -> None:
         """Says on both issues that they belong together. Sending it twice does no harm."""
         await self._write(lambda jira: jira.create_issue_link("Relates", key, older))
 
     async def describe(self, key: str, description: str) -> None:
         """Replaces an issue's description. Sending it twice does no harm."""
-        await self._write(lambda jira: _describe(jira, key, description))
+        await self._write(lambda jira: _edit(jira, key, {"description": description}))
 
     async def search(self, project: str, label: str) -> list[Hit]:
         """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""
@@ -230,9 +237,9 @@ def _check(response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
     response.raise_for_status()
 
 
-def _describe(jira: JIRA, key: str, description: str) -> None:
+def _edit(jira: JIRA, key: str, fields: Mapping[str, Any]) -> None:
     # The library's Issue.update reads the issue back, and its failure would look like a failed update.
-    jira._session.put(jira._get_url(f"issue/{key}"), json={"fields": {"description": description}})  # noqa: SLF001
+    jira._session.put(jira._get_url(f"issue/{key}"), json={"fields": dict(fields)})  # noqa: SLF001
 
 
 def _names(user: Mapping[str, Any] | None) -> frozenset[str]:

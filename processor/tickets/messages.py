@@ -77,18 +77,20 @@ class Topics:
 class Command:
     """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
 
-    `recount` is the writer's own: the counts in a ticket's description are behind. Repeats are harmless: the writer
+    `recount` is the writer's own: the counts in a ticket's description are behind. `forget` and `adopt` (of `key`) are
+    ordered by hand. Repeats are harmless: the writer
     does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
     this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment", "recount"]
+    action: Literal["create", "comment", "recount", "forget", "adopt"]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
     count: int
     first_seen: str
     last_seen: str
+    key: str | None = None
     v: int = FORMAT
 
     @property
@@ -164,7 +166,17 @@ class TicketState:
 
 
 Action = Literal[
-    "created", "adopted", "commented", "counted", "reopened", "renewed", "suppressed", "dry_run", "failed", "missing"
+    "created",
+    "adopted",
+    "commented",
+    "counted",
+    "reopened",
+    "renewed",
+    "suppressed",
+    "dry_run",
+    "forgotten",
+    "failed",
+    "missing",
 ]
 
 

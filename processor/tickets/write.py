@@ -33,6 +33,7 @@ from processor.tickets.messages import (
     letter,
     read_command,
 )
+from processor.tickets.orders import Orders
 from processor.tickets.recur import Recur
 from processor.tickets.refusals import refusal
 from processor.tickets.text import news
@@ -91,6 +92,7 @@ class Writer:
             clock=clock,
             touch_s=touch_s,
         )
+        self._orders = Orders(jira, self._save, redact)
         self._behind: set[tuple[TopicPartition, str]] = set()
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
@@ -134,11 +136,14 @@ class Writer:
         state = self.state(at, command.fingerprint)
         if state is not None and command.id in state.seen:
             return ()
-        if command.action != "recount" and self._author.dry_run(command.pipeline):
+        ordered = command.action in {"forget", "adopt"}
+        if not ordered and command.action != "recount" and self._author.dry_run(command.pipeline):
             return (self._dry(command, state).record(self._topics),)
         done: list[TicketEvent] = []
         try:
-            if command.action == "recount":
+            if ordered:
+                done = [await self._orders(at, command, state)]
+            elif command.action == "recount":
                 await self._recur.caught_up(at, command, state)
             elif state is None or state.status in {"idle", "failed"}:
                 done = await self._create(at, command, state)
@@ -208,7 +213,7 @@ class Writer:
         """Links a ticket that is there to the one before it, and remembers it as the fault's."""
         if state.previous:
             action = "renewed" if action == "created" else action
-            reason = "; ".join(part for part in (reason, f"{state.previous[-1]} was resolved too long ago") if part)
+            reason = "; ".join(part for part in (reason, f"after {state.previous[-1]}") if part)
             try:
                 await self._jira.link(key, state.previous[-1])
             except Refused as error:

@@ -10,7 +10,7 @@ import orjson
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.tickets.jira import Hit, Standing
+from processor.tickets.jira import Hit, Refused, Standing
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, TicketState, Topics
 from processor.tickets.text import Plan, Texts
@@ -139,6 +139,14 @@ class World:
         self.issues[key].resolution = None
         self.leave(dies)
         return True
+
+    async def mark(self, key: str, label: str) -> None:
+        """PUT issue."""
+        if key not in self.issues:
+            raise Refused("Jira answered 404", status=404)
+        dies = self.enter("mark")
+        self.issues[key].labels = (*self.issues[key].labels, label)
+        self.leave(dies)
 
     async def link(self, key: str, older: str) -> None:
         """POST link."""
