@@ -196,8 +196,8 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
             parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
     tiers = TierMetrics(parts.registry)
-    for manager in adapters.values():
-        manager.retired = partial(_forget, measured, tiers)
+    for tier, manager in adapters.items():
+        manager.retired = partial(_forget, models[tier], tiers)
     counts = LineMetrics(parts.registry)
     served = {tier: each.served for tier, each in adapters.items()}
     shadows = await _shadows(parts, tiers, life)
@@ -288,9 +288,9 @@ def _ailing(ward: Ward, redact: Redact) -> str | None:
     return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.stopped)}"
 
 
-def _forget(models: ModelMetrics, tiers: TierMetrics, adapter: str) -> None:
-    """Ends the series of a version that is served no more: there may be one for each training."""
-    models.forget(adapter)
+def _forget(client: ModelClient, tiers: TierMetrics, adapter: str) -> None:
+    """Drops what is known of a version that is served no more: there may be one for each training."""
+    client.forget(adapter)
     tiers.forget(adapter)
 
 

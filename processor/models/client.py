@@ -333,6 +333,13 @@ class ModelClient:
         base_model = self._settings.base_model
         return replace(completion, usage=usage, replica=replica.url, milliseconds=spent, base_model=base_model)
 
+    def forget(self, adapter: str) -> None:
+        """Nobody asks this version of an adapter any more (its served name): what is known of it goes."""
+        self._trials.forget(adapter)
+        self._metrics.forget(adapter)
+        for replica in self.replicas:
+            replica.warmed = {key for key in replica.warmed if not key.endswith(f"\n{adapter}")}
+
     def _restarted(self, replica: Replica) -> None:
         replica.warmed.clear()
         self._residency.restarted(replica)

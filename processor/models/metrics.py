@@ -69,22 +69,12 @@ class ModelMetrics:
             registry=registry,
         )
         self._servers = _Servers()
-        self._tiers: list[TierMetrics] = []
         registry.register(self._servers)
 
     def of(self, tier: str, replicas: Replicas) -> TierMetrics:
         """Those of one tier."""
         self._servers.tiers[tier] = replicas
-        made = TierMetrics(self, tier)
-        self._tiers.append(made)
-        return made
-
-    def forget(self, adapter: str) -> None:
-        """A version of an adapter (its served name) gets no traffic any more: its series end."""
-        for tier in self._tiers:
-            tier.forget(adapter)
-        for family in (self.requests, self.tokens, self.seconds, self.waited, self.first_token, self.expected):
-            family.remove_by_labels({"adapter": adapter})
+        return TierMetrics(self, tier)
 
 
 class TierMetrics:
@@ -139,12 +129,15 @@ class TierMetrics:
                 self._families.tokens.remove(self._tier, key[0], key[1] or "", replica, kind)
 
     def forget(self, adapter: str) -> None:
-        """Nothing is counted for this version any more."""
+        """A version of an adapter (its served name) gets no traffic any more: its series end."""
         for key in [key for key in self._bound if key[1] == adapter]:
             del self._bound[key]
         for known in (self._prefix, self._prompt):
             for name in [name for name in known if name.endswith(f"\n{adapter}")]:
                 del known[name]
+        of, labels = self._families, {"tier": self._tier, "adapter": adapter}
+        for family in (of.requests, of.tokens, of.seconds, of.waited, of.first_token, of.expected):
+            family.remove_by_labels(labels)
 
     def _whose(self, request: ChatRequest) -> tuple[str, str, str]:
         return self._tier, request.asker, request.model or ""

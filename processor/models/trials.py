@@ -93,6 +93,12 @@ class Trials:
         if self._failures:
             self._failures.pop(_key(request), None)
 
+    def forget(self, adapter: str) -> None:
+        """Nobody asks this version of an adapter any more; its last questions need not be kept."""
+        for controls in self._controls.values():
+            for kind in [kind for kind in controls if kind.adapter == adapter]:
+                del controls[kind]
+
     async def judge(self, target: Replica, request: ChatRequest, error: Retryable | Rejected) -> FaultstreamError:
         """What to raise for a question on which a replica has failed, or which it refused, with `error`.
 

@@ -90,13 +90,15 @@ async def test_series_of_a_version_end_with_it() -> None:
     async with FakeModelServer(adapters={f"ci@{number}" for number in range(4)}) as server:
         client = ModelClient(ModelSettings(urls=[server.url]), metrics=models)
         line = app.build_line((TUNED,), Settings(), HOMES, {"lite": client}, shared)
-        counts = []
+        counts, kept = [], []
         for version in range(4):
             await line.handle(record(LOG, offset=version))
-            app._forget(models, tiers, f"ci@{version - 1}")
+            app._forget(client, tiers, f"ci@{version - 1}")
             counts.append(sum(len(family.samples) for family in registry.collect()))
+            kept.append(sum(len(each) for each in client._trials._controls.values()))
         await client.stop()
     assert len(set(counts[1:])) == 1
+    assert kept == [1, 1, 1, 1], "nor do questions stay that were asked of it"
     adapters = {sample.labels.get("adapter") for family in registry.collect() for sample in family.samples}
     assert adapters & {f"ci@{number}" for number in range(4)} == {"ci@3"}
 

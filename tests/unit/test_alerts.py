@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from processor.costs.budgets import BudgetMetrics
 from processor.engine.metrics import MetricFamilies
 from processor.home import Homes
+from processor.models.adapters.metrics import AdapterMetrics
 from processor.models.metrics import ModelMetrics
 from processor.telemetry import LineMetrics
 from processor.tiers.metrics import TierMetrics
@@ -23,7 +24,7 @@ RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule i
 def known() -> set[str]:
     """Names of the samples of all metrics."""
     registry = CollectorRegistry()
-    for family in (LineMetrics, TierMetrics, BudgetMetrics, MetricFamilies, ModelMetrics):
+    for family in (LineMetrics, TierMetrics, BudgetMetrics, MetricFamilies, ModelMetrics, AdapterMetrics):
         family(registry)
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
     return {f"{each.name}{suffix}" for each in registry.collect() for suffix in suffixes.get(each.type, [""])}

@@ -151,6 +151,8 @@ async def test_a_new_version_takes_over_when_it_is_ready_everywhere(world: World
         assert await ask(client, new) == new
     assert world.metric("share", adapter=new) == 1
     assert world.metric("share", adapter=old) is None
+    assert world.metric("loads_total", adapter=new, outcome="loaded")
+    assert world.metric("loads_total", adapter=old, outcome="loaded") is None, "its series end"
 
 
 async def test_a_changed_folder_is_published_by_itself(world: World) -> None:
