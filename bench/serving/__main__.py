@@ -18,12 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import structlog
 
 from bench.machine import machine
 from bench.serving import adapters, overhead, placement, questions, servers, warmth
 from bench.serving.loads import Cases
+from processor.errors import FaultstreamError
 from tools import bootstrap
+from tools.servers.process import ServerError
 
 RESULT: Final = Path(__file__).resolve().parents[1] / "results" / "serving.json"
 
@@ -37,6 +40,9 @@ SECONDS: Final = {
     "ttft": 120,
 }
 """About how long each part measures, on two cores; starting the servers comes on top."""
+
+FAILURES: Final = (FaultstreamError, ServerError, aiohttp.ClientError, TimeoutError, ExceptionGroup)
+"""What may become of one part without keeping the others from their turn."""
 
 AIMS: Final = {
     "closed_loop_vs_bare": "≥ 0.95",
@@ -77,11 +83,12 @@ class Bench:
         if part == "ttft":
             found = asyncio.run(warmth.cold_vs_warm(target, max(most, 5), seconds))
         elif part == "closed_loop":
-            found = asyncio.run(questions.closed_loop(target, self._logs(), at_once, most, seconds))
+            cases = self._logs().shortest(given.logs_asked)
+            found = asyncio.run(questions.closed_loop(target, cases, at_once, most, seconds))
         elif part == "vs_naive":
-            few, naive_seconds = given.naive_logs, seconds * 0.7
+            cases, few = self._logs().sample(given.logs_asked), given.naive_logs
             found = asyncio.run(
-                questions.vs_naive(target, self._logs(), few, at_once, given.naive_rounds, seconds, naive_seconds)
+                questions.vs_naive(target, cases, few, at_once, given.naive_rounds, seconds, seconds * 0.6)
             )
         elif not target.shape:
             raise SystemExit(f"{part}: adapters are made to a model's shape: name its folder with --model")
@@ -95,7 +102,7 @@ class Bench:
     def _logs(self) -> Cases:
         if self._cases is None:
             bootstrap.say("serving", "reading labelled logs, and ranking each without its project")
-            self._cases = Cases.load(self._given.logs_asked)
+            self._cases = Cases.load()
         return self._cases
 
     def _server(self, make: Callable[[servers.Choice], Any]) -> servers.Target:
@@ -141,6 +148,7 @@ def main() -> int:
     )
     parser.add_argument("--only", action="append", choices=list(SECONDS), help="this part alone; may be repeated")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each part at most")
+    parser.add_argument("--minutes", type=float, default=20, help="parts that would end later are left out")
     parser.add_argument("--patience", type=float, default=1.0, help="how many times its usual time a part may take")
     parser.add_argument(
         "--url", help="a vLLM at hand (…/v1) that serves its model as `base`, instead of one that is started"
@@ -161,17 +169,27 @@ def main() -> int:
     parser.add_argument("--asked", type=int, default=1200, help="requests of overhead in each round")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    known: dict[str, Any] = {}
+    started = time.perf_counter()
+    failed = False
     with ExitStack() as stack:
         bench = Bench(given, stack)
         for part in given.only or SECONDS:
             began = time.perf_counter()
-            found = bench.run(part)
+            if began - started > 60 * given.minutes - SECONDS[part]:
+                bootstrap.say("serving", f"{part} is left out, {given.minutes:g} minutes are over: --only {part}")
+                continue
+            try:
+                found = bench.run(part)
+            except FAILURES as error:
+                failed = True
+                bootstrap.say("serving", f"{part} failed: {error!r}")
+                continue
             spent = time.perf_counter() - began
-            known = keep(part, found, spent, sys.argv[1:])
+            keep(part, found, spent, sys.argv[1:])
             bootstrap.say("serving", f"{part} took {spent:.0f} s, its servers' start included")
-    print(table(known))
-    return 0
+    if RESULT.exists():
+        print(table(json.loads(RESULT.read_text(encoding="utf-8"))))
+    return int(failed)
 
 
 if __name__ == "__main__":

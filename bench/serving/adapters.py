@@ -127,8 +127,8 @@ async def live(target: Target, choice: Choice, most: int, seconds: float) -> Fou
     name = NAMES[0]
     for watch_s, found in ((0.0, published), (1.0, dropped)):
         async with managed(target, choice, [name], 1, watch_s) as own:
-            await own.client.complete(question(0, own.manager.served(name, "")))
-            for number in rounds(most, seconds / 2):
+            await own.client.complete(_first(own.manager.served(name, "")))
+            for _ in rounds(most, seconds / 2):
                 before, new = own.manager.served(name, ""), uuid.uuid4().int  # no server has seen it before
                 folder = own.home / "adapters" / name
                 if watch_s:
@@ -142,7 +142,7 @@ async def live(target: Target, choice: Choice, most: int, seconds: float) -> Fou
                     began = time.perf_counter()
                 await _moved(own.manager, name, before)
                 found.append((time.perf_counter() - began) * 1000)
-                await own.client.complete(question(number, own.manager.served(name, "")))
+                await own.client.complete(_first(own.manager.served(name, "")))
                 answered.append((time.perf_counter() - began) * 1000)
     return {
         "new_adapter_live_ms": statistics.median(published),
@@ -154,6 +154,11 @@ async def live(target: Target, choice: Choice, most: int, seconds: float) -> Fou
             "to_first_answer_ms": answered,
         },
     }
+
+
+def _first(model: str) -> ChatRequest:
+    """A question that says that a version answers, and costs little."""
+    return ChatRequest((Message("user", "What broke?"),), model=model, max_tokens=1, alternatives=0, pipeline="bench")
 
 
 async def _moved(manager: Adapters, name: str, before: str) -> None:

@@ -55,11 +55,19 @@ class Cases:
     ranked: Ranked
 
     @classmethod
-    def load(cls, count: int) -> Cases:
-        """So many logs of the dev corpus, each category with its share; recorded samples where it is absent."""
+    def load(cls) -> Cases:
+        """All of the dev corpus; the recorded samples where it is absent."""
         everything = [*samples(), *dev()]
         known = [log for log in everything if log.set == "dev"] or [log for log in everything if not log.repeat]
-        return cls(stratified(known, count), out_of_fold(everything))
+        return cls(known, out_of_fold(everything))
+
+    def sample(self, count: int) -> Cases:
+        """So many of them, each category with its share."""
+        return replace(self, logs=stratified(self.logs, count))
+
+    def shortest(self, count: int) -> Cases:
+        """So many with the shortest excerpts, so that there can be many rounds."""
+        return replace(self, logs=sorted(self.logs, key=lambda log: (log.excerpt.tokens, log.id))[:count])
 
 
 @dataclass
