@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from processor.models.calibration import Measured, Platt, features, score
+from processor.models.calibration import Inputs, Measured, Platt, features, score
 
 Floats = NDArray[np.float64]
 
@@ -28,23 +28,33 @@ STRENGTH: Final = 1.0
 STEPS_FROM: Final = 300
 """Answers from which on a step function may follow; with fewer it learns the answers by heart."""
 
-METHODS: Final[Mapping[str, tuple[bool, bool, bool]]] = {
-    "constant": (False, False, False),
-    "platt": (True, False, False),
-    "platt with options": (True, True, False),
-    "isotonic": (True, True, True),
+METHODS: Final[Mapping[str, tuple[bool, bool, bool, bool]]] = {
+    "constant": (False, False, False, False),
+    "platt": (True, False, False, False),
+    "platt with options": (True, True, False, False),
+    "platt with options and ranking": (True, True, True, False),
+    "isotonic": (True, True, True, True),
 }
-"""By name: whether the logit counts, whether the number of options does, whether steps follow."""
+"""By name: whether the logit counts, the number of options, the ranking's share, and whether steps follow."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A labelled answer: joint probability of its choices, how many answers were possible, if it was right, group."""
+    """A labelled answer: joint probability of its choices, how many answers were possible, if it was right, group.
+
+    `ranking` is the deterministic ranking's share of the same answer, None without one.
+    """
 
     probability: float
     options: int
     right: bool
     group: str
+    ranking: float | None = None
+
+    @property
+    def known(self) -> Inputs:
+        """What a calibration sees of it."""
+        return Inputs(self.probability, self.options, self.ranking)
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Fitted:
 
     def __call__(self, point: Point) -> float:
         """The confidence in an answer."""
-        value = score(self.platt, point.probability, point.options)
+        value = score(self.platt, point.known)
         if not self.steps:
             return 1 / (1 + math.exp(-value))
         return float(np.interp(value, [at for at, _ in self.steps], [share for _, share in self.steps]))
@@ -64,18 +74,21 @@ class Fitted:
 
 def fit(points: Sequence[Point], method: str) -> Fitted:
     """The calibration that these answers teach."""
-    by_logit, by_options, steps = METHODS[method]
-    rows = np.array([features(point.probability, point.options) for point in points])
+    by_logit, by_options, by_ranking, steps = METHODS[method]
+    rows = np.array([features(point.known) for point in points])
     truth = np.array([point.right for point in points])
     if truth.all() or not truth.any():  # the rule of succession: so few answers prove no certainty
         share = (truth.sum() + 1) / (len(truth) + 2)
         return Fitted(Platt(constant=float(np.log(share / (1 - share))), logit=0.0))
-    used = np.array([by_logit, by_options, by_options], dtype=float)
-    weights = _logistic(rows * used, truth)
-    if weights[1] < 0:  # surer, hence wrong more often: noise, and no policy could be made with it
-        weights = _logistic(rows * used * [0, 1, 1], truth)
-    constant, logit, options, forced = weights
-    platt = Platt(constant=constant, logit=max(0.0, logit), options=options, forced=forced)
+    # What is the same everywhere teaches nothing of what it would be elsewhere.
+    used = np.array([by_logit, by_options, by_options, by_ranking]) & (np.ptp(rows, axis=0) > 0)
+    constant, *weights = _logistic(rows * used, truth)
+    for rising in (0, 3):
+        if weights[rising] < 0:  # surer, hence wrong more often: noise, and no policy could be made with it
+            used[rising] = False
+            constant, *weights = _logistic(rows * used, truth)
+    logit, options, forced, ranking = weights
+    platt = Platt(constant=constant, logit=max(0.0, logit), options=options, forced=forced, ranking=max(0.0, ranking))
     return Fitted(platt, _steps(points, platt, truth) if steps else ())
 
 
@@ -86,7 +99,7 @@ def _logistic(rows: Floats, truth: NDArray[np.bool_]) -> list[float]:
 
 
 def _steps(points: Sequence[Point], platt: Platt, truth: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    scores = [score(platt, point.probability, point.options) for point in points]
+    scores = [score(platt, point.known) for point in points]
     model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, truth)
     pairs = zip(model.X_thresholds_, model.y_thresholds_, strict=True)
     return tuple((round(float(at), 6), round(float(share), 6)) for at, share in pairs)
@@ -110,10 +123,20 @@ def choose(points: Sequence[Point]) -> tuple[str, dict[str, Measured]]:
     By logarithmic loss, which needs calibration and discernment both: the expected calibration error alone is best
     for whoever always says the average.
     """
-    names = [name for name, (_, _, steps) in METHODS.items() if not steps or len(points) >= STEPS_FROM]
+    names = [name for name in METHODS if _apt(name, points)]
     said = {name: held_out(points, name) for name in names}
     best = min(names, key=lambda name: log_loss(points, said[name]))
     return best, {name: measure(points, confidences) for name, confidences in said.items()}
+
+
+def _apt(method: str, points: Sequence[Point]) -> bool:
+    """Whether a method can learn from these answers what a simpler one can't."""
+    _, by_options, by_ranking, steps = METHODS[method]
+    if steps:
+        return len(points) >= STEPS_FROM
+    if by_ranking:
+        return len({point.ranking for point in points}) > 1
+    return not by_options or len({point.options for point in points}) > 1
 
 
 def log_loss(points: Sequence[Point], confidences: Sequence[float]) -> float:

@@ -4,9 +4,9 @@ A calibration holds for one pipeline as it asks (prompts, schema, rankers), one 
 adapter or one base model. For anything else it says nothing: confidence is null then. `tools/calibrate.py` makes them;
 they lie with the adapter (`adapters/<name>/calibration.json`), or for base models with the pipeline.
 
-The score is that of a logistic regression (Platt, 1999) on the logit of the joint probability and on the logarithm of
-how many answers were allowed; with enough data a monotone step function (isotonic regression; Zadrozny and Elkan,
-2002) follows.
+The score is that of a logistic regression (Platt, 1999) on the logit of the joint probability, on the logarithm of
+how many answers were allowed, and on the logit of what the deterministic ranking gives the same answer; with enough
+data a monotone step function (isotonic regression; Zadrozny and Elkan, 2002) follows.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from processor.errors import ConfigError
+from processor.models.capabilities import Engine
 from processor.models.certainty import Choice
 from processor.models.chat import Completion
 
@@ -42,13 +43,15 @@ class _Part(BaseModel):
 class Platt(_Part):
     """Weights of the score: a constant, the probability's logit, the logarithm of the number of possible answers.
 
-    `forced` is added, and the logit left out, where there was nothing to choose.
+    `forced` is added, and the logit left out, where there was nothing to choose. `ranking` is that of the logit of the
+    ranking's share, where there is a ranking.
     """
 
     constant: FiniteFloat
     logit: Annotated[FiniteFloat, Field(ge=0)]
     options: FiniteFloat = 0.0
     forced: FiniteFloat = 0.0
+    ranking: Annotated[FiniteFloat, Field(ge=0)] = 0.0
 
 
 class Measured(_Part):
@@ -80,7 +83,7 @@ class Calibration(_Part):
 
     pipeline: str
     tier: str
-    engine: Literal["vllm", "llama.cpp", "other"]
+    engine: Engine
     model: str
     adapter: str | None = None
     asked: str
@@ -101,32 +104,54 @@ class Calibration(_Part):
         """Whether it was made for this base model, whose name may end in `@revision`."""
         return base is not None and self.model in (base, base.partition("@")[0])
 
-    def confidence(self, made: Mapping[str, Choice]) -> float:
-        """How often such an answer is right, from its choices; never surer than so much data allows."""
-        value = score(self.platt, *inputs(made, self.fields))
+    def confidence(self, made: Mapping[str, Choice], ranked: Mapping[str, float] | None = None) -> float:
+        """How often such an answer is right, from its choices; never surer than so much data allows.
+
+        `ranked` is, by field, what the deterministic ranking gives the value that was chosen (0 to 1).
+        """
+        value = score(self.platt, inputs(made, self.fields, ranked or {}))
         shown = _interpolated(self.steps, value) if self.steps else _logistic(value)
         edge = 1 / (self.measured.n + 2)
         return min(1 - edge, max(edge, shown))
 
 
-def inputs(made: Mapping[str, Choice], fields: Iterable[str]) -> tuple[float, int]:
-    """Joint probability of the choices of `fields`, and how many answers were possible: what is calibrated."""
-    deciding = [made[name] for name in fields if name in made]
-    return math.prod([each.probability for each in deciding]), math.prod([each.options for each in deciding])
+class Inputs(NamedTuple):
+    """What is known of an answer: joint probability of its choices, how many answers were possible, ranking's share."""
+
+    probability: float
+    options: int
+    ranking: float | None = None
 
 
-def features(probability: float, options: int) -> tuple[float, float, float]:
-    """What the score is the weighted sum of: logit, logarithm of the number of options, whether it was forced."""
-    if options < 2:
-        return 0.0, 0.0, 1.0
+def inputs(made: Mapping[str, Choice], fields: Iterable[str], ranked: Mapping[str, float]) -> Inputs:
+    """Of an answer's choices those of `fields`, and what `ranked` has of them."""
+    names = list(fields)
+    deciding = [made[name] for name in names if name in made]
+    shares = [ranked[name] for name in names if name in ranked]
+    return Inputs(
+        math.prod([each.probability for each in deciding]),
+        math.prod([each.options for each in deciding]),
+        math.prod(shares) if shares else None,
+    )
+
+
+def features(known: Inputs) -> tuple[float, float, float, float]:
+    """What the score is the weighted sum of: logit, logarithm of the options, if it was forced, the ranking's logit."""
+    ranking = 0.0 if known.ranking is None else _logit(known.ranking)
+    if known.options < 2:
+        return 0.0, 0.0, 1.0, ranking
+    return _logit(known.probability), math.log(known.options), 0.0, ranking
+
+
+def score(platt: Platt, known: Inputs) -> float:
+    """The score of an answer; it rises with the probability, and with the ranking's share."""
+    weights = (platt.logit, platt.options, platt.forced, platt.ranking)
+    return platt.constant + sum(weight * each for weight, each in zip(weights, features(known), strict=True))
+
+
+def _logit(probability: float) -> float:
     inner = min(1 - _EDGE, max(_EDGE, probability))
-    return math.log(inner / (1 - inner)), math.log(options), 0.0
-
-
-def score(platt: Platt, probability: float, options: int) -> float:
-    """The score of an answer; it rises with the probability."""
-    logit, many, forced = features(probability, options)
-    return platt.constant + platt.logit * logit + platt.options * many + platt.forced * forced
+    return math.log(inner / (1 - inner))
 
 
 def _logistic(value: float) -> float:

@@ -62,7 +62,9 @@ class ModelSettings(Section):
     )
     model: str = Field("base", description="Name under which the servers serve the base model.")
     base_model: str | None = Field(
-        None, description="Which model that is, as adapters name theirs; an adapter made for another is refused."
+        None,
+        description="Which model that is, as adapters and calibrations name theirs; an adapter made for another is "
+        "refused, and without it no calibration of a base model holds.",
     )
     adapters: AdapterSettings | None = Field(
         None,

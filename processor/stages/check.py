@@ -123,13 +123,15 @@ class Check:
                 result[question.name] = _quote(reading.excerpt, evidence, likeliest)[: question.length]
         made = choices(completion, prompt.form)
         sure = None if made is None else math.prod([each.probability for each in made.values()])
-        return Answer(self._valid(result), evidence, self._confidence(completion, made), sure)
+        return Answer(self._valid(result), evidence, self._confidence(completion, made, ranked(reading, result)), sure)
 
-    def _confidence(self, completion: Completion, made: Mapping[str, Choice] | None) -> Confidence:
+    def _confidence(
+        self, completion: Completion, made: Mapping[str, Choice] | None, shares: Mapping[str, float]
+    ) -> Confidence:
         calibration = self._calibrated(completion) if made is not None else None
         if made is None or calibration is None:
             return Confidence(None)
-        return Confidence(round(calibration.confidence(made), 4), calibrated=True)
+        return Confidence(round(calibration.confidence(made, shares), 4), calibrated=True)
 
     def _prose(self, text: str) -> bool:
         """Whether `text` is more than the names of choices, which nobody writes in a sentence (`network_infra`)."""
@@ -158,6 +160,15 @@ class Check:
             return self._schema.validate(result)
         except ValueError as error:
             raise Invalid(str(error)) from error
+
+
+def ranked(reading: Reading, result: Mapping[str, Any]) -> dict[str, float]:
+    """By narrowed field, what the deterministic ranking gives the value that the result has."""
+    return {
+        name: dict(values).get(result[name], 0.0)
+        for name, values in reading.narrowed.items()
+        if isinstance(result.get(name), str)
+    }
 
 
 def _places(questions: Sequence[Question], prompt: Prompt, result: Mapping[str, Any]) -> Iterator[int]:

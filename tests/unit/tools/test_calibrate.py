@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processor.models.calibration import Platt, score
+from processor.models.calibration import FILE, Inputs, Platt, score
+from processor.models.calibration import read as read_calibrations
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
-from tools import calibrate
+from tools import calibrate, reliability
 from tools.answers import Row, _plain, load
 from tools.calibration import Fitted, Point, brier, choose, ece, fit, held_out, measure
+from tools.kept import POINTS, Kept, numbered, packed
+from tools.kept import read as read_kept
+from tools.kept import write as write_kept
+from tools.labelled import ROOT
+
+SHIPPED = ROOT / "pipelines" / "ci_failure" / POINTS
 
 
 def made(truth: Platt, count: int, seed: int = 0, groups: int = 20) -> list[Point]:
@@ -26,7 +34,7 @@ def made(truth: Platt, count: int, seed: int = 0, groups: int = 20) -> list[Poin
     for index in range(count):
         options = int(chance.choice([2, 4, 20]))
         probability = float(1 / (1 + math.exp(-chance.normal(1, 2))))
-        share = 1 / (1 + math.exp(-score(truth, probability, options)))
+        share = 1 / (1 + math.exp(-score(truth, Inputs(probability, options))))
         points.append(Point(probability, options, bool(chance.random() < share), f"g{index % groups}"))
     return points
 
@@ -60,6 +68,22 @@ def test_the_number_of_options_is_used_where_it_tells() -> None:
     best, measured = choose(points)
     assert best in ("platt with options", "isotonic")
     assert measured["platt with options"].brier < measured["platt"].brier
+
+
+def test_what_the_ranking_thought_of_the_answer_is_used_where_it_tells() -> None:
+    """A model that always takes the first choice is as right as the ranking; how clear that was says when."""
+    chance = np.random.default_rng(1)
+    points = []
+    for index in range(300):
+        share = float(chance.uniform(0.1, 0.9))
+        points.append(Point(float(chance.uniform(0.4, 0.9)), 4, bool(chance.random() < share), f"g{index % 20}", share))
+    best, measured = choose(points[:299])
+    assert best == "platt with options and ranking"
+    assert "platt with options" not in measured, "four options everywhere teach nothing of how many there are"
+    assert measured[best].auroc > measured["platt"].auroc + 0.1
+    fitted = fit(points, best)
+    assert fitted.platt.options == 0
+    assert fitted(Point(0.6, 4, True, "", 0.2)) < 0.4 < 0.6 < fitted(Point(0.6, 4, True, "", 0.8))
 
 
 def test_answers_that_say_nothing_are_given_the_average() -> None:
@@ -133,6 +157,59 @@ def test_what_is_not_labelled_is_not_judged() -> None:
     assert calibrate.points_of([row(1, "test", "test", 0.7)], ["category", "faulty_dependency"]) == []
 
 
+KEPT = [(kept, ROOT / "pipelines" / kept.pipeline / FILE) for kept in read_kept(SHIPPED)]
+
+
+@pytest.mark.parametrize(("kept", "file"), KEPT, ids=lambda each: getattr(each, "engine", ""))
+def test_what_ships_is_what_its_answers_teach(kept: Kept, file: Path) -> None:
+    """The answers that were kept, fitted again, give the calibration that the daemon reads."""
+    _, again = calibrate.calibrate(kept)
+    [stored] = [each for each in read_calibrations(file) if (each.engine, each.model) == (kept.engine, kept.model)]
+    for part in ("platt", "measured"):
+        fresh, old = getattr(again, part).model_dump(), getattr(stored, part).model_dump()
+        bins = [np.asarray(each.pop("bins", [])) for each in (fresh, old)]
+        assert fresh == pytest.approx(old, abs=2e-3)
+        assert bins[0] == pytest.approx(bins[1], abs=0.06)  # an answer at the border may change its bin
+    assert (again.fields, again.asked) == (stored.fields, stored.asked)
+    assert calibrate.too_few(kept.points()) is None
+
+
+def test_the_docs_say_what_was_measured() -> None:
+    """The figures and the diagram of the guide are those of the stored calibration."""
+    guide = (ROOT / "docs" / "confidence.md").read_text(encoding="utf-8")
+    [one] = read_calibrations(ROOT / "pipelines" / "ci_failure" / FILE)
+    measured = one.measured
+    for figure in (measured.ece, measured.raw_ece, measured.brier, measured.raw_brier, measured.constant_brier):
+        assert f"{figure:.3f}" in guide
+    assert f"{measured.n} answers" in guide
+    picture = (ROOT / "docs" / "confidence.svg").read_text(encoding="utf-8")
+    assert picture == reliability.svg(measured, "ci_failure: category")
+    ElementTree.fromstring(picture)  # noqa: S314  our own file
+
+
+def test_intervals_hold_the_share_and_narrow_with_the_count() -> None:
+    """Wilson's: never beyond 0 and 1, and right at neither end."""
+    few, many = reliability.interval(0.5, 10), reliability.interval(0.5, 1000)
+    assert few == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert few[0] < many[0] < 0.5 < many[1] < few[1]
+    assert reliability.interval(1.0, 20)[1] <= 1
+    assert reliability.interval(0.0, 20)[0] == 0
+
+
+def test_kept_answers_survive_their_file_and_replace_older_ones(tmp_path: Path) -> None:
+    """Groups are numbers there, so that no name of a project stands in it."""
+    points = [Point(0.123456789, 4, True, "project a/b", 0.5), Point(0.9, 2, False, "project c")]
+    about = {
+        "pipeline": "p", "tier": "lite", "engine": "vllm", "model": "m", "adapter": None, "asked": "a", "fields": ["f"],
+    }  # fmt: skip
+    for share in (0.1, 0.5):
+        answers = packed(numbered([Point(share, 3, False, "x"), *points]))
+        write_kept(tmp_path / "kept.json", Kept.model_validate(about | {"answers": answers}))
+    [kept] = read_kept(tmp_path / "kept.json")
+    assert kept.points() == numbered([Point(0.5, 3, False, "x"), *points])
+    assert "project" not in (tmp_path / "kept.json").read_text()
+
+
 def test_the_report_shows_before_and_after() -> None:
     """Each method's error, what chance alone would give, and the reliability diagram."""
     points = made(Platt(constant=-1, logit=0.5), 200)
@@ -141,3 +218,4 @@ def test_the_report_shows_before_and_after() -> None:
     assert "200 answers of 20 groups" in text
     assert "bare probability" in text
     assert text.count("|") == len(measured[best].bins) + 1
+    assert "AUROC" in text
