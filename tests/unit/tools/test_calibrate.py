@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processor.home import Homes
 from processor.models.calibration import FILE, Inputs, Platt, score
 from processor.models.calibration import read as read_calibrations
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
+from processor.pipeline import Pipeline
 from tools import calibrate, reliability
 from tools.answers import Row, _plain, load
 from tools.calibration import Fitted, Point, brier, choose, ece, fit, held_out, measure
@@ -172,6 +175,16 @@ def test_what_ships_is_what_its_answers_teach(kept: Kept, file: Path) -> None:
         assert bins[0] == pytest.approx(bins[1], abs=0.06)  # an answer at the border may change its bin
     assert (again.fields, again.asked) == (stored.fields, stored.asked)
     assert calibrate.too_few(kept.points()) is None
+
+
+@pytest.mark.parametrize("base", ["Qwen/Qwen2.5-Coder-0.5B-Instruct", None])
+def test_what_ships_is_found_by_the_line(base: str | None) -> None:
+    """For the model that it was made for and as long as the pipeline asks as it did; not for one that nobody named."""
+    pipeline = Pipeline.load(ROOT / "pipelines" / "ci_failure", Homes.of([ROOT]), {})
+    asked = read_calibrations(pipeline.folder / FILE)[0].asked
+    known = replace(pipeline.calibrations, asked=asked)
+    answer = Completion("{}", "stop", model="base", engine="vllm", base_model=base)
+    assert (known.find("lite", answer) is not None) is (base is not None)
 
 
 def test_the_docs_say_what_was_measured() -> None:
