@@ -16,9 +16,11 @@ from processor.cli import options
 from processor.errors import ConfigError
 from processor.home import Homes
 from processor.models.adapters import Expected, Pointer, Store, served_name
+from processor.models.adapters.convert import convert as convert_to_gguf
 from processor.models.adapters.folder import digest
 from processor.models.adapters.manifest import FILE as MANIFEST
 from processor.models.adapters.publish import KEPT, KEPT_S, checked
+from processor.models.adapters.store import DIGITS
 from processor.models.adapters.weights import FILE as WEIGHTS
 from processor.models.adapters.weights import BadWeightsError, read_header
 from processor.settings import Settings
@@ -101,6 +103,33 @@ def rollback(
 ) -> None:
     """Take a candidate back; where there is none, go back to the version that was served before."""
     _tell(_open(home, config, tier)[1].rollback(name, to))
+
+
+@group.command()
+def convert(
+    name: Name,
+    base: Annotated[Path, typer.Option(help="The base model's GGUF file, as llama.cpp serves it.")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="The folder to convert; by default adapters/NAME of the homes.")
+    ] = None,
+    to: Annotated[Path, typer.Option(help="The folder to write to.")] = Path(),
+    tier: Tier = None,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
+    """Make an adapter's GGUF file for llama.cpp (--lora). Its name is what requests choose it by: don't change it."""
+    homes, settings = options.load(home, config)
+    chosen = tier or _only(settings)
+    if chosen not in settings.models:
+        raise ConfigError(f"--tier: no tier {chosen} in the settings; there are {', '.join(settings.models)}")
+    adapter = checked(homes, name, Expected.of(settings.models[chosen], chosen), source)
+    versions = settings.models[chosen].adapters is not None
+    target = to / f"{served_name(name, digest(adapter.folder)[:DIGITS]) if versions else name}.gguf"
+    try:
+        count = convert_to_gguf(adapter.folder, base, target)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or target}: {error.strerror}") from error
+    print(f"{target}: {count} matrices; start llama-server with --lora {target} --lora-init-without-apply")
 
 
 @group.command()

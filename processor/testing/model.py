@@ -91,10 +91,11 @@ _TOO_LONG: Final = (
 def _valid(body: dict[str, Any]) -> str:
     """An answer that the request's JSON Schema allows."""
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
-    return orjson.dumps({name: _sample(each) for name, each in schema.get("properties", {}).items()}).decode()
+    return orjson.dumps({name: sample(each) for name, each in schema.get("properties", {}).items()}).decode()
 
 
-def _sample(schema: Mapping[str, Any]) -> Any:
+def sample(schema: Mapping[str, Any]) -> Any:
+    """A value that a field's JSON Schema allows."""
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type")

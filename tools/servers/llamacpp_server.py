@@ -1,6 +1,8 @@
 """llama.cpp's OpenAI-compatible server, run by the interpreter of the servers' environment, not the daemon's.
 
-    llamacpp_server.py --model FILE.gguf --port N [--parallel 4] [--context 16384] [--threads N]
+    llamacpp_server.py --model FILE.gguf --port N [--parallel 4] [--context 16384] [--threads N] [--lora FILE.gguf …]
+
+Adapters (`--lora`) are loaded at the start and chosen per request; none is applied otherwise.
 
 It serves until it is told to end. `tools/servers/model.py` starts it.
 """
@@ -12,6 +14,7 @@ import importlib
 import os
 import signal
 import threading
+from typing import Any
 
 
 def main() -> None:
@@ -23,6 +26,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--context", type=int, default=16384)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--lora", nargs="*", default=[])
     options = parser.parse_args()
 
     xllamacpp = importlib.import_module("xllamacpp")  # only this environment has it
@@ -36,6 +40,8 @@ def main() -> None:
     params.kv_unified = True  # one pool of cells, so that a long request may use what the others don't
     params.endpoint_metrics = True
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.lora_adapters = [_adapter(xllamacpp, path) for path in options.lora]
+    params.lora_init_without_apply = bool(options.lora)
     server = xllamacpp.Server(params)
 
     stop = threading.Event()
@@ -44,6 +50,12 @@ def main() -> None:
     print(server.listening_address, flush=True)
     stop.wait()
     os._exit(0)  # its threads may be in the middle of a request, and nothing has to be saved
+
+
+def _adapter(xllamacpp: Any, path: str) -> Any:
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = path, 1.0
+    return adapter
 
 
 if __name__ == "__main__":

@@ -47,6 +47,28 @@ def read_header(file: Path, most_bytes: int) -> list[Lora]:
         return _pairs(_shapes(_header(opened, size), size))
 
 
+def read_tensors(file: Path) -> dict[str, Any]:
+    """The matrices of a file of LoRA weights by name, as numpy arrays of float32. Raises BadWeightsError, OSError."""
+    import numpy as np
+
+    kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    found: dict[str, Any] = {}
+    with file.open("rb") as opened:
+        start, header = _header(opened, file.stat().st_size)
+        for name, each in header.items():
+            if name == "__metadata__":
+                continue
+            if each["dtype"] not in kinds:
+                raise BadWeightsError(f"tensor {name} is {each['dtype']}; weights are {', '.join(kinds)}")
+            begin, end = each["data_offsets"]
+            opened.seek(start + begin)
+            values = np.frombuffer(opened.read(end - begin), kinds[each["dtype"]])
+            if each["dtype"] == "BF16":  # the upper half of a float32
+                values = (values.astype("<u4") << 16).view("<f4")
+            found[name] = values.astype(np.float32).reshape(each["shape"])
+    return found
+
+
 def _header(opened: BinaryIO, size: int) -> tuple[int, dict[str, Any]]:
     """Length of the header and what stands in it."""
     first = opened.read(8)
