@@ -73,4 +73,5 @@ class Warmth:
             log.warning("can't warm a replica", action="warm", error=str(error), **told)
             return
         replica.warmed.add(prefix.key)
-        self._measured(prefix, answer.usage.prompt_tokens)
+        if replica.capabilities is None or replica.capabilities.cached_tokens:  # else nothing would be held against it
+            self._measured(prefix, answer.usage.prompt_tokens)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 from aiohttp import web
@@ -55,7 +55,7 @@ class OtherServer:
     url: str = ""
     _runner: web.AppRunner | None = None
 
-    async def __aenter__(self) -> OtherServer:
+    async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64_000_000)
         app.add_routes([web.get("/v1/models", self._listed), web.post("/v1/chat/completions", self._chat)])
         if self._ollama:
@@ -126,7 +126,11 @@ class OtherServer:
                 error = {"message": f"model '{name}' not found", "type": "not_found_error", "param": None, "code": None}
                 return web.json_response({"error": error}, status=404)
             if self.kind == "plain":
-                error = {"message": f"The model `{name}` does not exist", "type": "invalid_request_error", "param": None}
+                error = {
+                    "message": f"The model `{name}` does not exist",
+                    "type": "invalid_request_error",
+                    "param": None,
+                }
                 return web.json_response({"error": error}, status=404)
         if self.kind == "plain":
             kind = (body.get("response_format") or {}).get("type")

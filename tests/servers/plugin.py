@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from processor.models.adapters.convert import convert
 from tests.servers import peft_adapters
 from tests.servers.peft_adapters import PeftAdapters
 from tests.servers.secure_kafka import SecureKafka
@@ -132,6 +133,22 @@ def vllm_server(server_logs: Path) -> Iterator[str]:
 def peft_made(tmp_path_factory: pytest.TempPathFactory) -> PeftAdapters:
     """Adapters for vLLM's model, made with PEFT; to be asked for beside `vllm_server`."""
     return peft_adapters.make(tmp_path_factory.mktemp("peft"))
+
+
+@pytest.fixture(scope="session")
+def llamacpp_adapters(
+    server_logs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, PeftAdapters]]:
+    """Base URL of llama.cpp with the adapters `one` and `two`, made with PEFT (in vLLM's environment) and converted."""
+    obstacle = llamacpp_obstacle() or vllm_obstacle()
+    if obstacle:
+        pytest.skip(f"left out: {obstacle}")
+    made = peft_adapters.make(tmp_path_factory.mktemp("lora"))
+    files = [made.folder / f"{name}.gguf" for name in made.answers]
+    for file in files:
+        convert(made.folder / file.stem, weights.DEMO.path(), file)
+    for url in running("llamacpp", None, lambda: model.llamacpp(logs=server_logs, parallel=2, adapters=files)):
+        yield url, made
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,11 @@ def llamacpp(
     parallel: int = 4,
     what: weights.Weights = weights.DEMO,
     gguf: Path | None = None,
+    adapters: Sequence[Path] = (),
 ) -> process.Server:
     """llama.cpp's server on the GGUF file of `what`, or on `gguf`; its `address` is the base URL, ending in /v1.
 
-    The demo's model is named `base`, another one by its own name.
+    The demo's model is named `base`, another one by its own name. `adapters` are GGUF files, too.
     """
     bootstrap.together({"servers": bootstrap.SERVERS.ensure, "model": what.ensure})
     port = port or process.free_port()
@@ -40,6 +41,7 @@ def llamacpp(
     command: list[str | Path] = [bootstrap.SERVERS.python, script, "--model", gguf or what.path()]
     command += ["--name", BASE if what is weights.DEMO else what.name]
     command += ["--port", str(port), "--parallel", str(parallel), "--context", str(2 * CONTEXT)]
+    command += ["--lora", *adapters] if adapters else []
     return process.Server(
         "llamacpp",
         command,
