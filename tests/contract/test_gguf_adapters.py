@@ -36,5 +36,5 @@ async def test_the_right_adapter_answers_and_the_base_model_where_none_is_asked_
             await ask(client, "other")
         assert not caught.value.shared
         await needs.check_all({"lite": client}, [("lite", "tuned", "one")])
-        with pytest.raises(ConfigError, match=r"needs other\.gguf, which the llama\.cpp server .* it has one, two"):
+        with pytest.raises(ConfigError, match=r"needs other\.gguf, which the llama\.cpp server .* \(it has one, two\)"):
             await needs.check_all({"lite": client}, [("lite", "tuned", "other")])
