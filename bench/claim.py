@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from processor.contract import ATTRIBUTES, Event, Origin, Record
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.pipeline import Pipeline
 from processor.settings.fetch import FetchSettings

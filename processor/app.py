@@ -16,11 +16,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from processor import topology
+from processor.chain.metrics import ChainMetrics
+from processor.chain.query import check_queries
 from processor.cluster.client import KafkaClient
 from processor.cluster.patience import patiently, start_waits
 from processor.cluster.reach import Reach
 from processor.cluster.topics import Found, ensure
 from processor.costs.budgets import Budgets, check_budgets
+from processor.databases.open import Databases
 from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
 from processor.engine.exactly_once import ExactlyOnce
@@ -28,8 +31,9 @@ from processor.engine.limits import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError
 from processor.home import Homes
+from processor.lane import Lane, Shared
 from processor.lifecycle import Lifecycle, settle
-from processor.line import Lane, Line, Shared, Topic
+from processor.line import Line, Topic
 from processor.logs import tokens
 from processor.logs.redact import REDACTION, redactor
 from processor.models import needs
@@ -37,7 +41,8 @@ from processor.models.adapters import Expected, inspect, start_all
 from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.models.metrics import ModelMetrics
-from processor.pipeline import Pipeline, load_all
+from processor.pipeline import Pipeline, adapter_names, load_all, who_asks
+from processor.pipeline.chain import AskConfig
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
@@ -48,7 +53,6 @@ from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
 from processor.stages.park import Aside, Ward
-from processor.stages.prompt import largest_form
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
@@ -59,6 +63,7 @@ from processor.tickets.messages import Topics
 from processor.tickets.plans import plans, policies
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
+from processor.tiers.forms import asking
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
 from processor.tiers.warm import keep_warm
@@ -107,23 +112,24 @@ class Parts:
 
 def load(settings: Settings, homes: Homes) -> list[Pipeline]:
     """The pipelines to run. Raises ConfigError with all that is wrong with them."""
-    pipelines = load_all(homes, settings.models, settings.pipelines)
+    pipelines = load_all(homes, settings.models, settings.pipelines, settings.databases)
     if not pipelines:
         raise ConfigError(f"no pipeline in {', '.join(map(str, homes.paths))}; give a --home that has one")
     for pipeline in pipelines:
-        if pipeline.model.tier not in settings.models:
-            raise ConfigError(f"{pipeline.folder}: model.tier {pipeline.model.tier} is not among the settings' models")
-        tokens.counter(settings.models[pipeline.model.tier].tokenizer)
-        _check_adapter(pipeline, settings, homes)
+        for asked in pipeline.asks:
+            if asked.tier not in settings.models:
+                raise ConfigError(f"{pipeline.folder}: tier {asked.tier} is not among the settings' models")
+            tokens.counter(settings.models[asked.tier].tokenizer)
+            _check_adapter(asked, settings, homes)
     check_budgets(settings, homes.pipelines())
     Fetch(settings.fetch)  # says so if a scheme needs a package that isn't there
     return pipelines
 
 
-def _check_adapter(pipeline: Pipeline, settings: Settings, homes: Homes) -> None:
+def _check_adapter(asked: AskConfig, settings: Settings, homes: Homes) -> None:
     """Adapters that servers are started with are as their manifests say. Others are seen to while the daemon runs."""
-    tier = pipeline.model.tier
-    folder = homes.find(f"adapters/{pipeline.model.adapter}") if pipeline.model.adapter else None
+    tier = asked.tier
+    folder = homes.find(f"adapters/{asked.adapter}") if asked.adapter else None
     if folder is not None and settings.models[tier].adapters is None:
         _, problems = inspect(folder, Expected.of(settings.models[tier], tier), whole=False)
         if problems:
@@ -192,7 +198,9 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     for tier, model in settings.models.items():
         models[tier] = client = ModelClient(model, tier, residency=adapters.get(tier), metrics=measured)
         life.cleanup(f"models.{tier}", client.stop)
-        if any(pipeline.model.tier == tier for pipeline in parts.pipelines):  # without a larger one work goes on
+        if any(
+            asked.tier == tier for each in parts.pipelines for asked in each.asks
+        ):  # without a larger one work goes on
             parts.health.ready[f"models.{tier}"] = partial(_unhealthy, client)
     redact = Redact(redactor(parts.homes.find(REDACTION)))
     tiers = TierMetrics(parts.registry)
@@ -201,11 +209,25 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     counts = LineMetrics(parts.registry)
     served = {tier: each.served for tier, each in adapters.items()}
     shadows = await _shadows(parts, tiers, life)
-    shared = Shared(settings.topics.prefix, fetch, redact, counts, settings.limits.questions, tiers, served, shadows)
+    databases = Databases(settings.databases)
+    life.cleanup("databases", databases.close)
+    await check_queries(parts.pipelines, databases)
+    shared = Shared(
+        settings.topics.prefix,
+        fetch,
+        redact,
+        counts,
+        settings.limits.questions,
+        tiers,
+        served,
+        shadows,
+        databases,
+        ChainMetrics(parts.registry),
+    )
     _say_tiers(parts.pipelines, settings)
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
-    keep_warm([ask for lane in line.lanes.values() for ask in lane.judge.asks], models, adapters)
-    await needs.check_all(models, [(each.model.tier, each.name, each.model.adapter) for each in parts.pipelines])
+    keep_warm([ask for lane in line.lanes.values() for ask in lane.asks], models, adapters)
+    await needs.check_all(models, who_asks(parts.pipelines))
     await needs.check_forms(models, asking(parts.pipelines))
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
@@ -261,24 +283,6 @@ def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:
         if up is not None and up.to not in settings.models:
             said = f"no tier {up.to} in the settings: what is unsure is flagged for review"
             log.info(said, action="start", pipeline=each.name)
-
-
-def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
-    """The adapters that pipelines ask, by tier."""
-    found: dict[str, list[str]] = {}
-    for each in pipelines:
-        if each.model.adapter is not None:
-            found.setdefault(each.model.tier, []).append(each.model.adapter)
-    return found
-
-
-def asking(pipelines: Sequence[Pipeline]) -> list[needs.Asking]:
-    """The largest form that each pipeline asks of each of its tiers."""
-    return [
-        needs.Asking(tier, each.name, each.schema_file, largest_form(each.name, each.questions))
-        for each in pipelines
-        for tier in each.model.tiers
-    ]
 
 
 def _ailing(ward: Ward, redact: Redact) -> str | None:

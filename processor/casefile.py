@@ -1,40 +1,21 @@
-"""Cases of a pipeline: `cases.yaml` names events and what must come of them; run offline or against a live model.
-
-Offline the model's answer is canned. It names what the answer means (a category, a package, a line's number);
-the codes that stand for it are looked up in what the model was offered, so that a case also proves that the
-right choice was on offer.
-"""
+"""Cases of a pipeline: `cases.yaml` names events and what must come of them. `caserun` runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import orjson
-from prometheus_client import CollectorRegistry
 from pydantic import Field
 
-from processor.contract import ATTRIBUTES, REASONS, Candidate, Event, ExcerptLine, Finding, Origin, Record, deciding
-from processor.errors import ConfigError, Rejected
+from processor.contract import ATTRIBUTES, REASONS
+from processor.errors import ConfigError
 from processor.lang import yaml
 from processor.lang.fields import ResultSchema
 from processor.lang.problem import Problem, nearest
 from processor.lang.validate import Part, validate
-from processor.lang.yaml import Document
-from processor.line import Lane, Shared
-from processor.logs.redact import redactor
-from processor.models.chat import Completion, Model
-from processor.models.form import NONE
-from processor.models.question import Meaning, Prompt
-from processor.pipeline import Pipeline
-from processor.settings.fetch import FetchSettings
-from processor.stages.fetch import Fetch
-from processor.stages.infer import Infer, Served, as_named
-from processor.stages.redact import Redact
-from processor.telemetry import LineMetrics
-from processor.testing.model import StubModel
+from processor.lang.yaml import Document, Path_
+from processor.pipeline.chain import StepPart
 
 FILE: Final = "cases.yaml"
 
@@ -48,7 +29,9 @@ class Expect(Part):
         "`{one_of: [a, b]}` allows several values.",
         examples=[{"category": "dependency_resolution", "faulty_dependency": {"name": "left-pad"}}],
     )
-    decided_by: Literal["rule", "model"] | None = Field(None, description="Who decides.", examples=["rule"])
+    decided_by: Literal["rule", "model", "evaluate"] | None = Field(
+        None, description="Who decides; `evaluate` is a step of the chain that ended it.", examples=["rule"]
+    )
     rule: str | None = Field(None, description="Which rule decides.", examples=["npm-eresolve"])
     evidence: list[int | str] = Field(
         default_factory=list,
@@ -60,6 +43,11 @@ class Expect(Part):
     )
     fingerprint_differs_from: list[str] = Field(
         default_factory=list, description="Names of cases that show other faults.", examples=[["another package"]]
+    )
+    chain: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What steps of the chain must give, by name; of a mapping only the members named are compared.",
+        examples=[{"judged": {"urgent": True}}],
     )
     review: bool | None = Field(None, description="Whether the finding is flagged for review.", examples=[False])
     rejected: str | None = Field(
@@ -83,6 +71,12 @@ class Case(Part):
         "the codes themselves). Not needed where a rule decides; not used with --live.",
         examples=[{"category": "test", "faulty_dependency": None, "evidence": [41], "summary": "A test failed."}],
     )
+    chain: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What steps of the chain give, by name: of a query a row, a list of rows or null (there is none), "
+        "of a question the answer as in `answer` (not used with --live). Expressions are evaluated.",
+        examples=[{"owner": {"team": "web"}}],
+    )
     expect: Expect = Field(
         default_factory=Expect, description="What must come of it.", examples=[{"decided_by": "rule"}]
     )
@@ -92,24 +86,6 @@ class CasesDocument(Part):
     """`cases.yaml` of a pipeline."""
 
     cases: list[Case] = Field(description="The cases.", min_length=1, examples=[[{"name": "one", "text": "boom"}]])
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a case; `failures` is empty where it is as expected."""
-
-    case: Case
-    finding: Finding | None = None
-    rejected: Rejected | None = None
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        """Whether all was as expected."""
-        return not self.failures
-
-
-# -- reading and checking the file ------------------------------------------------------------------------------
 
 
 def load_cases(folder: Path) -> list[Case]:
@@ -123,8 +99,8 @@ def load_cases(folder: Path) -> list[Case]:
     return model.cases
 
 
-def check_cases(folder: Path, schema: ResultSchema | None) -> list[Problem]:
-    """All that is wrong with a pipeline's cases, without running them."""
+def check_cases(folder: Path, schema: ResultSchema | None, chain: Sequence[StepPart] | None = None) -> list[Problem]:
+    """All that is wrong with a pipeline's cases, without running them; `chain` are the steps of its chain, if known."""
     file = folder / FILE
     if not file.exists():
         return []
@@ -132,7 +108,8 @@ def check_cases(folder: Path, schema: ResultSchema | None) -> list[Problem]:
     model, problems = validate(CasesDocument, document)
     if model is None:
         return list(problems)
-    return [*problems, *_check(document, model.cases, folder, schema)]
+    steps = list(_check_chain(document, model.cases, chain)) if chain is not None else []
+    return [*problems, *_check(document, model.cases, folder, schema), *steps]
 
 
 def _check(document: Document, cases: Sequence[Case], folder: Path, schema: ResultSchema | None) -> Iterator[Problem]:
@@ -153,6 +130,25 @@ def _check(document: Document, cases: Sequence[Case], folder: Path, schema: Resu
             elif not isinstance(value, ATTRIBUTES[name].type):
                 yield document.problem((*at, "attributes", name), f"{name} must be {_WORDS[ATTRIBUTES[name].type]}")
         yield from _check_expected(document, index, case.expect, names, schema)
+
+
+def _check_chain(document: Document, cases: Sequence[Case], chain: Sequence[StepPart]) -> Iterator[Problem]:
+    """Names in `chain` of cases that no step has, nor any column of a query."""
+    steps = {step.name: step for step in chain}
+    for index, case in enumerate(cases):
+        at: Path_ = ("cases", index)
+        places: list[tuple[Path_, str]] = [((*at, "chain", name), name) for name in case.chain]
+        places += [((*at, "expect", "chain", name), name) for name in case.expect.chain]
+        for path, name in places:
+            if name not in steps:
+                yield document.problem(path, f"the chain has no step {name!r}", nearest(name, steps), key=True)
+        for name, rows in case.chain.items():
+            query = steps[name].query if name in steps else None
+            given = rows if isinstance(rows, list) else [rows]
+            for column in {key: None for row in given if isinstance(row, dict) for key in row}:
+                if query is not None and column not in query.columns:
+                    told, hint = f"the query {name} has no column {column!r}", nearest(column, query.columns)
+                    yield document.problem((*at, "chain", name), told, hint, key=True)
 
 
 _WORDS: Final[Mapping[type, str]] = {str: "text (put it in quotes)", int: "a whole number"}
@@ -182,173 +178,3 @@ def _check_expected(
             if one.enum and value not in one.enum:
                 hint = nearest(str(value), one.enum, most=24)
                 yield document.problem((*at, "result", name), f"{name} is never {value!r}", hint)
-
-
-# -- running ----------------------------------------------------------------------------------------------------
-
-
-class _Canned(Infer):
-    """Answers with what a case says, in the codes of the prompt at hand."""
-
-    def __init__(self, case: Case, live: Infer) -> None:
-        super().__init__(StubModel(), live.tier, live.adapter)
-        self._case = case
-        self.fault = ""
-
-    async def __call__(self, prompt: Prompt) -> Completion:
-        """The canned answer; Rejected("internal") where there is none."""
-        if self._case.answer is None:
-            self.fault = "a model was asked, but the case has no `answer`"
-            raise Rejected("internal", self.fault)
-        answer: dict[str, Any] = {}
-        faults: list[str] = []
-        offered = {slot.name for slot in prompt.form.slots}
-        for name, value in self._case.answer.items():
-            if name not in offered and value:
-                faults.append(f"{name}: {value!r} was not on offer (nothing was)")
-            answer[name] = _coded(name, value, prompt.codes.get(name, {}), faults)
-        if faults:
-            self.fault = "; ".join(faults)
-            raise Rejected("internal", self.fault)
-        text = orjson.dumps({name: value for name, value in answer.items() if name in offered}).decode()
-        return Completion(text, "stop", model="canned", adapter=self.adapter)
-
-
-def _coded(name: str, value: Any, codes: Mapping[str, Meaning], faults: list[str]) -> Any:
-    """`value` as the codes of a prompt say it."""
-    if isinstance(value, list):
-        return [_coded(name, one, codes, faults) for one in value]
-    if not codes:
-        return value
-    if value is None:
-        return NONE
-    if value in codes:
-        return value
-    wanted = value.get("name") if isinstance(value, dict) else value
-    for code, meaning in codes.items():
-        if wanted == _said(meaning):
-            return code
-    offered = ", ".join(str(_said(one)) for one in codes.values())
-    faults.append(f"{name}: {wanted!r} was not on offer (offered: {offered:.300})")
-    return value
-
-
-def _said(meaning: Meaning) -> str | int:
-    if isinstance(meaning, Candidate):
-        return meaning.name
-    return meaning.number if isinstance(meaning, ExcerptLine) else meaning
-
-
-async def run_cases(
-    pipeline: Pipeline, cases: Iterable[Case], live: Model | None = None, served: Served = as_named
-) -> list[Outcome]:
-    """Run cases through the pipeline's line: with canned answers, or with `live` where a model is given.
-
-    `served` says which version of its adapter that is asked.
-    """
-    metrics, tier = LineMetrics(CollectorRegistry()), pipeline.model.tier
-    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), metrics, served={tier: served})
-    lane = Lane.by(pipeline, live or StubModel(), shared)
-    outcomes = [await _run(lane, case, offline=live is None) for case in cases]
-    for one in outcomes:
-        one.failures += _compare_fingerprints(one, outcomes)
-    return outcomes
-
-
-async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
-    outcome = Outcome(case)
-    canned = _Canned(case, lane.judge.ask.infer)
-    try:
-        event = event_of(case, lane.pipeline.folder)
-        if lane.pipeline.match is not None and not lane.pipeline.match.evaluate({"event": event.attributes}):
-            outcome.failures.append(f"the pipeline does not want this event (match: {lane.pipeline.match.text})")
-            return outcome
-        outcome.finding = await (lane.answered_by(canned) if offline else lane).find(event)
-    except Rejected as error:
-        outcome.rejected = error
-    if canned.fault:
-        outcome.failures.append(canned.fault)
-    else:
-        outcome.failures += compare(case.expect, outcome)
-    return outcome
-
-
-def event_of(case: Case, folder: Path) -> Event:
-    """The event of a case: defaults, its attributes, its body. Raises Rejected ("empty"), as decoding a record does."""
-    attributes = {name: one.default for name, one in ATTRIBUTES.items()} | dict(case.attributes)
-    body = None
-    if case.sample is not None:
-        body = (folder / case.sample).read_bytes()
-    elif case.text is not None:
-        body = case.text.encode()
-    if not body and case.payload is None:
-        raise Rejected("empty", "the case has no body")
-    record = Record("test", 0, 0, None, body)
-    return Event(Origin("test", "test", 0, 0), record, attributes, body, case.payload)
-
-
-# -- comparing --------------------------------------------------------------------------------------------------
-
-
-def compare(expect: Expect, outcome: Outcome) -> list[str]:
-    """What differs from what was expected, a line each."""
-    rejected, finding = outcome.rejected, outcome.finding
-    if rejected is not None or finding is None:
-        if rejected is not None and rejected.reason == expect.rejected:
-            return []
-        reason = f"{rejected.reason}: {rejected}" if rejected is not None else "nothing"
-        return [f"expected {expect.rejected or 'a finding'}, got a dead letter: {reason}"]
-    if expect.rejected is not None:
-        return [f"expected a dead letter ({expect.rejected}), got a finding"]
-    found: list[str] = []
-    for name, wanted in expect.result.items():
-        found += _differences(f"result.{name}", wanted, finding.result.get(name))
-    step = deciding(finding.steps) or finding.steps[-1]
-    if expect.decided_by is not None and step.decided_by != expect.decided_by:
-        by = f"rule {step.rule}" if step.rule else "the model"
-        found.append(f"decided_by: expected {expect.decided_by}, got {by}")
-    if expect.rule is not None and step.rule != expect.rule:
-        found.append(f"rule: expected {expect.rule}, got {step.rule or 'none'}")
-    if expect.review is not None and finding.review != expect.review:
-        found.append(f"review: expected {_json(expect.review)}, got {_json(finding.review)}")
-    for one in expect.evidence:
-        if not any(one == line.line if isinstance(one, int) else one in line.text for line in finding.evidence):
-            lines = "; ".join(f"{line.line}: {line.text:.60}" for line in finding.evidence) or "none"
-            found.append(f"evidence: expected {one!r}, got {lines}")
-    return found
-
-
-def _differences(path: str, wanted: Any, got: Any) -> list[str]:
-    if isinstance(wanted, dict) and set(wanted) == {"one_of"}:
-        options = wanted["one_of"]
-        if any(not _differences(path, one, got) for one in options):
-            return []
-        return [f"{path}: expected one of {_json(options)}, got {_json(got)}"]
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        return [one for key, value in wanted.items() for one in _differences(f"{path}.{key}", value, got.get(key))]
-    return [] if wanted == got else [f"{path}: expected {_json(wanted)}, got {_json(got)}"]
-
-
-def _compare_fingerprints(one: Outcome, outcomes: Sequence[Outcome]) -> list[str]:
-    expect, mine = one.case.expect, one.finding
-    if mine is None:
-        return []
-    by_name = {each.case.name: each.finding for each in outcomes}
-    found: list[str] = []
-    same = expect.fingerprint_same_as
-    other = by_name.get(same) if same is not None else None
-    if other is not None and other.fingerprint != mine.fingerprint:
-        found.append(f"fingerprint: not that of {same!r}: {_anchor(mine)} and {_anchor(other)}")
-    for name in expect.fingerprint_differs_from:
-        other = by_name.get(name)
-        if other is not None and other.fingerprint == mine.fingerprint:
-            found.append(f"fingerprint: the same as that of {name!r}: {_anchor(mine)}")
-    return found
-
-
-def _anchor(finding: Finding) -> str:
-    return repr(finding.fingerprint_parts.get("anchor", ""))
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

@@ -36,6 +36,9 @@ REASONS: Final[Mapping[str, str]] = {
     "reference_failed": "the referenced log could not be fetched for good (not found, forbidden)",
     "predicate_failed": "a predicate failed at run time or gave no boolean",
     "template_failed": "a template failed at run time",
+    "expression_failed": "an expression of a chain failed at run time or gave a value of another type",
+    "query_failed": "a query of a chain failed on the event's values, gave what its columns do not allow, or took too "
+    "long again and again while the database answered otherwise",
     "prompt_too_long": "system prompt and smallest excerpt together exceed the model's context",
     "invalid_output": "the model's answer was wrong or cut off, and so was its repair; `fs-output` holds it",
     "schema_refused": "the model server can't enforce the pipeline's schema; the error text names what it objects to",
@@ -264,6 +267,8 @@ class Reading:
     `candidates` by plural kind ("packages", "tests", "files", "hosts", "exit_codes"), likeliest first.
     `narrowed` by field: the field's likeliest values with their probability, likeliest first.
     `anchor` is the stable name of the fault (design: rule and captures, failing test, package, masked line).
+    `chain` is what the steps of the pipeline's chain gave, by name, and `replica` the model server that answered them:
+    those know more than the log, and no fingerprint is made from them.
     """
 
     excerpt: Excerpt
@@ -271,6 +276,8 @@ class Reading:
     rule: RuleMatch | None = None
     narrowed: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
     anchor: str = ""
+    chain: Mapping[str, Any] = field(default_factory=dict)
+    replica: str = ""
 
 
 @dataclass(slots=True)
@@ -310,18 +317,23 @@ class Confidence:
     calibrated: bool = False
 
 
+DecidedBy = Literal["rule", "model", "query", "evaluate"]
+"""Who decides: a rule, a model, a database, or expressions."""
+
+
 @dataclass(slots=True)
 class Step:
     """One decision on the way to the result and what it cost.
 
+    `name` is `diagnose` for the pipeline's own question, else that of a step of its chain; what that gave is `result`.
     Where more than one tier was asked, `result` is what this one answered, and `unused` says why that is not the
-    finding's: it was unsure (or uncalibrated, where that counts), invalid_output, cut_off, or the tier was away.
-    `shrunk` is there where the model's context had no room for the whole excerpt: it was shown `lines` of
-    its lines, which are `of`.
+    finding's: it was unsure (or uncalibrated, where that counts), invalid_output, cut_off, or the tier was away; a step
+    of a chain may be `skipped`. `shrunk` is there where the model's context had no room for the whole excerpt: it was
+    shown `lines` of its lines, which are `of`.
     """
 
     name: str
-    decided_by: Literal["rule", "model"]
+    decided_by: DecidedBy
     rule: str | None = None
     tier: str | None = None
     model: str | None = None
@@ -343,7 +355,8 @@ def deciding(steps: Sequence[Step]) -> Step | None:
 class Finding:
     """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6).
 
-    `log` is how large what was read is: `bytes`, unpacked, and `lines`.
+    `log` is how large what was read is: `bytes`, unpacked, and `lines`. `chain` is what its steps gave, by name, where
+    the pipeline has one.
     """
 
     id: str
@@ -364,6 +377,7 @@ class Finding:
     also: list[str] = field(default_factory=list)
     review: bool = False
     log: dict[str, int] = field(default_factory=dict)
+    chain: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

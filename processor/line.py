@@ -1,7 +1,7 @@
 """The line: what happens to an event, from the record to the finding. Read this first.
 
-    source → route → fetch → redact → reduce → recognise → prompt → infer → check → emit
-                                                            └─ processor.tiers ─┘
+    source → route → fetch → redact → reduce → recognise → (chain) → prompt → infer → check → emit
+                                                                      └─ processor.tiers ─┘
 The engine hands `Line.handle` a record and delivers what it returns: findings, dead letters, or the note that
 no pipeline wanted the event.
 """
@@ -9,238 +9,36 @@ no pipeline wanted the event.
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import BinaryIO, Literal
+from typing import Literal
 
-import orjson
 import structlog
-from prometheus_client import CollectorRegistry
 
 from processor.contract import (
     NO_TICKETS_HEADER,
     Event,
-    Excerpt,
-    ExcerptLine,
-    Finding,
     Outbound,
-    Reading,
     Record,
     Step,
     TopicPartition,
 )
 from processor.errors import Rejected, Retryable, Suspect
-from processor.logs.extract.beyond import beyond
-from processor.logs.reduce import warm
-from processor.logs.rules import RuleSet
-from processor.logs.text import sniff
-from processor.logs.tokens import counter
-from processor.models.chat import Model
-from processor.pipeline import Pipeline
-from processor.settings import Settings
+from processor.lane import Lane
 from processor.sinks.dead_letters import dead_letter, shown
 from processor.sources.decode import Decoder
-from processor.stages.emit import Emit, trace_of
-from processor.stages.fetch import Fetch
-from processor.stages.infer import Infer, Served, as_named
 from processor.stages.park import PROBE_S, WAIT_S, Ward, Way, parked
-from processor.stages.prompt import BuildPrompt
-from processor.stages.recognise import Recognise
 from processor.stages.redact import Redact
-from processor.stages.reduce import Reduce
 from processor.stages.route import Route, unrouted
 from processor.telemetry import PIPELINE, LineMetrics
-from processor.tiers.ask import Ask
-from processor.tiers.judge import Judge, Verdict
-from processor.tiers.metrics import SPENT, TierMetrics
-from processor.tiers.shadow import Shadow, Shadows
+from processor.tiers.metrics import SPENT
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all lanes share. `concurrency` bounds the questions of one pipeline to one tier that are open at once.
-
-    `served` by tier says which version of an adapter an event asks, where the daemon loads them.
-    """
-
-    prefix: str
-    fetch: Fetch
-    redact: Redact
-    metrics: LineMetrics
-    concurrency: int = 64
-    tiers: TierMetrics = field(default_factory=lambda: TierMetrics(CollectorRegistry()))
-    served: Mapping[str, Served] = field(default_factory=dict)
-    shadows: Shadows | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One pipeline's way through the line."""
-
-    pipeline: Pipeline
-    fetch: Fetch
-    redact: Redact
-    reduce: Reduce
-    recognise: Recognise
-    judge: Judge
-    emit: Emit
-    metrics: LineMetrics
-    shadow: Shadow | None = None
-
-    @classmethod
-    def of(cls, pipeline: Pipeline, ask: Ask, shared: Shared, larger: Ask | None = None) -> Lane:
-        """The lane of a pipeline whose questions `ask` puts, and `larger` where the answers are unsure."""
-        return cls(
-            pipeline=pipeline,
-            fetch=shared.fetch,
-            redact=shared.redact,
-            reduce=Reduce(pipeline.reduce.budget_tokens, ask.count),
-            recognise=Recognise(
-                pipeline.rules or RuleSet(()),
-                pipeline.rankers,
-                frozenset(each.source for each in pipeline.questions if each.kind == "candidate"),
-            ),
-            judge=Judge.of(pipeline, ask, shared.tiers, larger),
-            emit=Emit(
-                pipeline.name,
-                pipeline.version,
-                shared.prefix,
-                ticket=pipeline.ticket is not None,
-                scope=pipeline.scope,
-                dataschema=f"urn:faultstream:{pipeline.name}:{pipeline.version}",
-            ),
-            metrics=shared.metrics,
-        )
-
-    @classmethod
-    def by(cls, pipeline: Pipeline, model: Model, shared: Shared, context_tokens: int = 8192) -> Lane:
-        """The lane of a pipeline whose questions one model answers, whatever the settings; tokens are estimated."""
-        tier = pipeline.model.tier
-        ask = Ask.of(pipeline, tier, model, shared.metrics, shared.tiers, context_tokens=context_tokens)
-        return cls.of(pipeline, ask, shared)
-
-    @classmethod
-    def on(cls, pipeline: Pipeline, settings: Settings, models: Mapping[str, Model], shared: Shared) -> Lane:
-        """The lane of a pipeline for the models of its tiers, each with its own context and tokenizer."""
-        part = pipeline.model
-        asks = {
-            tier: Ask.of(
-                pipeline,
-                tier,
-                model,
-                shared.metrics,
-                shared.tiers,
-                concurrency=shared.concurrency,
-                context_tokens=settings.models[tier].context_tokens,
-                count=counter(settings.models[tier].tokenizer),
-                served=shared.served.get(tier, as_named),
-            )
-            for tier, model in models.items()
-        }
-        larger = asks.get(part.escalate.to) if part.escalate is not None else None
-        lane = cls.of(pipeline, asks[part.tier], shared, larger=larger)
-        second = asks.get(part.shadow.to) if part.shadow is not None else None
-        if second is None or shared.shadows is None:
-            return lane
-        own = replace(second, running=asyncio.Semaphore(shared.concurrency))  # never in the way of what goes up
-
-        def busy() -> bool:
-            return lane.judge.ask.running.locked() or second.running.locked()
-
-        shadow = Shadow.of(pipeline, shared.prefix, own, shared.shadows, shared.tiers, busy)
-        return replace(lane, shadow=shadow)
-
-    @property
-    def prompt(self) -> BuildPrompt:
-        """What makes the question to the pipeline's own tier."""
-        return self.judge.ask.prompt
-
-    def answered_by(self, infer: Infer) -> Lane:
-        """The lane with other answers, and nobody to pass them up to."""
-        return replace(
-            self, judge=replace(self.judge, ask=replace(self.judge.ask, infer=infer), escalation=None), shadow=None
-        )
-
-    def warm(self) -> None:
-        """Compiles what would be compiled at first use, so that no event pays for it (seconds, all in all)."""
-        warm()
-        beyond({}, {}, (), lambda _: ())
-        self.recognise(Excerpt((ExcerptLine(1, "error"),), 1, (1,)))
-
-    async def __call__(self, event: Event, *, tickets: bool = True) -> list[Outbound]:
-        """The records of the event's finding, without a signal unless `tickets`. Raises Rejected or Retryable."""
-        finding = await self.find(event)
-        return self.emit.records(finding, trace_of(event), tickets=tickets)
-
-    async def find(self, event: Event) -> Finding:
-        """The event's finding: by a rule where one decides, else by the model."""
-        started = time.perf_counter()
-        body, passing = await self._body(event), await self._passing(event)
-        size = _size(body)
-        event, session = self.redact(event)
-        excerpt = await self.reduce(body, session, passing)
-        reading = self.recognise(excerpt)
-        reduced_ms = (time.perf_counter() - started) * 1000
-        verdict = await self._judge(event, reading)
-        verdict.steps[0].timings_ms["reduce"] = round(reduced_ms, 2)
-        self.metrics.found(self.pipeline.name, verdict.steps)
-        finding = self.emit.finding(
-            event,
-            reading,
-            result=verdict.answer.result,
-            evidence=verdict.answer.evidence,
-            confidence=verdict.answer.confidence,
-            steps=verdict.steps,
-            review=verdict.review,
-            size=size,
-        )
-        if self.shadow is not None:
-            self.shadow(event, reading, finding)
-        return finding
-
-    async def _judge(self, event: Event, reading: Reading) -> Verdict:
-        rule = reading.rule
-        if rule is None or not rule.decides:
-            return await self.judge(event, reading)
-        step = Step("diagnose", "rule", rule=rule.rule, confidence=rule.precision)
-        return self.judge.by_rule(event, self.judge.ask.check.decided(reading, rule), step)
-
-    async def _body(self, event: Event) -> bytes | BinaryIO:
-        if event.body:
-            return event.body
-        if event.reference:
-            return await self.fetch.open(event.reference)
-        return orjson.dumps(event.payload, option=orjson.OPT_INDENT_2)
-
-    async def _passing(self, event: Event) -> bytes | None:
-        """The log of a passing run, where the event refers to one: of help, and nothing to fail or to wait for."""
-        reference = event.attributes["baseline_url"]
-        if not reference:
-            return None
-        try:
-            passing = await self.fetch(reference)
-        except (Rejected, Retryable) as error:
-            log.warning("reads without the passing run", action="fetch", error=str(error))
-            return None
-        return None if sniff(passing) else passing
-
-
-def _size(body: bytes | BinaryIO) -> int:
-    """Of a log, in bytes; a file is left at its beginning."""
-    if isinstance(body, bytes):
-        return len(body)
-    size = body.seek(0, os.SEEK_END)
-    body.seek(0)
-    return size
-
-
 _INVALID = frozenset({"invalid_output", "schema_refused"})
-_FAILED = frozenset({"model_failed", "request_refused"})
+_FAILED = frozenset({"model_failed", "request_refused", "query_failed"})
 """Reasons that are an event's own; of several events in a row, their pipeline's."""
 
 

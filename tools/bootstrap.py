@@ -320,6 +320,7 @@ DEV = Environment("daemon", ("daemon", "dev"), editable=True)
 READING = Environment("daemon", ("daemon", "dev", "miner"), editable=True)
 SERVERS = Environment("servers", ("demo",))
 S3 = Environment("s3", ("s3",))
+POSTGRES = Environment("postgres", ("postgres",))
 BENCH = Environment("bench", ("bench",))
 FUZZ = Environment("fuzz", ("daemon", "fuzz"), platforms=("linux",))
 VLLM = Environment("vllm", ("vllm",), bytecode=True, keep_wheels=False, platforms=("linux",))
@@ -383,6 +384,7 @@ def plan(targets: Collection[str], engine: str, required: str = "") -> dict[str,
         parts["servers"] = SERVERS.ensure
     if "test" in wanted:
         parts["s3"] = S3.ensure
+        parts["postgres"] = POSTGRES.ensure
     if (
         "vllm" in wanted
         or (wanted & {"demo", "model"} and engine == "vllm")

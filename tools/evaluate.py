@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from processor.contract import ATTRIBUTES, Event, Finding, Origin, Record
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.classify import Ranker
 from processor.logs.extract import BLAMED, candidates
 from processor.logs.redact import redactor

@@ -17,9 +17,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from processor.casefile import Case, event_of
+from processor.casefile import Case
+from processor.caserun import event_of
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.pipeline import Pipeline
 from processor.settings.fetch import FetchSettings

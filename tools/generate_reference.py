@@ -64,6 +64,8 @@ def json_schema(model: type[BaseModel], of: str) -> str:
         **model.model_json_schema(by_alias=True),
     }
     for part in {model, *_parts(model)}:
+        if part is not model and part.__name__ not in schema["$defs"]:
+            continue  # it stands within a union, and all of its keys are obeyed
         properties = schema["$defs"][part.__name__]["properties"] if part is not model else schema["properties"]
         for name, info in part.model_fields.items():
             if not is_obeyed(info):

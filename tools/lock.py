@@ -1,6 +1,6 @@
 """Writes `requirements/*.txt` anew from `*.in`, pinned and with hashes. Needs `uv`; nothing else here does.
 
-python3 -m tools.lock [daemon image dev miner build demo s3 bench fuzz vllm vllm-gpu model smaller-model]
+python3 -m tools.lock [daemon image dev miner build demo s3 postgres bench fuzz vllm vllm-gpu model smaller-model]
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SETS = {
     "build": [*ANY, "-c", "dev.txt"],
     "demo": ANY,
     "s3": ANY,
+    "postgres": ANY,
     "bench": ANY,
     "fuzz": ANY,
     "vllm": [*ANY, "--overrides", "vllm-overrides.in"],

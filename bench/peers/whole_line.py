@@ -15,8 +15,9 @@ from bench.peers.clocked import measured
 from bench.stub import InstantModel
 from processor.app import build_line, load
 from processor.home import Homes
+from processor.lane import Shared
 from processor.lifecycle import settle
-from processor.line import Line, Shared
+from processor.line import Line
 from processor.logs.redact import redactor
 from processor.settings import Settings
 from processor.settings.fetch import FetchSettings

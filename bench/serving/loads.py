@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from processor.contract import Event
 from processor.errors import Rejected
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest
 from processor.models.client import ModelClient

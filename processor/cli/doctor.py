@@ -26,6 +26,7 @@ from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings, Settings
 from processor.tickets.jira import JiraClient
+from processor.tiers.forms import asking
 
 PATIENCE_S = 20
 
@@ -130,11 +131,11 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
 
 async def _grammars(client: ModelClient, tier: str, pipelines: list[Pipeline]) -> list[Finding]:
     """Whether the tier's server takes the schemas of the pipelines that ask it."""
-    asking = [each for each in app.asking(pipelines) if each.tier == tier]
-    refused = await needs.refusals(client, tier, asking)
-    if refused or not asking:
+    asked = [each for each in asking(pipelines) if each.tier == tier]
+    refused = await needs.refusals(client, tier, asked)
+    if refused or not asked:
         return [Finding("schemas", False, each) for each in refused]
-    return [Finding("schemas", True, f"models.{tier} takes those of {', '.join(each.pipeline for each in asking)}")]
+    return [Finding("schemas", True, f"models.{tier} takes those of {', '.join(each.pipeline for each in asked)}")]
 
 
 def _calibration(pipeline: Pipeline, tier: str, base: str | None, server: Capabilities) -> Finding:

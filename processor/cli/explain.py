@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import orjson
 import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Console
@@ -18,10 +19,12 @@ from rich.text import Text
 from processor.cli import options
 from processor.cli.inputs import Input, gather
 from processor.cli.show import as_json, console, show
-from processor.contract import Candidate, Event, Finding, Reading, Record, deciding
+from processor.contract import Candidate, Event, Finding, Reading, Record, Step, deciding
+from processor.databases.open import Databases
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
+from processor.lang.template import shorten
 from processor.logs.extract import EVERYTHING
 from processor.logs.redact import REDACTION, redactor
 from processor.logs.why import why as why_of
@@ -33,6 +36,7 @@ from processor.settings import Settings
 from processor.sources.decode import Decoder
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
+from processor.stages.infer import Served
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 
@@ -76,7 +80,7 @@ def command(
     folder = homes.pipelines().get(pipeline)
     if folder is None:
         raise ConfigError(f"no pipeline {pipeline}; there are {', '.join(homes.pipelines())}")
-    loaded = Pipeline.load(folder, homes, settings.models)
+    loaded = Pipeline.load(folder, homes, settings.models, settings.databases)
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
     inputs = gather(logs, lambda: settings.fetch)
     many = len(inputs) > 1 or inputs[0].name != logs[0]
@@ -125,19 +129,26 @@ class Explainer:
     async def each(self, inputs: Sequence[Input]) -> AsyncIterator[tuple[str, Result]]:
         """Name and result of each log, in their order. Raises FaultstreamError where no model answers."""
         part, known = self._pipeline.model, self._settings.models
-        wanted = {part.tier, part.escalate.to if part.escalate is not None else part.tier} & known.keys()
+        asking = {asked.tier: {one.adapter for one in self._pipeline.asks if one.tier == asked.tier and one.adapter}
+                  for asked in self._pipeline.asks}  # fmt: skip
+        if part.escalate is not None:
+            asking.setdefault(part.escalate.to, set())
         async with self._fetch, AsyncExitStack() as stack:
-            own = following(known[part.tier], part.tier, self._homes, part.adapter)
-            adapters = None if self._offline or self._prompt else await stack.enter_async_context(own)
-            models = {
-                tier: await stack.enter_async_context(
-                    ModelClient(known[tier], tier, residency=adapters if tier == part.tier else None)
-                )
-                for tier in wanted
-            }
+            models: dict[str, ModelClient] = {}
+            served: dict[str, Served] = {}
+            for tier, names in asking.items():
+                if tier not in known:
+                    continue
+                own = following(known[tier], tier, self._homes, [] if self._offline or self._prompt else names)
+                adapters = await stack.enter_async_context(own)
+                if adapters is not None:
+                    served[tier] = adapters.served
+                client = ModelClient(known[tier], tier, residency=adapters)
+                models[tier] = await stack.enter_async_context(client)
             metrics = LineMetrics(CollectorRegistry())
-            served = {part.tier: adapters.served} if adapters is not None else {}
-            shared = Shared("explain", self._fetch, self._redact, metrics, served=served)
+            databases = Databases(self._settings.databases)
+            stack.push_async_callback(databases.close)
+            shared = Shared("explain", self._fetch, self._redact, metrics, served=served, databases=databases)
             lane = Lane.on(self._pipeline, self._settings, models, shared)
             tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
             try:
@@ -174,7 +185,7 @@ class Explainer:
         excerpt = await lane.reduce(body, session)
         if self._offline:
             return replace(lane.recognise, kinds=EVERYTHING)(excerpt)  # for people, what no question asks for too
-        return lane.prompt(event, lane.recognise(excerpt))
+        return await lane.first_prompt(event, lane.recognise(excerpt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +253,11 @@ class Shown:
         self.out.print(Text("\nevidence", style="dim"))
         for line in finding.evidence:
             self.out.print(Text.assemble((f"{line.line:>7} │ ", "dim"), (line.text, "red")))
+        for each in finding.steps if finding.chain else ():
+            self._step(each)
         step = deciding(finding.steps) or finding.steps[-1]
         decided = f"rule {step.rule}" if step.decided_by == "rule" else f"model {step.model}, tier {step.tier}"
+        decided = f"the chain's step {step.name}" if step.decided_by == "evaluate" else decided
         sure = finding.confidence.value
         how = f"{sure:.0%}" if sure is not None else "not calibrated, treat it as a guess"
         usage = finding.usage
@@ -256,6 +270,15 @@ class Shown:
             told = "the model's context had room for {lines} of the excerpt's {of} lines".format(**step.shrunk)
             self.out.print(Text(told, style="yellow"))
         self.out.print(Text(f"confidence {how}; fingerprint {finding.fingerprint}", style="dim"))
+
+    def _step(self, step: Step) -> None:
+        """A step of a chain, and what it gave."""
+        if step.name == "diagnose":
+            return
+        took = sum(step.timings_ms.values())
+        gave = "left out" if step.unused == "skipped" else orjson.dumps(step.result).decode()
+        head = f"\n{step.name} ({step.decided_by}{f', {took:.0f} ms' if took else ''}): "
+        self.out.print(Text.assemble((head, "dim"), shorten(gave, 400)))
 
     def _fields(self, fields: dict[str, Any]) -> None:
         for name, value in fields.items():

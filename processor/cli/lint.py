@@ -51,11 +51,12 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> tu
     from processor.pipeline import check, clashes, conflicts, try_adapter, try_rules
 
     models = settings.models if settings is not None else None
-    checked = [check(folder, homes, models) for folder in folders]
+    databases = settings.databases if settings is not None else None
+    checked = [check(folder, homes, models, databases) for folder in folders]
     expected = {tier: Expected.of(each, tier) for tier, each in (models or {}).items()}
     problems = [problem for one in checked for problem in one.problems]
     for one in checked:
-        wrong = check_cases(one.folder, one.schema)
+        wrong = check_cases(one.folder, one.schema, one.model.chain if one.model is not None else None)
         logs = [case.sample or case.text or "" for case in ([] if wrong else load_cases(one.folder))]
         problems += [*wrong, *try_rules(one, logs), *try_adapter(one, expected)]
     problems += [*clashes(homes), *conflicts(checked)]

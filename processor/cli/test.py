@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from processor.casefile import Case, Outcome, load_cases, run_cases
+from processor.casefile import Case, load_cases
+from processor.caserun import Outcome, run_cases
 from processor.cli import lint, options
 from processor.errors import ConfigError
 from processor.home import Homes
@@ -20,7 +22,7 @@ from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import Settings
-from processor.stages.infer import as_named
+from processor.stages.infer import Served
 
 
 def command(
@@ -57,14 +59,19 @@ def _cases(folder: Path, part: str) -> list[Case]:
 async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Settings | None) -> list[Outcome]:
     if live is None:
         return await run_cases(pipeline, cases)
-    tier = pipeline.model.tier
-    if tier not in live.models:
-        raise ConfigError(f"no tier {tier!r} in the settings (models)")
-    async with (
-        following(live.models[tier], tier, homes, pipeline.model.adapter) as adapters,
-        ModelClient(live.models[tier], tier, residency=adapters) as client,
-    ):
-        return await run_cases(pipeline, cases, client, adapters.served if adapters is not None else as_named)
+    async with AsyncExitStack() as stack:
+        models: dict[str, ModelClient] = {}
+        served: dict[str, Served] = {}
+        for tier in dict.fromkeys(asked.tier for asked in pipeline.asks):
+            if tier not in live.models:
+                raise ConfigError(f"no tier {tier!r} in the settings (models)")
+            names = {asked.adapter for asked in pipeline.asks if asked.tier == tier and asked.adapter}
+            adapters = await stack.enter_async_context(following(live.models[tier], tier, homes, names))
+            client = ModelClient(live.models[tier], tier, residency=adapters)
+            models[tier] = await stack.enter_async_context(client)
+            if adapters is not None:
+                served[tier] = adapters.served
+        return await run_cases(pipeline, cases, models, served)
 
 
 def _show(name: str, outcomes: Sequence[Outcome], console: Console) -> None:

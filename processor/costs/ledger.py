@@ -148,7 +148,7 @@ class Ledger:
         entry.review += bool(data["review"])
         steps = [step for step in data["steps"] if step["decided_by"] == "model"]
         entry.asked += bool(steps)
-        entry.escalated += len({step["tier"] for step in steps}) > 1
+        entry.escalated += len({step["tier"] for step in steps if step["name"] == "diagnose"}) > 1
         first = {step["name"]: step for step in reversed(steps)}
         entry.once = Usage.sum([entry.once, *(_usage(step["usage"]) for step in first.values())])
         entry.log_tokens += min(_log_bytes(data) / BYTES_PER_TOKEN, self.tariff.large_context)

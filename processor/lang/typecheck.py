@@ -49,13 +49,17 @@ class Checker:
 
     def check(self) -> list[Issue]:
         """All issues of the expression as a predicate (it has to yield true or false)."""
-        # What is compared with null anywhere counts as asked everywhere: CEL's && and || forgive errors on either
-        # side, so the order within the expression says nothing.
-        self.asked = {path for node in walk(self.tree.root) for path in _asked(node)}
-        result = self.type_of(self.tree.root, self.roots)
+        result = self.infer()
         if result.kind not in {"any", "bool"} or result.nullable:
             self._issue(self.tree.root, f"a predicate must be true or false, this is {_name(result)}")
         return self.issues
+
+    def infer(self) -> Type:
+        """The type of the expression, `any` where it can't be known; `issues` has what is wrong on the way."""
+        # What is compared with null anywhere counts as asked everywhere: CEL's && and || forgive errors on either
+        # side, so the order within the expression says nothing.
+        self.asked = {path for node in walk(self.tree.root) for path in _asked(node)}
+        return self.type_of(self.tree.root, self.roots)
 
     def type_of(self, node: ast.Expr, scope: Mapping[str, Type]) -> Type:
         """The type of an expression, `any` where it can't be known."""
@@ -146,7 +150,12 @@ class Checker:
         if name == "_?_:_":
             if types[0].kind not in {"any", "bool"}:
                 self._issue(node.args[0], f"? needs true or false, {_path(node.args[0])} is {_name(types[0])}")
-            return types[1] if types[1].kind == types[2].kind else ANY
+            there = set(_there(node.args[0]))
+            first, second = (
+                replace(kind, nullable=False) if _path(one) in there else kind
+                for one, kind in zip(node.args[1:], types[1:], strict=True)
+            )
+            return _either(first, second)
         if name in _ARITHMETIC:
             return self._arithmetic(node, types[0], types[1])
         if name == "-_":
@@ -251,6 +260,26 @@ def _asked(node: ast.Expr) -> Iterator[str]:
         for one, other in (node.args, node.args[::-1]):
             if isinstance(other, ast.Literal) and other.type == "null":
                 yield _path(one)
+
+
+def _there(node: ast.Expr) -> Iterator[str]:
+    """The paths that are not null where a condition is true."""
+    if isinstance(node, ast.Call) and node.function == "_&&_":
+        for one in node.args:
+            yield from _there(one)
+    elif isinstance(node, ast.Call) and node.function == "_!=_":
+        yield from _asked(node)
+
+
+def _either(left: Type, right: Type) -> Type:
+    """The type of what is one or the other."""
+    if NULL.kind in {left.kind, right.kind}:
+        return (right if left.kind == NULL.kind else left).or_null()
+    nullable = left.nullable or right.nullable
+    if left.kind != right.kind:
+        return Type("double", nullable=nullable) if left.number and right.number else ANY
+    enum = tuple(dict.fromkeys([*left.enum, *right.enum])) if left.enum and right.enum else ()
+    return replace(left, nullable=nullable, enum=enum)
 
 
 def _comparable(left: Type, right: Type, *, ordered: bool) -> bool:

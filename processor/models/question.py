@@ -117,6 +117,7 @@ class Prompt:
     where there is nothing left to leave out; the codes are the same. `shown` says how many lines of the excerpt, and of
     how many, are in it where not all are. `event` is the id of the event's finding: whatever is chosen by chance for an
     event (a share of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
+    `replica` is the server that answered the event's last question, if it has had one.
     """
 
     messages: tuple[Message, ...]
@@ -125,3 +126,4 @@ class Prompt:
     smaller: Callable[[], Prompt | None] | None = None
     event: str = ""
     shown: Shown | None = None
+    replica: str = ""

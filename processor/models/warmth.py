@@ -16,9 +16,14 @@ log = structlog.get_logger(__name__)
 Ask = Callable[[Replica, ChatRequest], Awaitable[Completion]]
 
 
-def prefix_of(pipeline: str, messages: tuple[Message, ...], model: str | None) -> ChatRequest:
-    """The question of one token that begins as all of a pipeline's do; `model` is the served name of its adapter."""
-    return ChatRequest(messages, model=model, max_tokens=1, alternatives=0, pipeline=pipeline)
+def prefix_of(
+    pipeline: str, messages: tuple[Message, ...], model: str | None, step: str = "", home: str = ""
+) -> ChatRequest:
+    """The question of one token that begins as all of a pipeline's do; `model` is the served name of its adapter.
+
+    `step` and `home` are as in those.
+    """
+    return ChatRequest(messages, model=model, max_tokens=1, alternatives=0, pipeline=pipeline, step=step, home=home)
 
 
 class Warmth:

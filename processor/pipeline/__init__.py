@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from processor.pipeline.checks import Checked, check, try_adapter, try_rules
-from processor.pipeline.load import Pipeline, PipelineError, PromptConfig, clashes, conflicts, load_all
+from processor.pipeline.chain import PromptConfig
+from processor.pipeline.checked import Checked
+from processor.pipeline.checks import check, try_adapter, try_rules
+from processor.pipeline.load import Pipeline, PipelineError, adapter_names, clashes, conflicts, load_all, who_asks
 from processor.pipeline.ticket import TicketConfig
 
 __all__ = [
@@ -12,10 +14,12 @@ __all__ = [
     "PipelineError",
     "PromptConfig",
     "TicketConfig",
+    "adapter_names",
     "check",
     "clashes",
     "conflicts",
     "load_all",
     "try_adapter",
     "try_rules",
+    "who_asks",
 ]

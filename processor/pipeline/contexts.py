@@ -8,6 +8,7 @@ from typing import Final
 from processor.contract import ATTRIBUTES
 from processor.lang.fields import ResultSchema
 from processor.lang.types import ANY, BOOL, DOUBLE, INT, STRING, Type, enum_of, list_of, map_of, object_of
+from processor.stages.prompt import USER_CONTEXT
 
 EVENT: Final = object_of(
     {name: (INT if one.type is int else STRING).note(one.description) for name, one in ATTRIBUTES.items()}
@@ -22,7 +23,8 @@ BUILD: Final = object_of(
 EVIDENCE: Final = list_of(object_of({"line": INT.note("1-based number in the log."), "text": STRING.note("The line.")}))
 
 DECIDED: Final = object_of({
-    "by": enum_of("rule", "model"), "rule": STRING.or_null(), "model": STRING.or_null(), "adapter": STRING.or_null(),
+    "by": enum_of("rule", "model", "evaluate"),
+    "rule": STRING.or_null(), "model": STRING.or_null(), "adapter": STRING.or_null(),
 })  # fmt: skip
 
 WIKI: Final = object_of(
@@ -40,7 +42,11 @@ SEEN: Final = object_of({
 })  # fmt: skip
 
 
-def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
+NO_CHAIN: Final = object_of({})
+"""`chain` of a pipeline that has none."""
+
+
+def finding(schema: ResultSchema | None, chain: Type = NO_CHAIN, *, sure: bool = False) -> Type:
     """`finding` with this result, as signals carry it. `sure`: its confidence is not null, as `ticket.when` sees it."""
     value = DOUBLE if sure else DOUBLE.or_null()
     return object_of({
@@ -50,6 +56,7 @@ def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
         "fingerprint": STRING.note("Stable identity of the fault."),
         "fingerprint_parts": object_of({"v": INT, "scope": list_of(STRING), "anchor": STRING}),
         "result": schema.shape if schema is not None else ANY,
+        **_chain(chain),
         "also": list_of(STRING),
         "review": BOOL.note("Whether a person should look at it."),
         "evidence": EVIDENCE,
@@ -63,29 +70,50 @@ def finding(schema: ResultSchema | None, *, sure: bool = False) -> Type:
     })  # fmt: skip
 
 
+def _chain(chain: Type) -> dict[str, Type]:
+    return {"chain": chain.note("What the steps of the chain gave.")} if chain.members else {}
+
+
+def user_context(chain: Type) -> dict[str, Type]:
+    """Variables of a user prompt."""
+    return {**USER_CONTEXT, **_chain(chain)}
+
+
+def chain_roots(chain: Type) -> dict[str, Type]:
+    """Roots of the expressions of a chain's step, where `chain` is what the steps before it give."""
+    rule = STRING.note("The rule that decides the event, or nothing.")
+    return {"event": EVENT, "rule": rule, "chain": chain}
+
+
+def fill_roots(chain: Type, asked: ResultSchema | None) -> dict[str, Type]:
+    """Roots of `fill`; `result` is what the model, or a rule, answered."""
+    return {**chain_roots(chain), "result": asked.shape if asked is not None else ANY}
+
+
 def match_roots() -> dict[str, Type]:
     """Roots of `match`."""
     return {"event": EVENT}
 
 
-def escalate_roots(schema: ResultSchema | None) -> dict[str, Type]:
+def escalate_roots(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Roots of `model.escalate.when`."""
-    return {"confidence": DOUBLE, "result": schema.shape if schema is not None else ANY, "event": EVENT}
+    result = schema.shape if schema is not None else ANY
+    return {"confidence": DOUBLE, "result": result, "event": EVENT, **_chain(chain)}
 
 
-def ticket_roots(schema: ResultSchema | None) -> dict[str, Type]:
+def ticket_roots(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Roots of `ticket.when`."""
-    return {"finding": finding(schema, sure=True)}
+    return {"finding": finding(schema, chain, sure=True)}
 
 
-def summary_context(schema: ResultSchema | None) -> dict[str, Type]:
+def summary_context(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Variables of the summary, the labels and the assignee of a ticket."""
-    return {"finding": finding(schema), "seen": SEEN}
+    return {"finding": finding(schema, chain), "seen": SEEN}
 
 
-def description_context(schema: ResultSchema | None) -> dict[str, Type]:
+def description_context(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Variables of a ticket's description."""
-    return {**summary_context(schema), "wiki": WIKI}
+    return {**summary_context(schema, chain), "wiki": WIKI}
 
 
 FIELD: Final = object_of({

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from processor.lang.fields import Ground
 from processor.lang.validate import NOT_YET, Part
 from processor.lang.values import Duration, Size, Start
+from processor.pipeline.chain import Adapter, PromptPart, StepPart
 from processor.pipeline.ticket import TicketDocument
 
 Places = Annotated[
@@ -88,17 +89,6 @@ class NarrowPart(Part):
     keep: int = Field(4, ge=1, le=24, description="How many values are left, likeliest first.", examples=[4])
 
 
-class PromptPart(Part):
-    """What the model is told. Both are templates in the pipeline's folder."""
-
-    system: str = Field(
-        description="The system prompt: the same bytes for every event (it stays in the server's prefix cache), so it "
-        "may use `pipeline` and `schema` alone.",
-        examples=["system.j2"],
-    )
-    user: str = Field(description="The user prompt: the excerpt and what may be chosen.", examples=["user.j2"])
-
-
 class Fingerprint(Part):
     """What makes two faults the same fault."""
 
@@ -141,14 +131,6 @@ class Shadow(Part):
 
     to: str = Field("pro", description="Tier to ask.", examples=["pro"])
     share: float = Field(0.01, ge=0, le=1, description="Share of the answers.", examples=[0.01])
-
-
-Adapter = Annotated[
-    str | None,
-    BeforeValidator(lambda value: None if value == "none" else value),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
-]
-"""A LoRA adapter, or none."""
 
 
 class ModelPart(Part):
@@ -229,6 +211,18 @@ class PipelineDocument(Part):
         default_factory=dict,
         description="Field to where its value comes from in the log; for schemas that do not say so themselves.",
         examples=[{"faulty_dependency": "candidates.packages", "evidence": "excerpt.lines"}],
+    )
+    chain: list[StepPart] = Field(
+        default_factory=list,
+        description="Steps before the pipeline's own question, in order. What each gives is `chain.<name>` in the "
+        "user prompt, in expressions and in tickets (`finding.chain.<name>`).",
+        examples=[[{"name": "owner", "query": {"database": "catalogue"}}]],
+    )
+    fill: dict[str, str] = Field(
+        default_factory=dict,
+        description="Field of the result to the expression (CEL) over `chain`, `event`, `rule` and `result` that gives "
+        "its value; the model is not asked for it.",
+        examples=[{"team": 'chain.owner.row != null ? chain.owner.row.team : "unknown"'}],
     )
     fingerprint: Fingerprint = Field(
         default_factory=Fingerprint, description="What makes two faults the same.", examples=[{"scope": ["repo"]}]

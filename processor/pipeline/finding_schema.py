@@ -21,6 +21,8 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
         "steps": _list(step_schema()),
         "usage": usage_schema(),
         "log": _object({name: {"type": "integer", "minimum": 0} for name in ("bytes", "lines")}),
+        **({"chain": _object({step.name: {"type": ["object", "null"]} for step in pipeline.chain})}
+           if pipeline.chain else {}),
     })  # fmt: skip
     envelope = {
         "specversion": {"const": "1.0"},
@@ -42,7 +44,10 @@ def finding_schema(pipeline: Pipeline) -> dict[str, Any]:
 
 def signal_schema() -> dict[str, Any]:
     """The JSON Schema of the records on `<p>.signals`: slim findings of any pipeline."""
-    decided = {"by": {"enum": ["rule", "model"]}, **dict.fromkeys(("rule", "model", "adapter"), _TEXT_OR_NULL)}
+    decided = {
+        "by": {"enum": ["rule", "model", "evaluate"]},
+        **dict.fromkeys(("rule", "model", "adapter"), _TEXT_OR_NULL),
+    }
     finding = _object({
         "id": {"type": "string", "format": "uuid"},
         "pipeline": _TEXT,
@@ -80,7 +85,7 @@ def step_schema() -> dict[str, Any]:
     """The JSON Schema of a step."""
     return _object({
         "name": _TEXT,
-        "decided_by": {"enum": ["rule", "model"]},
+        "decided_by": {"enum": ["rule", "model", "query", "evaluate"]},
         "rule": _TEXT_OR_NULL,
         "tier": _TEXT_OR_NULL,
         "model": _TEXT_OR_NULL,

@@ -12,7 +12,7 @@ from processor.errors import ConfigError, Rejected
 from processor.home import Homes
 from processor.lang import yaml
 from processor.lang.fields import Ground, ResultSchema
-from processor.lang.predicate import Predicate
+from processor.lang.predicate import Expression, Predicate
 from processor.lang.problem import Problem
 from processor.lang.template import Template
 from processor.logs.classify import Ranker
@@ -20,7 +20,19 @@ from processor.logs.rules import RuleSet
 from processor.models.calibration import FILE, Calibrations
 from processor.models.question import Question, questions
 from processor.pipeline import contexts
-from processor.pipeline.checks import Checked, check
+from processor.pipeline.chain import (
+    AskConfig,
+    PromptConfig,
+    PromptPart,
+    QueryConfig,
+    StepConfig,
+    ValuesConfig,
+    ask_of,
+    query_of,
+    values_of,
+)
+from processor.pipeline.checked import Checked
+from processor.pipeline.checks import check
 from processor.pipeline.document import ModelPart, PipelineDocument, ReducePart, Source
 from processor.pipeline.rules import load_rules
 from processor.pipeline.ticket import TicketConfig, TicketDocument
@@ -36,18 +48,11 @@ class PipelineError(ConfigError):
 
 
 @dataclass(frozen=True, slots=True)
-class PromptConfig:
-    """The rendered system prompt, the same for every event, and the template of the user prompt."""
-
-    system: str
-    user: Template
-
-
-@dataclass(frozen=True, slots=True)
 class Pipeline:
     """A pipeline, checked and compiled. `version` is the digest of every file that it loads.
 
-    `schema_file` is where its schema stands, as its file says; `warnings` are the keys that have no effect yet.
+    `asked` is the part of the schema that the model answers: all but what `fill` gives. `schema_file` is where its
+    schema stands, as its file says; `warnings` are the keys that have no effect yet.
     """
 
     name: str
@@ -67,17 +72,40 @@ class Pipeline:
     escalate: Predicate | None
     ticket: TicketConfig | None
     calibrations: Calibrations
+    asked: ResultSchema
+    chain: tuple[StepConfig, ...] = ()
+    fill: Mapping[str, Expression] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     schema_file: str = ""
     warnings: tuple[Problem, ...] = ()
 
     @classmethod
-    def load(cls, folder: Path, homes: Homes, tiers: Collection[str] | None = None) -> Pipeline:
-        """The pipeline in `folder`; raises PipelineError with all problems. `tiers` as in `checks.check`."""
-        checked = check(folder, homes, tiers)
+    def load(
+        cls, folder: Path, homes: Homes, tiers: Collection[str] | None = None, databases: Collection[str] | None = None
+    ) -> Pipeline:
+        """The pipeline in `folder`; raises PipelineError with all problems. The rest is as in `checks.check`."""
+        checked = check(folder, homes, tiers, databases)
         if checked.problems:
             raise PipelineError(checked.problems)
         return build(checked)
+
+    @property
+    def question(self) -> AskConfig:
+        """The pipeline's own question to its model."""
+        part = self.model
+        return AskConfig(
+            "", self.prompt, self.asked, self.questions, part.tier, part.adapter, part.max_tokens, self.schema_file
+        )
+
+    @property
+    def asks(self) -> tuple[AskConfig, ...]:
+        """All questions that it may put to models: those of its chain, and its own."""
+        return (*(step.does for step in self.chain if isinstance(step.does, AskConfig)), self.question)
+
+    @property
+    def queries(self) -> tuple[QueryConfig, ...]:
+        """Its queries."""
+        return tuple(step.does for step in self.chain if isinstance(step.does, QueryConfig))
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -104,7 +132,8 @@ def decode_config(source: Source) -> DecodeConfig:
 def build(checked: Checked) -> Pipeline:
     """The compiled pipeline of a folder without problems; raises PipelineError where its system prompt fails."""
     model, schema = checked.model, checked.schema
-    if model is None or schema is None:
+    asked = checked.asked
+    if model is None or schema is None or asked is None:
         raise PipelineError(checked.problems)
     return Pipeline(
         name=model.pipeline,
@@ -116,14 +145,17 @@ def build(checked: Checked) -> Pipeline:
         reduce=model.reduce,
         rules=load_rules(checked.files[model.rules]) if model.rules is not None else None,
         rankers={name: (Ranker.load(checked.files[one.ranker]), one.keep) for name, one in model.narrow.items()},
-        prompt=PromptConfig(_system(checked, model, schema), Template.load(checked.files[model.prompt.user])),
+        prompt=_prompt(checked, model.prompt, asked),
         schema=schema,
-        questions=questions(schema, model.narrow),
+        questions=questions(asked, model.narrow),
         scope=tuple(model.fingerprint.scope),
         model=model.model,
-        escalate=_escalate(model, schema),
+        escalate=_escalate(checked, model),
         ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
         calibrations=_calibrations(checked, model),
+        asked=asked,
+        chain=tuple(_step(checked, model, index) for index in range(len(model.chain))),
+        fill=_fill(checked, model),
         files=dict(checked.files),
         schema_file=model.result_schema,
         warnings=tuple(checked.warnings),
@@ -138,6 +170,8 @@ def _calibrations(checked: Checked, model: PipelineDocument) -> Calibrations:
     """
     asking = {model.prompt.system, model.prompt.user, model.result_schema.partition(":")[0]}
     asking |= {one.ranker for one in model.narrow.values()}
+    if model.chain:  # what its steps give is part of the question
+        asking |= checked.files.keys()
     shown = {"reduce": model.reduce.model_dump(mode="json"), "keep": {k: one.keep for k, one in model.narrow.items()}}
     files_digest = digest({name: file for name, file in checked.files.items() if name in asking})
     asked = hashlib.sha256(f"{files_digest} {json.dumps(shown, sort_keys=True)}".encode()).hexdigest()[:12]
@@ -156,24 +190,47 @@ def digest(files: Mapping[str, Path]) -> str:
     return total.hexdigest()[:12]
 
 
-def _system(checked: Checked, model: PipelineDocument, schema: ResultSchema) -> str:
-    file = checked.files[model.prompt.system]
+def _prompt(checked: Checked, part: PromptPart, schema: ResultSchema) -> PromptConfig:
+    file = checked.files[part.system]
     try:
-        return Template.load(file).render(**contexts.system_values(model.pipeline, schema)).strip()
+        system = Template.load(file).render(**contexts.system_values(checked.folder.name, schema)).strip()
     except Rejected as exc:
         raise PipelineError([Problem(file, 1, 1, str(exc))]) from exc
+    return PromptConfig(system, Template.load(checked.files[part.user]))
 
 
-def _escalate(model: PipelineDocument, schema: ResultSchema) -> Predicate | None:
+def _step(checked: Checked, model: PipelineDocument, index: int) -> StepConfig:
+    part, chain = model.chain[index], checked.scopes[index]
+    when = Predicate.compile(part.when, contexts.chain_roots(chain)) if part.when is not None else None
+    does: AskConfig | QueryConfig | ValuesConfig
+    if part.ask is not None:
+        schema = checked.schemas[part.name]
+        does = ask_of(part.name, part.ask, _prompt(checked, part.ask.prompt, schema), schema, model.model.tier)
+    elif part.query is not None:
+        line, _ = checked.document.at(("chain", index, "query", "sql"))
+        does = query_of(part.query, chain, f"{checked.folder.name}/pipeline.yaml:{line}")
+    else:
+        does = values_of(part.evaluate or part.finish or {}, chain, last=part.finish is not None)
+    return StepConfig(part.name, when, does)
+
+
+def _fill(checked: Checked, model: PipelineDocument) -> dict[str, Expression]:
+    roots = contexts.fill_roots(checked.chain, checked.asked)
+    return {name: Expression.compile(text, roots) for name, text in model.fill.items()}
+
+
+def _escalate(checked: Checked, model: PipelineDocument) -> Predicate | None:
     escalate = model.model.escalate
-    return Predicate.compile(escalate.when, contexts.escalate_roots(schema)) if escalate is not None else None
+    roots = contexts.escalate_roots(checked.asked, checked.chain)
+    return Predicate.compile(escalate.when, roots) if escalate is not None else None
 
 
 def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> TicketConfig:
+    roots = contexts.ticket_roots(schema, checked.chain)
     return TicketConfig(
         project=ticket.project,
         type=ticket.type,
-        when=Predicate.compile(ticket.when, contexts.ticket_roots(schema)) if ticket.when is not None else None,
+        when=Predicate.compile(ticket.when, roots) if ticket.when is not None else None,
         unsure=ticket.unsure,
         max_age=ticket.max_age,
         summary=Template.load(checked.files[ticket.summary]),
@@ -188,19 +245,38 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
     )
 
 
-def load_all(homes: Homes, tiers: Collection[str] | None = None, names: Sequence[str] | None = None) -> list[Pipeline]:
+def load_all(
+    homes: Homes,
+    tiers: Collection[str] | None = None,
+    names: Sequence[str] | None = None,
+    databases: Collection[str] | None = None,
+) -> list[Pipeline]:
     """The pipelines of the homes (those named, or all); raises PipelineError with the problems of all of them."""
     folders = homes.pipelines()
     unknown = [name for name in names or () if name not in folders]
     if unknown:
         raise ConfigError(f"no pipeline {', '.join(unknown)} in {', '.join(map(str, homes.paths))}")
     wanted = [folder for name, folder in folders.items() if names is None or name in names]
-    checked = [check(folder, homes, tiers) for folder in wanted]
+    checked = [check(folder, homes, tiers, databases) for folder in wanted]
     problems = [problem for one in checked for problem in one.problems]
     problems += [*clashes(homes), *conflicts(checked)]
     if problems:
         raise PipelineError(sorted(set(problems)))
     return [build(one) for one in checked]
+
+
+def who_asks(pipelines: Sequence[Pipeline]) -> list[tuple[str, str, str | None]]:
+    """Who asks which model servers: tier, pipeline and adapter, each once."""
+    return list(dict.fromkeys((asked.tier, each.name, asked.adapter) for each in pipelines for asked in each.asks))
+
+
+def adapter_names(pipelines: Sequence[Pipeline]) -> dict[str, list[str]]:
+    """The adapters that pipelines ask, by tier."""
+    found: dict[str, list[str]] = {}
+    for tier, _, adapter in who_asks(pipelines):
+        if adapter is not None:
+            found.setdefault(tier, []).append(adapter)
+    return found
 
 
 def clashes(homes: Homes) -> Iterator[Problem]:

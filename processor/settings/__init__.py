@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from processor.errors import ConfigError
 from processor.settings.costs import CostSettings
+from processor.settings.databases import DatabaseSettings
 from processor.settings.fetch import FetchSettings
 from processor.settings.kafka import KafkaSettings
 from processor.settings.models import ModelSettings as ModelSettings
@@ -123,6 +124,9 @@ class Settings(BaseSettings):
         default_factory=lambda: {"lite": ModelSettings(urls=["http://127.0.0.1:8000/v1"])},
         description="Model servers by tier: lite, and pro where there is one.",
     )
+    databases: dict[str, DatabaseSettings] = Field(
+        default_factory=dict, description="Databases that the chains of pipelines query, by name; they are only read."
+    )
     costs: CostSettings = Field(default_factory=CostSettings, description="What is made of the models' prices.")
     jira: JiraSettings | None = Field(None, description="Jira; without it findings are emitted and no ticket is filed.")
     fetch: FetchSettings = Field(default_factory=FetchSettings, description="Which references to logs are followed.")
@@ -195,8 +199,8 @@ def _names(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Settings
     for part in location:
         info = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        if info is None:  # a tier's name under models
-            model = ModelSettings
+        if info is None:  # a name under models or databases
+            model = DatabaseSettings if location[0] == "databases" else ModelSettings
             continue
         inner = [a for a in get_args(info.annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
         model = inner[0] if inner else info.annotation

@@ -7,7 +7,7 @@ the value is the whole envelope, the header `content-type` says so, the key is t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -78,10 +78,11 @@ class Emit:
         review: bool = False,
         also: Sequence[str] = (),
         size: int = 0,
+        chain: Mapping[str, Any] | None = None,
     ) -> Finding:
         """The finding; its id comes from where the event was first read, its fingerprint from `reading.anchor`.
 
-        `size` is that of the log, in bytes.
+        `size` is that of the log, in bytes; `chain` what the steps of the pipeline's chain gave, if it has one.
         """
         attributes, origin = event.attributes, event.origin
         key, parts = fingerprint(self.pipeline, [str(attributes.get(name, "")) for name in self.scope], reading.anchor)
@@ -104,6 +105,7 @@ class Emit:
             also=list(also),
             review=review,
             log={"bytes": size, "lines": reading.excerpt.total_lines},
+            chain=dict(chain or {}),
         )
 
     def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
@@ -145,6 +147,7 @@ class Emit:
             "log": finding.log,
             "build": finding.build,
             "event": finding.event,
+            **_chain(finding),
         }
         return envelope
 
@@ -174,7 +177,12 @@ def slim(finding: Finding) -> dict[str, Any]:
         "time": finding.time,
         "source": finding.source,
         "subject": finding.subject,
+        **_chain(finding),
     }
+
+
+def _chain(finding: Finding) -> dict[str, Any]:
+    return {"chain": finding.chain} if finding.chain else {}
 
 
 def total(steps: Sequence[Step]) -> Usage:

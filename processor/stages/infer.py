@@ -19,7 +19,10 @@ def as_named(adapter: str, event: str) -> str:  # noqa: ARG001  the signature is
 
 
 class Infer:
-    """Asks one tier. `adapter` is the pipeline's adapter, None for the base model; `served` says which version."""
+    """Asks one tier. `adapter` is the pipeline's adapter, None for the base model; `served` says which version.
+
+    `step` names the question where the pipeline `home` asks several of one event, which one replica answers.
+    """
 
     def __init__(
         self,
@@ -28,12 +31,16 @@ class Infer:
         adapter: str | None = None,
         max_tokens: int = 192,
         served: Served = as_named,
+        *,
+        step: str = "",
+        home: str = "",
     ) -> None:
         self._model = model
         self.tier = tier
         self.adapter = adapter
         self._max_tokens = max_tokens
         self._served = served
+        self.step, self.home = step, home
 
     async def __call__(self, prompt: Prompt) -> Completion:
         """The completion; a prompt that the server finds too long is asked again with half of the excerpt, and so on.
@@ -42,7 +49,15 @@ class Infer:
         """
         adapter = self._served(self.adapter, prompt.event) if self.adapter else None
         while True:
-            request = ChatRequest(prompt.messages, prompt.form, adapter, self._max_tokens)
+            request = ChatRequest(
+                prompt.messages,
+                prompt.form,
+                adapter,
+                self._max_tokens,
+                step=self.step,
+                home=self.home,
+                near=prompt.replica,
+            )
             try:
                 completion = await self._model.complete(request)
             except Rejected as error:

@@ -64,7 +64,8 @@ Render = Callable[[Excerpt], str]
 class BuildPrompt:
     """Makes the prompt of an event.
 
-    `name` is the pipeline's; `context_tokens` what the server takes in all, counted by `count`.
+    `name` is the pipeline's; `context_tokens` what the server takes in all, counted by `count`. `chained` says that
+    it has a chain, whose results the user template may use.
     """
 
     def __init__(
@@ -76,8 +77,11 @@ class BuildPrompt:
         context_tokens: int = 8192,
         max_tokens: int = 192,
         count: TokenCounter = estimate,
+        *,
+        chained: bool = False,
     ) -> None:
         self._name = name
+        self._chained = chained
         self._system = Message("system", system)
         self._user = user
         self._questions = tuple(questions)
@@ -96,18 +100,24 @@ class BuildPrompt:
         """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
         lines = _line_codes(reading.excerpt)
         codes = {each.name: _codes(each, reading, lines) for each in self._questions}
-        fixed = {
+        fixed: dict[str, object] = {
             "event": _plain_attributes(event.attributes),
             "choices": _choices(self._questions, codes),
             "hint": _hint(reading.rule),
         }
+        if self._chained:
+            fixed["chain"] = harmless(reading.chain)
         labels = {line.number: code for code, line in lines.items()}
         rest = functools.partial(self._render, fixed, labels)
         excerpt, user = reading.excerpt, rest(reading.excerpt)
         if len(user) > self._room and self._count(user) > self._room:
             excerpt, user = self._shrunk(rest, excerpt, labels)
         prompt = Prompt(
-            (self._system, Message("user", user)), self._form(codes), codes, event=event.origin.id(self._name)
+            (self._system, Message("user", user)),
+            self._form(codes),
+            codes,
+            event=event.origin.id(self._name),
+            replica=reading.replica,
         )
         return self._holding(prompt, rest, excerpt, labels, len(reading.excerpt.lines))
 
@@ -291,6 +301,15 @@ def _plain_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     if together.isprintable() and _unmarked(together) is together:
         return attributes
     return {name: plain(each) if isinstance(each, str) else each for name, each in attributes.items()}
+
+
+def harmless(value: Any) -> Any:
+    """What a chain's step gave, its texts as `plain` leaves them: from a database or a model, they are data alike."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: harmless(each) for name, each in value.items()}
+    return [harmless(each) for each in value] if isinstance(value, list) else value
 
 
 def _hint(rule: RuleMatch | None) -> str:

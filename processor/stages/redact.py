@@ -5,6 +5,7 @@ The record that the event was read from keeps its original bytes: dead letters n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from processor.contract import Event
@@ -31,11 +32,20 @@ class Redact:
         """A text such as an error's, without secrets."""
         return self._redactor.redact_text(text)
 
+    def texts(self, texts: Sequence[str]) -> list[str]:
+        """Texts that belong together, such as those of a database's rows, without secrets."""
+        return _cleaned(self._redactor.session(), texts)
+
     def _attributes(self, session: Session, event: Event) -> dict[str, object]:
-        """All of them are looked through at once: one scan, and nothing to do if it finds nothing."""
         texts = {name: value for name, value in event.attributes.items() if isinstance(value, str) and value}
-        clean = session.redact_text(_SEPARATOR.join(texts.values()))
-        parts = clean.split(_SEPARATOR)
-        if len(parts) != len(texts):  # a secret ran over the separator: one by one then
-            parts = [session.redact_text(value) for value in texts.values()]
-        return event.attributes | dict(zip(texts, parts, strict=True))
+        return event.attributes | dict(zip(texts, _cleaned(session, list(texts.values())), strict=True))
+
+
+def _cleaned(session: Session, texts: Sequence[str]) -> list[str]:
+    """All of them are looked through at once: one scan, and nothing to do if it finds nothing."""
+    if not texts:
+        return []
+    parts = session.redact_text(_SEPARATOR.join(texts)).split(_SEPARATOR)
+    if len(parts) != len(texts):  # a secret ran over the separator: one by one then
+        parts = [session.redact_text(value) for value in texts]
+    return parts

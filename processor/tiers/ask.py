@@ -14,6 +14,7 @@ from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
 from processor.models.question import Prompt
 from processor.pipeline import Pipeline
+from processor.pipeline.chain import AskConfig
 from processor.stages.check import Answer, Check, Invalid
 from processor.stages.infer import Infer, Served, as_named
 from processor.stages.prompt import BuildPrompt
@@ -23,16 +24,23 @@ from processor.tiers.metrics import Outcome, TierMetrics
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A tier's valid answer, or what is wrong with its last one; `step` says what it cost either way."""
+    """A tier's valid answer, or what is wrong with its last one; `step` says what it cost either way.
+
+    `replica` is the server that gave it.
+    """
 
     step: Step
     answer: Answer | None = None
     fault: Invalid | None = None
+    replica: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One pipeline's questions to one tier. `running` bounds those that are open at once, `count` counts tokens."""
+    """One pipeline's questions to one tier. `running` bounds those that are open at once, `count` counts tokens.
+
+    `step` is that of its chain which asks, or `diagnose`.
+    """
 
     name: str
     prompt: BuildPrompt
@@ -42,6 +50,7 @@ class Ask:
     tiers: TierMetrics
     running: asyncio.Semaphore
     count: TokenCounter = estimate
+    step: str = "diagnose"
 
     @classmethod
     def of(
@@ -56,30 +65,44 @@ class Ask:
         context_tokens: int = 8192,
         count: TokenCounter = estimate,
         served: Served = as_named,
+        question: AskConfig | None = None,
     ) -> Ask:
         """The questions of a pipeline to `tier`, which `model` answers; `count` counts that model's tokens.
 
-        `served` says which version of its adapter an event asks. That adapter belongs to the pipeline's own tier: any
-        other one answers with its base model.
+        `served` says which version of its adapter an event asks. That adapter belongs to the question's own tier: any
+        other one answers with its base model. `question` is one of its chain instead of the pipeline's own.
         """
-        part = pipeline.model
+        asked = question or pipeline.question
+        # How sure a model is was measured for the pipeline's own question alone.
+        calibrated = partial(pipeline.calibrations.find, tier) if question is None else _uncalibrated
+        chained = bool(pipeline.chain)
         return cls(
             name=pipeline.name,
             prompt=BuildPrompt(
                 pipeline.name,
-                pipeline.prompt.system,
-                pipeline.prompt.user,
-                pipeline.questions,
+                asked.prompt.system,
+                asked.prompt.user,
+                asked.questions,
                 context_tokens,
-                part.max_tokens,
+                asked.max_tokens,
                 count,
+                chained=chained,
             ),
-            infer=Infer(model, tier, part.adapter if tier == part.tier else None, part.max_tokens, served),
-            check=Check(pipeline.schema, pipeline.questions, partial(pipeline.calibrations.find, tier)),
+            infer=Infer(
+                model,
+                tier,
+                asked.adapter if tier == asked.tier else None,
+                asked.max_tokens,
+                served,
+                step=asked.step,
+                home=pipeline.name if chained else "",
+            ),
+            check=Check(asked.schema, asked.questions, calibrated),
             metrics=metrics,
             tiers=tiers,
             running=asyncio.Semaphore(concurrency),
             count=count,
+            step=asked.step or "diagnose",
         )
 
     async def __call__(self, event: Event, reading: Reading) -> Asked:
@@ -92,7 +115,7 @@ class Ask:
             self.metrics.guided(self.name, self.infer.tier, first.replica, prompt.form.grammar, self.prompt.grammars)
             try:
                 answer = self.check(prompt, first, reading)
-                return Asked(self._step([first], queued_ms, answer), answer)
+                return Asked(self._step([first], queued_ms, answer), answer, replica=first.replica)
             except Invalid as fault:
                 self.metrics.repaired(self.name, fault.reason)
                 self.tiers.repaired(self.name, self.infer.tier, first.adapter, fault.reason)
@@ -100,8 +123,8 @@ class Ask:
         try:
             answer = self.check(prompt, second, reading)
         except Invalid as fault:
-            return Asked(self._step([first, second], queued_ms), fault=fault)
-        return Asked(self._step([first, second], queued_ms, answer), answer)
+            return Asked(self._step([first, second], queued_ms), fault=fault, replica=second.replica)
+        return Asked(self._step([first, second], queued_ms, answer), answer, replica=second.replica)
 
     async def _repaired(self, prompt: Prompt, first: Completion, fault: Invalid, queued_ms: float) -> Completion:
         """The second answer. Where none comes the first one was paid for all the same."""
@@ -114,7 +137,7 @@ class Ask:
     def _step(self, completions: Sequence[Completion], queued_ms: float, answer: Answer | None = None) -> Step:
         usages = [each.usage for each in completions]
         step = Step(
-            name="diagnose",
+            name=self.step,
             decided_by="model",
             tier=self.infer.tier,
             model=completions[-1].model,
@@ -130,3 +153,7 @@ class Ask:
         outcome: Outcome = "invalid" if answer is None else "valid" if len(completions) == 1 else "repaired"
         self.tiers.asked(self.name, step, outcome, answer.confidence.value if answer is not None else None)
         return step
+
+
+def _uncalibrated(_: Completion) -> None:
+    return None

@@ -83,18 +83,23 @@ class Escalation:
     uncalibrated: bool = False
     complex: bool = False
 
-    def why(self, asked: Asked, event: Event) -> Why | None:
+    def why(self, asked: Asked, event: Event, reading: Reading) -> Why | None:
         """Why it goes up, or None. Raises Rejected ("predicate_failed")."""
         if asked.answer is None:
             return asked.fault.reason if asked.fault is not None else "invalid_output"
-        return self.unsure(asked.answer, event)
+        return self.unsure(asked.answer, event, reading)
 
-    def unsure(self, answer: Answer, event: Event) -> Literal["unsure", "uncalibrated"] | None:
+    def unsure(self, answer: Answer, event: Event, reading: Reading) -> Literal["unsure", "uncalibrated"] | None:
         """Whether a valid answer is one to be unsure of. Raises Rejected ("predicate_failed")."""
         value = answer.confidence.value
         if value is None:
             return "uncalibrated" if self.uncalibrated else None
-        values = {"confidence": value, "result": answer.result, "event": event.attributes}
+        values = {
+            "confidence": value,
+            "result": answer.result,
+            "event": event.attributes,
+            "chain": reading.chain,
+        }
         return "unsure" if self.when.evaluate(values) else None
 
 
@@ -134,7 +139,7 @@ class Judge:
         if escalation is not None and escalation.complex and triaged.level == "complex":
             return await self._complex(escalation, event, reading)
         asked = await self.ask(event, reading)
-        why = escalation.why(asked, event) if escalation is not None else None
+        why = escalation.why(asked, event, reading) if escalation is not None else None
         if escalation is None or why is None:
             answer = _valid(asked)
             self.metrics.answered(self.pipeline)
@@ -147,17 +152,17 @@ class Judge:
         larger = await escalation.larger(event, reading) if escalation.larger is not None else None
         self.metrics.escalated(self.pipeline, None, "complex", _outcome(escalation, larger))
         if larger is not None and larger.answer is not None:
-            still = escalation.unsure(larger.answer, event) is not None
+            still = escalation.unsure(larger.answer, event, reading) is not None
             return Verdict(larger.answer, [larger.step], still or self._unknown(larger.answer))
         tried = _tried(escalation, larger, began)
         asked = await self.ask(event, reading)
         asked.step.result = asked.answer.result if tried and asked.answer is not None else None
         return Verdict(_valid(asked), [*tried, asked.step], review=True)
 
-    def by_rule(self, event: Event, answer: Answer, step: Step) -> Verdict:
-        """The verdict where a rule decided: a model would know no better, so what is unsure is for people."""
+    def by_rule(self, event: Event, reading: Reading, answer: Answer, step: Step) -> Verdict:
+        """The verdict where no model decided: one would know no better, so what is unsure is for people."""
         known = answer.confidence.value is not None
-        unsure = known and self.escalation is not None and self.escalation.unsure(answer, event) is not None
+        unsure = known and self.escalation is not None and self.escalation.unsure(answer, event, reading) is not None
         return Verdict(answer, [step], unsure or self._unknown(answer))
 
     async def _up(self, escalation: Escalation, why: Why, first: Asked, event: Event, reading: Reading) -> Verdict:
@@ -169,7 +174,7 @@ class Judge:
         if second is not None and second.answer is not None:
             first.step.unused = why
             second.step.result = second.answer.result
-            still = escalation.unsure(second.answer, event) is not None
+            still = escalation.unsure(second.answer, event, reading) is not None
             return Verdict(second.answer, [first.step, second.step], still or self._unknown(second.answer))
         return Verdict(_valid(first), [first.step, *_tried(escalation, second, began)], review=True)
 

@@ -104,8 +104,8 @@ class Shadow:
 
     def __call__(self, event: Event, reading: Reading, finding: Finding) -> None:
         """Has a finding that one model decided answered again, if it is one of the share. Waits for nothing."""
-        step = finding.steps[0]
-        alone = len(finding.steps) == 1 and step.decided_by == "model" and step.tier != self.ask.infer.tier
+        steps = _own(finding)
+        alone = len(steps) == 1 and steps[0].decided_by == "model" and steps[0].tier != self.ask.infer.tier
         if not alone or not chosen(finding.id, self.share):
             return
         if self.busy():
@@ -115,7 +115,8 @@ class Shadow:
 
     async def _record(self, event: Event, reading: Reading, finding: Finding) -> Outbound | None:
         asked = await self.ask(event, reading)
-        fields = compare(finding.result, asked.answer.result) if asked.answer is not None else {}
+        answer = asked.answer.result if asked.answer is not None else {}
+        fields = compare({name: finding.result.get(name) for name in answer}, answer)
         agree = all(each["same"] for name, each in fields.items() if name not in self.prose) if fields else None
         for name, each in fields.items():
             if name not in self.prose:
@@ -123,6 +124,11 @@ class Shadow:
         self.metrics.shadowed(finding.pipeline, "invalid" if agree is None else "agrees" if agree else "differs")
         value = orjson.dumps(_said(finding, asked, fields, agree))
         return Outbound(self.topic, finding.fingerprint.encode(), value, (("content-type", b"application/json"),))
+
+
+def _own(finding: Finding) -> list[Step]:
+    """The steps of the pipeline's own question, without those of its chain."""
+    return [step for step in finding.steps if step.name == "diagnose"]
 
 
 def chosen(finding: str, share: float) -> bool:
@@ -157,7 +163,7 @@ def _said(finding: Finding, asked: Asked, fields: Mapping[str, Any], agree: bool
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "agree": agree,
         "fields": fields,
-        "first": _who(finding.steps[0]),
+        "first": _who(_own(finding)[0]),
         "second": _who(asked.step),
         "steps": [asked.step],
         "usage": asked.step.usage,

@@ -33,10 +33,14 @@ def _prefixes(asks: Sequence[Ask], routed: Callable[[str], Sequence[str]]) -> li
     found: list[ChatRequest] = []
     for ask in asks:
         versions = (None,) if ask.infer.adapter is None else routed(ask.infer.adapter)
-        found += [prefix_of(ask.name, ask.prompt.prefix, version) for version in versions]
+        found += [_prefix(ask, version) for version in versions]
     return found
 
 
 async def _warm(asks: Sequence[Ask], client: ModelClient, adapter: str, served: str) -> None:
     own = [ask for ask in asks if ask.infer.adapter == adapter]
-    await client.warmth.publish([prefix_of(ask.name, ask.prompt.prefix, served) for ask in own])
+    await client.warmth.publish([_prefix(ask, served) for ask in own])
+
+
+def _prefix(ask: Ask, served: str | None) -> ChatRequest:
+    return prefix_of(ask.name, ask.prompt.prefix, served, ask.infer.step, ask.infer.home)

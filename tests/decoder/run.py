@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from processor.contract import ATTRIBUTES, REASONS, Event, Excerpt, ExcerptLine, Origin, Reading, Record
 from processor.errors import FaultstreamError, Rejected
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Message, Model
 from processor.pipeline import Pipeline

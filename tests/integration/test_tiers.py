@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry
 from processor import app
 from processor.contract import Outbound, Record
 from processor.home import Homes
+from processor.lane import Shared
 from processor.lang.predicate import Predicate
-from processor.line import Shared
 from processor.logs.redact import redactor
 from processor.models.calibration import FILE, Calibration, Calibrations, Measured, Platt, write
 from processor.models.chat import ChatRequest, Completion, Model

@@ -1,8 +1,8 @@
 """Fixtures of real servers, each started once per run, at its first use, on a free port of loopback.
 
 A server that this machine can't run leaves its tests out, with the reason; if `$REQUIRE` (comma-separated: broker,
-kafka, llamacpp, vllm, jira, s3) names it, they fail instead. Nothing is downloaded here but for what `$REQUIRE` asks:
-`make test` sets everything up beforehand.
+kafka, llamacpp, vllm, jira, s3, postgres) names it, they fail instead. Nothing is downloaded here but for what
+`$REQUIRE` asks: `make test` sets everything up beforehand.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tests.servers.peft_adapters import PeftAdapters
 from tests.servers.secure_kafka import SecureKafka
 from tools import bootstrap, weights
 from tools.bootstrap import SetupError
-from tools.servers import broker, jira, kafka, model, s3
+from tools.servers import broker, jira, kafka, model, postgres, s3
 from tools.servers.process import Server, ServerError
 
-KNOWN = ("broker", "kafka", "llamacpp", "vllm", "jira", "s3")
+KNOWN = ("broker", "kafka", "llamacpp", "vllm", "jira", "s3", "postgres")
 
 
 def required() -> set[str]:
@@ -162,3 +162,10 @@ def s3_double(server_logs: Path) -> Iterator[str]:
     """Base URL of a double of S3 and STS that takes any credentials. Shared: a test makes buckets of its own."""
     obstacle = None if bootstrap.S3.ready() else "the double of S3 isn't set up: python3 -m tools.bootstrap test"
     yield from running("s3", obstacle, lambda: s3.s3(logs=server_logs))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_logs: Path) -> Iterator[str]:
+    """URL of the superuser of a PostgreSQL server of our own, with the password. Shared: a test has its tables."""
+    obstacle = None if bootstrap.POSTGRES.ready() else "PostgreSQL isn't set up: python3 -m tools.bootstrap test"
+    yield from running("postgres", obstacle, lambda: postgres.Postgres(logs=server_logs))

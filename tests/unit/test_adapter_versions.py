@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from processor import app
 from processor.errors import Retryable
-from processor.line import Line, Shared
+from processor.lane import Shared
+from processor.line import Line
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest
 from processor.models.client import ModelClient

@@ -21,7 +21,7 @@ from processor.asyncapi import document
 from processor.cli import app as commands
 from processor.contract import Outbound, Record
 from processor.home import Homes
-from processor.line import Shared
+from processor.lane import Shared
 from processor.logs.redact import redactor
 from processor.pipeline import load_all
 from processor.resend.backfill import Backfill, Plan

@@ -135,8 +135,8 @@ def test_faults_of_parts_are_told_together() -> None:
     [
         (["demo"], "llamacpp", "", {"checkout", "servers", "model"}),
         (["demo"], "vllm", "", {"checkout", "servers", "vllm"}),
-        (["test"], "llamacpp", "", {"checkout", "servers", "s3", "model", "smaller-model"}),
-        (["test"], "llamacpp", "vllm", {"checkout", "servers", "s3", "model", "smaller-model", "vllm"}),
+        (["test"], "llamacpp", "", {"checkout", "servers", "s3", "postgres", "model", "smaller-model"}),
+        (["test"], "llamacpp", "vllm", {"checkout", "servers", "s3", "postgres", "model", "smaller-model", "vllm"}),
         (["dev"], "llamacpp", "", {"checkout"}),
         (["model"], "llamacpp", "", {"servers", "model"}),
         (["model"], "vllm", "", {"vllm"}),

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Completion
 from processor.pipeline import Pipeline

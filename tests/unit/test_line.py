@@ -16,9 +16,10 @@ from processor import app
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.home import Homes
+from processor.lane import Shared
 from processor.lang.predicate import Predicate
 from processor.lang.template import Template
-from processor.line import Line, Shared
+from processor.line import Line
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.form import Form

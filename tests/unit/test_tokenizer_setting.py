@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from processor import app
 from processor.errors import ConfigError
 from processor.home import Homes
-from processor.line import Lane, Shared
+from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.logs.tokens import estimate
 from processor.settings import Settings

@@ -35,13 +35,13 @@ async def start_all(
 
 @asynccontextmanager
 async def following(
-    settings: ModelSettings, tier: str, homes: Homes, name: str | None
+    settings: ModelSettings, tier: str, homes: Homes, names: Collection[str]
 ) -> AsyncIterator[Adapters | None]:
-    """A manager that asks what is served of one adapter and publishes nothing; None where the daemon loads none."""
-    if settings.adapters is None or name is None:
+    """A manager that asks what is served of adapters and publishes nothing; None where the daemon loads none."""
+    if settings.adapters is None or not names:
         yield None
         return
-    manager = Adapters(settings, settings.adapters, tier, homes, [name], AdapterMetrics(CollectorRegistry()))
+    manager = Adapters(settings, settings.adapters, tier, homes, names, AdapterMetrics(CollectorRegistry()))
     await manager.start(publish=False)
     try:
         yield manager

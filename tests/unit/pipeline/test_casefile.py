@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from processor.casefile import Case, Outcome, check_cases, load_cases, run_cases
+from processor.casefile import Case, check_cases, load_cases
+from processor.caserun import Outcome, run_cases
 from processor.cli import app
 from processor.home import Homes
 from processor.pipeline import Pipeline
@@ -103,7 +104,7 @@ def test_fingerprints_are_compared_between_cases(pipeline: Pipeline) -> None:
 def test_a_live_model_is_asked(pipeline: Pipeline) -> None:
     """With a model the canned answers play no part."""
     model = StubModel()
-    found = asyncio.run(run_cases(pipeline, load_cases(pipeline.folder)[2:], model))
+    found = asyncio.run(run_cases(pipeline, load_cases(pipeline.folder)[2:], {"lite": model}))
     assert model.requests == 1
     assert found[0].finding is not None
     assert found[0].finding.result["summary"] == "the build failed"

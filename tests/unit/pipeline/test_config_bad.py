@@ -71,7 +71,11 @@ def problems(path: Path, scratch: Path) -> list[str]:
 def _lint(homes: Homes, home: Path) -> list[Problem]:
     checked = [check(file.parent, homes, TIERS) for file in sorted(home.rglob("pipeline.yaml"))]
     found = [problem for one in checked for problem in one.problems]
-    found += [problem for one in checked for problem in check_cases(one.folder, one.schema)]
+    found += [
+        problem
+        for one in checked
+        for problem in check_cases(one.folder, one.schema, one.model.chain if one.model else None)
+    ]
     found += [problem for one in checked for problem in (*try_rules(one), *try_adapter(one, TIERS))]
     return sorted({*found, *clashes(homes), *conflicts(checked)})
 

@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from processor import app
 from processor.contract import Confidence, Outbound, Reading, Usage
 from processor.errors import ConfigError, Rejected, Retryable
+from processor.lane import Lane, Shared
 from processor.lang.predicate import Predicate
-from processor.line import Lane, Line, Shared
+from processor.line import Line
 from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Completion
 from processor.models.question import Prompt

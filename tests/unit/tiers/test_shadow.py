@@ -19,7 +19,8 @@ from processor.asyncapi import shadow_schema
 from processor.contract import Outbound
 from processor.costs.ledger import Ledger
 from processor.errors import Retryable
-from processor.line import Line, Shared
+from processor.lane import Shared
+from processor.line import Line
 from processor.logs.redact import redactor
 from processor.pipeline import Pipeline
 from processor.pipeline.document import Shadow as ShadowPart

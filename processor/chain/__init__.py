@@ -1,0 +1,1 @@
+"""Chains: the steps of a pipeline before its own question, over models, databases and expressions."""
