@@ -103,6 +103,25 @@ async def test_what_is_refused_or_ignored_is_lacking(server: Scripted, guidance:
     assert (found.guidance, found.logprobs) == (guidance, logprobs)
 
 
+@pytest.mark.parametrize(
+    ("listed", "files"),
+    [
+        (b'[{"id": 3, "path": "/m/a@0123456789ab.gguf"}, {"id": 0, "path": "b.gguf"}]', {"a@0123456789ab": 3, "b": 0}),
+        (b"[]", {}),
+        (b'{"error": "no"}', {}),
+    ],
+)
+async def test_llama_cpps_adapters_are_the_files_that_it_was_started_with(listed: bytes, files: dict[str, int]) -> None:
+    """By the names of their files, with the numbers that the server gave them; without any, there are none."""
+
+    class Files(Scripted):
+        async def __call__(self, method: str, path: str, body: bytes | None) -> Reply:
+            return (200, {}, listed) if path == "//lora-adapters" else await super().__call__(method, path, body)
+
+    found = await probe(Files("llamacpp"), "base", "models.lite")
+    assert (found.guidance, found.adapters, found.files) == ("grammar", "files" if files else "none", files)
+
+
 async def test_tokens_that_do_not_spell_the_answer_tell_nothing() -> None:
     """A vocabulary's own writing of tokens, or the likeliest in the place of the one that was taken."""
 
