@@ -198,7 +198,9 @@ async def bare(url: str, first: bytes, bodies: Sequence[bytes], in_flight: int) 
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     headers = {"Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, headers=headers, raise_for_status=True
+    ) as session:
 
         async def one(body: bytes) -> int:
             async with session.post(f"{url}/chat/completions", data=body) as response:

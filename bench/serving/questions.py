@@ -122,6 +122,7 @@ async def naively(url: str, logs: Sequence[Labelled], question: str, seconds: fl
             messages = [{"role": "user", "content": prompt}]
             body = {"model": "base", "messages": messages, "max_tokens": _NAIVE_ANSWER, "temperature": 0}
             async with session.post(f"{url}/chat/completions", json=body) as response:
+                response.raise_for_status()
                 said = await response.json()
             run.answers[log.id] = read(said["choices"][0]["message"]["content"] or "")
             run.written += said["usage"]["completion_tokens"]
