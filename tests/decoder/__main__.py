@@ -5,7 +5,7 @@
 
 Each log goes once, each schema in turn: every answer must be valid or explicitly refused, none may hang. With
 `--grammars` the server only compiles each schema's grammar, which takes minutes instead of an hour. With `--layers`
-llama.cpp serves only so many of the model's layers: it is faster by far, and what it would write is next to random.
+only so many of the model's layers are served: that is faster by far, and what it would write is next to random.
 Results are added to `.cache/decoder/<seed>.jsonl`, and what is there is not asked again.
 """
 
@@ -36,7 +36,7 @@ from tests.decoder.schemas import COUNT as SCHEMAS
 from tests.decoder.schemas import Schema, schemas
 from tests.decoder.shallow import cut
 from tools import weights
-from tools.bootstrap import CHECKOUT
+from tools.bootstrap import CHECKOUT, default_engine
 from tools.servers import model
 from tools.servers.process import Server
 
@@ -68,6 +68,7 @@ async def answer_all(home: Path, client: ModelClient, options: argparse.Namespac
     """Each log through the line of a schema, those aside that were asked before."""
     of = ["smaller"] if options.smaller else []
     of += [f"{options.layers}-layers"] if options.layers else []
+    of += [options.engine] if options.engine else []
     kept = CACHE / f"{'-'.join([str(options.seed), *of])}.jsonl"
     kept.parent.mkdir(parents=True, exist_ok=True)
     found = [Outcome(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
@@ -124,8 +125,12 @@ def main() -> int:
 
 
 def _server(options: argparse.Namespace, stack: ExitStack) -> Server:
+    engine = options.engine or default_engine()
     if not options.layers and not options.smaller:
-        return model.model(options.engine)
+        return model.model(engine)
+    if engine == "vllm":
+        layers = json.dumps({"num_hidden_layers": options.layers})
+        return model.vllm(more=["--load-format", "dummy", "--hf-overrides", layers])
     what = weights.SMALLER if options.smaller else weights.DEMO
     gguf = what.ensure()
     if options.layers:

@@ -1,24 +1,31 @@
 """Hard schemas and hostile logs: a seeded sample of `make fuzz-decoder`, and what holds without a model.
 
-Budget on two slow cores: without a model half a minute of processor time; llama.cpp some two minutes for four cases;
+Budget on two slow cores: without a model a minute of processor time; llama.cpp some two minutes for four cases;
 vLLM two minutes for two, beside the start that other tests share.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from processor.contract import Excerpt, ExcerptLine, Reading
+from processor.models.chat import Completion
 from processor.models.client import ModelClient
 from processor.pipeline.load import PipelineError
 from processor.settings import ModelSettings
+from processor.stages.check import Check, Invalid
+from processor.stages.prompt import BuildPrompt
 from processor.testing.model import StubModel
+from tests.decoder.answers import broken
 from tests.decoder.logs import COUNT as LOGS
 from tests.decoder.logs import KINDS, logs
-from tests.decoder.run import pipeline_of, question_of, run
+from tests.decoder.run import event_of, pipeline_of, question_of, run
 from tests.decoder.schemas import COUNT as SCHEMAS
 from tests.decoder.schemas import schemas
 
@@ -69,6 +76,32 @@ async def test_what_a_server_makes_up_is_refused_by_name(tmp_path: Path) -> None
     ):
         outcome = await run(tmp_path, ("made1", given["made1"]), logs()[0], StubModel(text), 60)
         assert (outcome.kind, outcome.text.partition(":")[0]) == ("refused", "the model's answer can't be used")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_grammar_leaves_out_is_checked_afterwards(tmp_path: Path, seed: int) -> None:
+    """Answers that break a keyword here and there: what is taken is valid by the schema as it was written."""
+    chance = Random(seed)  # noqa: S311  seeded, so that a finding can be repeated
+    kinds: Counter[str] = Counter()
+    reading = Reading(Excerpt((ExcerptLine(1, "error: it failed"),), 1, (1,)))
+    for name, schema in schemas(seed)[seed::8]:
+        try:
+            pipeline = pipeline_of(tmp_path, name, schema)
+        except PipelineError:
+            continue
+        prompt = BuildPrompt(name, "S", pipeline.prompt.user, pipeline.questions)(event_of(b"error"), reading)
+        check, written = Check(pipeline.schema, pipeline.questions), Draft202012Validator(schema)
+        for _ in range(12):
+            text = broken(schema, chance)
+            try:
+                result = check(prompt, Completion(text, "stop"), reading).result
+            except Invalid:
+                kinds["refused"] += 1
+                continue
+            kinds["taken"] += 1
+            found = next(written.iter_errors(result), None)
+            assert found is None, (schema, text, found)
+    assert kinds["refused"] > kinds["taken"] > 0
 
 
 def sample(count: int) -> list[tuple[int, int]]:

@@ -114,6 +114,7 @@ def test_a_cut_off_answer_is_no_answer() -> None:
     """Even one that happens to parse."""
     with pytest.raises(Invalid) as caught:
         CHECK(PROMPT, replace(answer(), finish_reason="length"), READING)
+    assert caught.value.reason == "cut_off", "the repair asks for shorter texts, and metrics tell it apart"
     assert caught.value.rejected().reason == "invalid_output"
 
 
