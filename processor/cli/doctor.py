@@ -18,6 +18,7 @@ from processor.cli import options
 from processor.cluster.client import KafkaClient
 from processor.cluster.security import principal
 from processor.cluster.topics import Found, describe, differences
+from processor.databases.open import Databases
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
 from processor.models import needs
@@ -65,6 +66,8 @@ async def _look(homes: Homes, settings: Settings) -> list[Finding]:
     except ConfigError as error:
         found = [Finding("pipelines", False, f"{error}\nfaultstream lint has the details")]
     looks = [_kafka(settings, pipelines), *(_models(settings, tier, pipelines) for tier in settings.models)]
+    if settings.databases:
+        looks.append(_databases(settings, pipelines))
     if settings.jira:
         looks.append(_jira(settings.jira))
     for part in await asyncio.gather(*looks):
@@ -151,6 +154,28 @@ def _calibration(pipeline: Pipeline, tier: str, base: str | None, server: Capabi
 def _capabilities(can: Capabilities) -> str:
     engine, *rest = can.told().items()
     return ", ".join([engine[1], *[f"{name.replace('_', ' ')}: {text}" for name, text in rest]])
+
+
+async def _databases(settings: Settings, pipelines: list[Pipeline]) -> list[Finding]:
+    """Whether databases answer, and take the queries of the pipelines' chains."""
+    try:
+        databases = Databases(settings.databases)
+    except ConfigError as error:
+        return [Finding("databases", False, str(error))]
+    found: list[Finding] = []
+    try:
+        for name, database in databases.items():
+            reached = await _timed(f"databases.{name}", database.reach)
+            found.append(reached)
+            queries = [each for one in pipelines for each in one.queries if each.database == name]
+            for each in queries if reached.fine else ():
+                wrong = await database.check(each.query)
+                found += [Finding(f"databases.{name}", False, f"{each.query.where}: {said}") for said in wrong]
+    except FaultstreamError as error:
+        found.append(Finding("databases", False, str(error)))
+    finally:
+        await databases.close()
+    return found
 
 
 async def _jira(settings: JiraSettings) -> list[Finding]:

@@ -19,6 +19,7 @@ from processor import app
 from processor.casefile import check_cases, load_cases
 from processor.caserun import run_cases
 from processor.chain.metrics import ChainMetrics
+from processor.cli import doctor
 from processor.contract import Outbound, Record
 from processor.databases.ports import Database
 from processor.databases.sqlite import Sqlite
@@ -233,3 +234,17 @@ async def test_questions_of_one_event_stay_on_one_replica(catalogue: Database, r
     assert (first.near, second.near) == ("", "http://two/v1")
     assert first.place == second.place == "deploy_owner"
     assert first.key != second.key
+
+
+async def test_doctor_says_whether_databases_answer_and_take_the_queries(file: Path, tmp_path: Path) -> None:
+    """One that is well, one that is not there, and one without the table that the pipeline queries."""
+    for name, fine in ((file.name, [True]), ("none.db", [False]), ("empty.db", [True, False])):
+        here = tmp_path / name
+        if name == "empty.db":
+            sqlite3.connect(here).close()
+            with closing(sqlite3.connect(here)) as connection:
+                connection.execute("CREATE TABLE other (a)")
+        settings = Settings.model_validate({"databases": {"catalogue": {"url": f"sqlite:{here}"}}})
+        found = await doctor._databases(settings, [PIPELINE])
+        assert [one.fine for one in found] == fine
+    assert "no such table: services" in found[-1].text
