@@ -25,7 +25,7 @@ def command(fault: str, count: int) -> Command:
     finding = {
         "id": f"{fault}-{count}",
         "result": {"summary": "It broke", "category": "test", "severity": "minor"},
-        "build": {"repo": "acme/web", "run_id": str(count)},
+        "build": {"repo": "acme/web", "run_id": str(count), "branch": f"b{count}"},
         "time": time,
     }
     return Command("create" if count == 1 else "comment", fault, "ci_failure", finding, count, time, time)
