@@ -49,7 +49,7 @@ from processor.telemetry import LineMetrics
 from processor.tiers.ask import Ask
 from processor.tiers.judge import Judge, Verdict
 from processor.tiers.metrics import TierMetrics
-from processor.tiers.shadow import Shadow, Shadows
+from processor.tiers.shadow import Shadow, Shadows, full
 
 log = structlog.get_logger(__name__)
 
@@ -185,10 +185,11 @@ class Lane:
         second = asks.get(part.shadow.to) if part.shadow is not None else None
         if second is None or shared.shadows is None:
             return lane
+        larger_model = models[second.infer.tier]
         own = replace(second, running=asyncio.Semaphore(shared.concurrency))  # never in the way of what goes up
 
         def busy() -> bool:
-            return lane.judge.ask.running.locked() or second.running.locked()
+            return lane.judge.ask.running.locked() or second.running.locked() or full(larger_model)
 
         shadow = Shadow.of(pipeline, shared.prefix, own, shared.shadows, shared.tiers, busy)
         return replace(lane, shadow=shadow)

@@ -155,6 +155,12 @@ class ModelClient:
         return self.replicas.healthy > 0
 
     @property
+    def full(self) -> bool:
+        """Whether another request would have to wait until one of those in flight is answered."""
+        usable = [each for each in self.replicas if each.usable]
+        return bool(usable) and not any(each.has_room for each in usable)
+
+    @property
     def settings(self) -> ModelSettings:
         """The tier's settings."""
         return self._settings

@@ -12,13 +12,14 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 import orjson
 import structlog
 
 from processor.contract import FORMAT, Event, Finding, Outbound, Reading, Step
 from processor.errors import FaultstreamError
+from processor.models.chat import Model
 from processor.pipeline import Pipeline
 from processor.tiers.ask import Ask, Asked
 from processor.tiers.metrics import SPENT, TierMetrics
@@ -29,6 +30,21 @@ WITHIN_S: Final = 120.0
 """A shadow that takes longer, from its question to its record, is given up."""
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A model that knows when it has enough to do."""
+
+    @property
+    def full(self) -> bool:
+        """Whether another request would have to wait."""
+        ...
+
+
+def full(model: Model) -> bool:
+    """Whether a model has enough to do; one that does not say so never has."""
+    return isinstance(model, Bounded) and model.full
 
 
 class Shadows:

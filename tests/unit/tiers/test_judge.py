@@ -228,6 +228,15 @@ async def test_an_unknown_confidence_is_what_the_policy_says(
     assert data(outputs)["review"] is review
 
 
+@pytest.mark.parametrize("uncalibrated", [False, True])
+async def test_a_larger_model_of_unknown_confidence_is_what_the_policy_says_too(uncalibrated: bool) -> None:
+    """Its answer is the finding; who wants unknown ones passed up has people look at this one."""
+    tiers = {"lite": Tier(0.4), "pro": Tier(None)}
+    outputs = await judged_by(tiers, escalating(uncalibrated=uncalibrated)).handle(record(LOG))
+    assert [step["unused"] for step in data(outputs)["steps"]] == ["unsure", None]
+    assert data(outputs)["review"] is uncalibrated
+
+
 async def test_a_larger_model_that_is_away_is_left_alone_for_a_while() -> None:
     """After a few failures in a row nobody waits for it, until the pause is over."""
     pro, now = Tier(fault=Retryable("down")), [0.0]

@@ -22,6 +22,8 @@ from processor.errors import Retryable
 from processor.lane import Shared
 from processor.line import Line
 from processor.logs.redact import redactor
+from processor.models.client import ModelClient
+from processor.models.endpoints import Endpoint
 from processor.pipeline import Pipeline
 from processor.pipeline.document import Shadow as ShadowPart
 from processor.settings import ModelSettings, Settings
@@ -153,6 +155,37 @@ async def test_under_load_none_is_begun() -> None:
     before = bench.counted("dropped")
     shadow(event, bench.line.lanes["ci_failure"].recognise(await _excerpt(bench)), finding)
     assert bench.counted("dropped") == before + 1
+
+
+class Full(Tier):
+    """A model all of whose replicas have as much as they may."""
+
+    full = True
+
+
+async def test_none_is_begun_while_the_larger_model_has_no_room() -> None:
+    """What goes up, of this pipeline or another, would have to wait behind it."""
+    pro = Full()
+    bench = Bench({"lite": Tier(), "pro": pro})
+    outputs = await bench.line.handle(record(LOG))
+    await bench.shadows.settled()
+    assert topics(outputs) == ["t.findings.ci_failure"]
+    assert bench.counted("dropped") == 1
+    assert not pro.asked
+
+
+async def test_a_client_is_full_when_all_replicas_that_can_be_asked_are() -> None:
+    """One with room is enough; one that is not there counts for nothing."""
+    urls = ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"]
+    async with ModelClient(ModelSettings(urls=urls, concurrency=4, concurrency_min=2)) as client:
+        first, second = client.replicas.update([Endpoint(url) for url in urls])
+        assert not client.full
+        first.phase = "ready"
+        while first.has_room:
+            first.take("key")
+        assert client.full
+        second.phase = "ready"
+        assert not client.full
 
 
 async def _excerpt(bench: Bench) -> Any:
