@@ -18,6 +18,9 @@ _LARGEST_ANSWER: Final = 4_000_000
 _LARGEST_LIST: Final = 64_000_000
 """Bytes; a server may list ten thousands of adapters."""
 
+_IDLE_S: Final = 4.0
+"""Seconds for which an idle connection is kept: vLLM ends those that were idle for five, also as a request arrives."""
+
 
 class AwayError(Retryable):
     """The server could not be reached."""
@@ -120,7 +123,7 @@ class HttpTransport:
             # A router's cookie would tie all pipelines to the replica that answered first.
             self._session = aiohttp.ClientSession(
                 headers=headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
