@@ -53,6 +53,10 @@ Load = Callable[[int], Awaitable[dict[str, TicketState]]]
 """Reads a partition of the state topic to its end: the last state of each fingerprint."""
 
 
+Behind = tuple[TopicPartition, str]
+"""A partition and a fingerprint of it, whose ticket says less than is known."""
+
+
 class Writer:
     """A worker of the engine over `<p>.ticket-commands`, one command of a fingerprint at a time.
 
@@ -93,7 +97,8 @@ class Writer:
             touch_s=touch_s,
         )
         self._orders = Orders(jira, self._save, redact)
-        self._behind: set[tuple[TopicPartition, str]] = set()
+        self._behind: set[Behind] = set()
+        self._asked: set[Behind] = set()  # those of them for which a command was published
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
 
@@ -114,6 +119,7 @@ class Writer:
         """Forgets the partition: its next owner reads the state anew."""
         self._states.pop(partition, None)
         self._behind = {(at, fingerprint) for at, fingerprint in self._behind if at != partition}
+        self._asked &= self._behind
 
     def state(self, partition: TopicPartition, fingerprint: str) -> TicketState | None:
         """What is known of a fingerprint."""
@@ -262,17 +268,29 @@ class Writer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._touch_s)
             try:
-                await self._publish([each.record(self._topics) for each in self.late()])
+                await self.ask_for_counts()
             except Retryable as error:
                 log.warning("tickets stay behind", action="recount", error=self._redact(str(error)))
 
-    def late(self) -> list[Command]:
+    async def ask_for_counts(self) -> int:
+        """Puts commands on the topic for tickets that are behind, for each once until it is done. Raises Retryable."""
+        late = self._late()
+        if late:
+            await self._publish([each.record(self._topics) for _, each in late])
+        self._asked |= {behind for behind, _ in late}
+        return len(late)
+
+    def _late(self) -> list[tuple[Behind, Command]]:
         """The commands for tickets whose counts are behind, and that have been left alone for a while."""
         since = self._clock() - self._touch_s
+        states = [((at, name), self._states[at][name]) for at, name in self._behind - self._asked]
         return [
-            Command("recount", each.fingerprint, each.pipeline, {}, each.count, each.first_seen, each.last_seen)
-            for at, fingerprint in self._behind
-            if (each := self._states[at][fingerprint]).touched <= since
+            (
+                behind,
+                Command("recount", each.fingerprint, each.pipeline, {}, each.count, each.first_seen, each.last_seen),
+            )
+            for behind, each in states
+            if each.touched <= since
         ]
 
     async def _save(self, at: TopicPartition, state: TicketState) -> None:
@@ -281,6 +299,8 @@ class Writer:
         if at in self._states:
             self._states[at][state.fingerprint] = state
             (self._behind.add if state.behind else self._behind.discard)((at, state.fingerprint))
+            if not state.behind:
+                self._asked.discard((at, state.fingerprint))
 
     async def _tell(self, told: TicketEvent) -> None:
         await self._publish([told.record(self._topics)])

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from processor.contract import Record
 from processor.lang.template import Template
 from processor.tickets.jira import Refused
 from processor.tickets.messages import Recurrence, TicketState
@@ -36,10 +37,11 @@ async def catch_up(given: World) -> int:
     """What the writer's own commands do; how many there were."""
     given.now += TOUCH_S
     writer = await given.writer()
-    late = writer.late()
-    for each in late:
-        await given.until_done(record(each), writer)
-    return len(late)
+    before = len(given.records)
+    asked = await writer.ask_for_counts()
+    for each in given.records[before : before + asked]:
+        await given.until_done(Record(each.topic, 0, 0, each.key, each.value), writer)
+    return asked
 
 
 async def test_comments_keep_their_distance() -> None:
@@ -83,8 +85,23 @@ async def test_storm_asks_little_of_jira_and_the_counts_follow() -> None:
     assert await catch_up(given) == 0
 
 
+async def test_counts_are_asked_for_once_while_jira_is_away() -> None:
+    """An outage of hours must not fill the topic of commands."""
+    given = world()
+    writer = await given.writer()
+    for count in range(1, 4):
+        await given.until_done(record(command(count, branch="main"), count), writer)
+    given.now += TOUCH_S
+    assert [await writer.ask_for_counts() for _ in range(3)] == [1, 0, 0]
+    asked = next(each for each in reversed(given.records) if each.topic == TOPICS.commands)
+    await given.until_done(Record(asked.topic, 0, 9, asked.key, asked.value), writer)
+    await given.until_done(record(command(4, branch="main"), 10), writer)
+    given.now += TOUCH_S
+    assert await writer.ask_for_counts() == 1
+
+
 @pytest.mark.parametrize("effect", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", range(2))
+@pytest.mark.parametrize("step", range(1, 3))
 async def test_kill_while_catching_up_loses_no_count(step: int, effect: bool) -> None:
     """Killed around the description or the state: the next time it is right."""
     given = world()
