@@ -73,8 +73,8 @@ class Deployment:
                 sys.executable, "-m", "processor", "run", "--config", str(file), stdout=log, stderr=log
             )
         await self.until(self._connected, "the daemon is connected")
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read(), name="reader")
+        if self._reader is None:  # connected before anybody may do something to the broker
+            self._reader = asyncio.create_task(self._read(await self._consumer()), name="reader")
 
     async def _connected(self) -> bool:
         problems = await self.problems()
@@ -110,7 +110,7 @@ class Deployment:
             came = {topic: len(found) for topic, found in self.records.items()}
             raise AssertionError(f"not within {patience_s} s: {what}; came: {came}\n{self.log[-3000:]}") from None
 
-    async def _read(self) -> None:
+    async def _consumer(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
             auto_offset_reset="earliest",
@@ -118,7 +118,14 @@ class Deployment:
             isolation_level="read_committed",
         )
         consumer.subscribe(pattern=f"^{self.prefix}\\..*")
-        await consumer.start()
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
         try:
             async for record in consumer:
                 self.records.setdefault(record.topic.removeprefix(f"{self.prefix}."), []).append(record)

@@ -62,10 +62,11 @@ def test_daemon_requirements_are_those_of_the_package() -> None:
     assert sorted(logical_lines(CHECKOUT / "requirements" / "daemon.in")) == sorted(project["dependencies"])
 
 
-def test_image_has_the_extra_for_s3() -> None:
-    """image.in says the same as pyproject.toml's extra."""
+def test_image_has_the_extras_of_a_deployment() -> None:
+    """image.in says the same as pyproject.toml's extras for object stores and databases."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert logical_lines(CHECKOUT / "requirements" / "image.in") == project["optional-dependencies"]["s3"]
+    extras = project["optional-dependencies"]
+    assert logical_lines(CHECKOUT / "requirements" / "image.in") == [*extras["s3"], *extras["postgres"]]
 
 
 def test_daemon_environment_has_no_model_server() -> None:
