@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -19,17 +18,15 @@ from processor import topology
 from processor.chain.metrics import ChainMetrics
 from processor.chain.query import check_queries
 from processor.cluster.client import KafkaClient
-from processor.cluster.patience import patiently, start_waits
+from processor.cluster.patience import patiently
 from processor.cluster.reach import Reach
-from processor.cluster.topics import Found, ensure
-from processor.costs.budgets import Budgets, check_budgets
+from processor.cluster.topics import ensure
+from processor.costs.budgets import check_budgets
 from processor.databases.open import Databases
-from processor.engine.delivery import Delivery
 from processor.engine.engine import Engine
-from processor.engine.exactly_once import ExactlyOnce
-from processor.engine.limits import Limits as EngineLimits
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError
+from processor.guards import watch_over
 from processor.home import Homes
 from processor.lane import Lane, Shared
 from processor.lifecycle import Lifecycle, settle
@@ -41,18 +38,17 @@ from processor.models.adapters import Expected, inspect, start_all
 from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.models.metrics import ModelMetrics
+from processor.parts import Parts
 from processor.pipeline import Pipeline, adapter_names, load_all, who_asks
 from processor.pipeline.chain import AskConfig
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
-from processor.sources.backlog import Backlog
 from processor.sources.decode import DecodeConfig, Decoder
-from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
-from processor.stages.park import Aside, Ward
+from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
@@ -71,43 +67,6 @@ from processor.tiers.warm import keep_warm
 log = structlog.get_logger(__name__)
 
 ROLES = ("line", "tickets")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the roles are built of."""
-
-    settings: Settings
-    homes: Homes
-    pipelines: Sequence[Pipeline]
-    registry: CollectorRegistry
-    health: Health
-    client: KafkaClient
-    topics: Mapping[str, Found]
-    transactions: bool
-
-    def sink(self) -> KafkaSink:
-        """A sink of its own for each user of one."""
-        return KafkaSink(KafkaSinkConfig.of(self.settings, self.client))
-
-    def delivery(self, source: KafkaSource, group: str) -> Delivery | None:
-        """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
-        if not self.transactions:
-            return None
-        transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
-        return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers)
-
-    def limits(self) -> EngineLimits:
-        """The engine's bounds."""
-        ours = self.settings.limits
-        # What is finished and waits for an earlier record, or for its commit, is not worked on any more: without
-        # room for it, one slow record would keep the others from the model.
-        return EngineLimits(
-            in_flight=16 * ours.in_flight,
-            in_flight_bytes=ours.in_flight_bytes,
-            concurrency=ours.in_flight,
-            drain_s=ours.drain_s,
-        )
 
 
 def load(settings: Settings, homes: Homes) -> list[Pipeline]:
@@ -243,24 +202,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         name="line",
     )
     parts.health.ready["line"] = engine.problem
-    for name, ward in line.wards.items():
-        parts.health.notes[f"pipeline {name}"] = partial(_ailing, ward, redact)
-    backlog = Backlog(parts.client, settings.group)
-    life.cleanup("backlog", backlog.stop)
-    # What lies parked goes before what is new, from the first event on.
-    prefix = settings.topics.prefix
-    keeps_s = {name: topology.kept_s(parts.topics[f"{prefix}.parked.{name}"], settings) for name in line.wards}
-    aside = Aside(line.wards, backlog.waiting, shared.metrics, prefix, keeps_s)
-    await patiently(aside.afresh, life.stop)
-    line.afresh = aside.afresh
-    listed = topology.topics(prefix, parts.pipelines)
-    books = [topic.name for topic in listed if topic.kind in ("findings", "shadow", "dead-letters")]
-    budgets = Budgets.of(settings, KafkaHistory(parts.client), books, line.wards, parts.registry)
-    while budgets is not None and not life.stop.is_set() and (error := await budgets.look()):
-        await start_waits(error, life.stop)
-    if budgets is not None:
-        life.task("budgets", budgets.run(life.stop))
-    life.task("parked", aside.run(life.stop))
+    await watch_over(parts, line, redact, counts, life)
     life.task("line", engine.run(life.stop))
 
 
@@ -283,13 +225,6 @@ def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:
         if up is not None and up.to not in settings.models:
             said = f"no tier {up.to} in the settings: what is unsure is flagged for review"
             log.info(said, action="start", pipeline=each.name)
-
-
-def _ailing(ward: Ward, redact: Redact) -> str | None:
-    """What /readyz notes of a pipeline that can't work: the daemon is ready all the same, for the others."""
-    if ward.stopped is None:
-        return f"{ward.waiting} parked events come back" if ward.waiting else None
-    return f"can't work, {ward.waiting} events lie parked: {redact.text(ward.stopped)}"
 
 
 def _forget(client: ModelClient, tiers: TierMetrics, adapter: str) -> None:

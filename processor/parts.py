@@ -1,0 +1,58 @@
+"""What the roles of a daemon are built of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from processor.cluster.client import KafkaClient
+from processor.cluster.topics import Found
+from processor.engine.delivery import Delivery
+from processor.engine.exactly_once import ExactlyOnce
+from processor.engine.limits import Limits as EngineLimits
+from processor.home import Homes
+from processor.pipeline import Pipeline
+from processor.settings import Settings
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
+from processor.sources.kafka import KafkaSource
+from processor.telemetry import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the roles are built of."""
+
+    settings: Settings
+    homes: Homes
+    pipelines: Sequence[Pipeline]
+    registry: CollectorRegistry
+    health: Health
+    client: KafkaClient
+    topics: Mapping[str, Found]
+    transactions: bool
+
+    def sink(self) -> KafkaSink:
+        """A sink of its own for each user of one."""
+        return KafkaSink(KafkaSinkConfig.of(self.settings, self.client))
+
+    def delivery(self, source: KafkaSource, group: str) -> Delivery | None:
+        """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
+        if not self.transactions:
+            return None
+        transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
+        return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers)
+
+    def limits(self) -> EngineLimits:
+        """The engine's bounds."""
+        ours = self.settings.limits
+        # What is finished and waits for an earlier record, or for its commit, is not worked on any more: without
+        # room for it, one slow record would keep the others from the model.
+        return EngineLimits(
+            in_flight=16 * ours.in_flight,
+            in_flight_bytes=ours.in_flight_bytes,
+            concurrency=ours.in_flight,
+            drain_s=ours.drain_s,
+        )
