@@ -207,7 +207,8 @@ async def bare(url: str, first: bytes, bodies: Sequence[bytes], in_flight: int) 
                 return int(orjson.loads(await response.read())["usage"]["completion_tokens"])
 
         async def count(body: bytes) -> None:
-            run.written += await one(body)
+            tokens = await one(body)  # first: what is added to must be read after it
+            run.written += tokens
 
         await one(salted(first, extra))
         ready = [salted(body, extra) for body in bodies]

@@ -143,8 +143,8 @@ class Writer:
         if state is not None and command.id in state.seen:
             return ()
         ordered = command.action in {"forget", "adopt"}
-        if not ordered and command.action != "recount" and self._author.dry_run(command.pipeline):
-            return (self._dry(command, state).record(self._topics),)
+        if not ordered and self._author.dry_run(command.pipeline):
+            return () if command.action == "recount" else (self._dry(command, state).record(self._topics),)
         done: list[TicketEvent] = []
         try:
             if ordered:

@@ -247,10 +247,13 @@ async def test_dry_run_says_what_it_would_do() -> None:
     assert given.posts == 0
     given.plan = replace(given.plan, dry_run=False)
     await given.until_done(record(command(1)))
+    await given.until_done(record(command(1, finding="again"), 1))
     given.plan = replace(given.plan, dry_run=True)
-    await given.until_done(record(command(2), 1))
+    given.names.clear()
+    await given.until_done(record(command(2), 2))
     assert b"would add to BUILD-1" in (given.records[-1].value or b"")
-    assert given.mine("f1")[0].comments == []
+    assert await catch_up(given) == 1, "it is behind since before"
+    assert {name for name in given.names if not name.startswith("publish")} == set()
 
 
 async def test_assignee_comes_from_a_template_and_costs_no_ticket() -> None:
