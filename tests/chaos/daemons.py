@@ -18,6 +18,9 @@ ENDS_WITHIN_S = 45
 POISONED = "poisoned"
 """File that a daemon leaves that is killed by what it works on."""
 
+PAUSED = "paused"
+"""File with a line for each partition that waits, or has waited, between the two steps of being taken."""
+
 
 class Daemon:
     """One daemon, kept alive while it is wanted. `fell`: how processes ended that nobody had killed."""
@@ -157,6 +160,12 @@ class Daemon:
                 return self.frozen
             await asyncio.sleep(0.02)
         return True
+
+    @property
+    def paused(self) -> int:
+        """How many partitions have waited between the two steps of being taken, so far."""
+        told = self.folder / PAUSED
+        return len(told.read_text(encoding="utf-8").splitlines()) if told.exists() else 0
 
     def switch(self, name: str, text: str | None) -> None:
         """Sets a switch (see tests.chaos.hooks), or takes it away."""

@@ -5,7 +5,7 @@ Switches are files in the daemon's folder:
 - `clock`: seconds that the wall clock is off.
 - `aim`: the next delivery stops its process (SIGSTOP) after its offsets were sent and before it commits, and takes the
   file away. If that says `last`, it kills its process (SIGKILL) once it has committed or failed to.
-- `pause`: seconds between the two steps of taking a partition.
+- `pause`: while it is there, who takes a partition waits between the two steps of that; `paused` has a line for each.
 - `slow`, `hang`: seconds that each event takes longer; every event waits until the file is gone.
 """
 
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+
+from tests.chaos.daemons import PAUSED
 
 
 class Switches:
@@ -50,8 +52,13 @@ class Switches:
             await asyncio.sleep(0.05)
 
     async def pause(self) -> None:
-        """Waits, between the two steps of taking a partition."""
-        await asyncio.sleep(float(self.read("pause") or 0))
+        """Waits between the two steps of taking a partition, as long as it is told to."""
+        if self.read("pause") is None:
+            return
+        with (self._folder / PAUSED).open("a", encoding="utf-8") as told:
+            told.write("waits\n")
+        while self.read("pause") is not None:  # noqa: ASYNC110 (a file tells nobody)
+            await asyncio.sleep(0.05)
 
     def stop_if_aimed_at(self) -> bool:
         """Stops this process, once; True if it shall die afterwards."""

@@ -65,7 +65,7 @@ class Run:
         self.reader = Reader(cluster.bootstrap, subject.read, subject.outcome)
         self.began = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
-        self._partitions = subject.topics[subject.topic]
+        self.partitions = subject.topics[subject.topic]
         self._stop = asyncio.Event()
         self._broker = asyncio.Lock()
         self._came = 0  # outcomes when the last broker came back
@@ -201,7 +201,7 @@ class Run:
         elif fault.kind == "poison":
             self.producer.put_between(self.subject.poison)
         elif fault.kind == "grow":
-            await self.until_async(lambda: self.cluster.grow(self.subject.topic, 2 * self._partitions), 20)
+            await self.until_async(lambda: self.cluster.grow(self.subject.topic, 2 * self.partitions), 20)
         else:
             daemon = self.daemon(fault.slot)
             async with daemon.lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -33,14 +32,15 @@ async def wakes_up_after_the_others(run: Run) -> None:
 
 async def wakes_up_while_another_takes_over(run: Run) -> None:
     """Frozen in the middle of a delivery, and goes on, once, between the two steps of its successor."""
-    run.daemon(1).switch("pause", "3")
+    run.daemon(1).switch("pause", "")
     assert await run.daemon(0).caught(last=True)
-    told = run.daemon(1).told("assigned")
-    assert await run.until(lambda: run.daemon(1).told("assigned") > told)
-    await asyncio.sleep(1)  # the first step is done, and the pause after it is longer
+    assert await run.until(lambda: run.daemon(1).paused >= run.partitions)
     run.daemon(0).wake()
     assert await run.until(lambda: not run.daemon(0).running)
+    due = run.ends()
     run.daemon(1).switch("pause", None)
+    # Its successor works before it comes back: a partition that changes hands again would be begun anew.
+    assert await run.until_async(lambda: run.committed_beyond(due))
     run.daemon(0).start()
 
 
