@@ -11,7 +11,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, Final, TypeVar
@@ -21,54 +20,16 @@ from jira import JIRA
 from jira.exceptions import JIRAError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from processor.errors import FaultstreamError, Retryable
+from processor.errors import FaultstreamError
 from processor.settings import JiraSettings
+from processor.tickets.jira.errors import Refused, Unauthorised, Unavailable, Unsettled
+from processor.tickets.jira.issues import Hit, Standing
 from processor.tickets.messages import moment
 
 T = TypeVar("T")
 
 CONNECT_S: Final = 5.0
 """Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
-
-
-class Unavailable(Retryable):
-    """Jira can't be reached, is not well, or asks to wait."""
-
-
-class Unauthorised(Unavailable):
-    """Jira does not accept the credentials; the token may be rotated, so the role keeps trying."""
-
-
-class Unsettled(Unavailable):
-    """A write was sent and no answer says whether it was done: look before it is repeated."""
-
-
-class Refused(FaultstreamError):
-    """Jira refuses the request for good; `fields` are the fields that it blames, with its messages."""
-
-    def __init__(self, message: str, *, status: int = 0, fields: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.fields = dict(fields or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An issue that a search found. `creator` holds all names of its creator: account id, key, user name."""
-
-    key: str
-    labels: tuple[str, ...]
-    creator: frozenset[str]
-    created: str
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an issue stands: its description in markup, and, if it is resolved, as what and when (Unix seconds)."""
-
-    description: str
-    resolution: str | None = None
-    resolved_at: float = 0.0
 
 
 class JiraClient:

@@ -1,0 +1,28 @@
+"""What Jira's answers mean for who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from processor.errors import FaultstreamError, Retryable
+
+
+class Unavailable(Retryable):
+    """Jira can't be reached, is not well, or asks to wait."""
+
+
+class Unauthorised(Unavailable):
+    """Jira does not accept the credentials; the token may be rotated, so the role keeps trying."""
+
+
+class Unsettled(Unavailable):
+    """A write was sent and no answer says whether it was done: look before it is repeated."""
+
+
+class Refused(FaultstreamError):
+    """Jira refuses the request for good; `fields` are the fields that it blames, with its messages."""
+
+    def __init__(self, message: str, *, status: int = 0, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fields = dict(fields or {})
