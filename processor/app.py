@@ -57,6 +57,7 @@ from processor.tickets.jira import JiraClient
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import Topics
 from processor.tickets.plans import plans, policies
+from processor.tickets.signals import Signals
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
 from processor.tiers.forms import asking
@@ -249,12 +250,12 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     jira = JiraClient(settings.jira)
     life.cleanup("jira", jira.close)
     faust = FaustConfig(
-        settings.kafka.bootstrap,
+        parts.client,
         parts.topics[topics.signals].partitions,
         session_timeout_s=settings.kafka.session_timeout_s,
-        security=parts.client.security.arguments(),
     )
-    decide = Decide(faust, topics, policies(parts.pipelines), deciding.publish, redact=redact)
+    signals = Signals(topics, policies(parts.pipelines))
+    decide = Decide(faust, topics, [signals], deciding.publish, redact=redact)
     writer = Writer(
         jira,
         Texts(plans(parts.pipelines), redact),

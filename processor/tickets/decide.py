@@ -1,31 +1,32 @@
 """*decide*: a Faust app that turns signals into ticket commands.
 
-Faust keeps the table of faults, recovers it and shares out partitions; what it decides is `policy.decide`. It runs
-in the daemon's own event loop. A signal is acknowledged by hand when its command is: Faust by itself acknowledges
-an event whose handling failed. At least once, so commands may repeat.
+Faust shares out partitions and reads; deciders say what follows from a record, in batches; tables of Faust's remember
+it. It runs in the daemon's own event loop. A signal is acknowledged by hand when its command and what is remembered
+of it are: Faust by itself acknowledges an event whose handling failed. At least once, so commands may repeat.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import faust
-import orjson
 import structlog
 from aiokafka.errors import KafkaError
 
-from processor.contract import FORMAT, Outbound, Record, too_new, update_first
-from processor.errors import Fatal, Rejected, Retryable
+from processor.cluster.client import KafkaClient
+from processor.contract import Outbound, Record
+from processor.errors import Fatal, Rejected
+from processor.sources.history import KafkaHistory
+from processor.tickets.batches import Batches, Publish
+from processor.tickets.decider import Decider
 from processor.tickets.faust_consumer import CarefulTransport, Ledger, credentials
+from processor.tickets.faust_tables import FaustTables, Table
 from processor.tickets.messages import Topics, letter
-from processor.tickets.policy import Decision, Fault, Policy, decide
 
 log = structlog.get_logger(__name__)
 
@@ -41,29 +42,25 @@ RESTARTS: Final = 3
 STOP_S: Final = 30.0
 """Bound on stopping Faust."""
 
-Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
-"""Writes records and awaits their acknowledgements."""
+BREATHS: Final = 10
+"""How often within a session's time-out the event loop is seen to be alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaustConfig:
     """Where and how *decide* runs.
 
-    `partitions` is that of the signals topic and of the table's changelog alike. `stall_s` is how long signals may
-    wait, or a recovery last, before the role is given up; `dropped_s` how long a signal that was read may lie
-    unhandled while nothing else is done, before Faust is started anew. `store` is Faust's: memory:// or rocksdb://.
-    `security` are the arguments of an aiokafka client that say who we are.
+    `partitions` is that of the topics that are read and of the tables' changelogs alike. `stall_s` is how long signals
+    may wait, or a recovery stand still, before the role is given up; `dropped_s` how long a signal that was read may
+    lie unhandled while nothing else is done, before Faust is started anew.
     """
 
-    bootstrap: str
+    client: KafkaClient
     partitions: int
-    store: str = "memory://"
-    data: Path | None = None
     stall_s: float = 120.0
     dropped_s: float = 10.0
     session_timeout_s: float = 30.0
     request_timeout_s: float = 40.0
-    security: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Decide:
@@ -73,29 +70,29 @@ class Decide:
         self,
         config: FaustConfig,
         topics: Topics,
-        policies: Mapping[str, Policy],
+        deciders: Sequence[Decider],
         publish: Publish,
         *,
         redact: Callable[[str], str] = str,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._config = config
         self._topics = topics
-        self._policies = policies
+        self._deciders = deciders
         self._publish = publish
         self._redact = redact
-        self._clock = clock
         self._app: Any = None
-        self._table: Any = None
-        self._ledger = Ledger(topics.signals)
-        self._handling = False
+        self._tables: Any = None
+        self._batches: list[Batches] = []
+        self._ledger = Ledger({decider.topic for decider in deciders})
         self._moved_at = 0.0  # when there was no work, or some was done
         self._handled_at = 0.0
+        self._breath_at = 0.0  # when this event loop was last seen alive
+        self._frozen = False
         self._failure: BaseException | None = None
         self._started = False
         self._scratch: TemporaryDirectory[str] | None = None
         self.decided = 0
-        """Signals dealt with since the start."""
+        """Records dealt with since the start."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decides until `stop` is set. Raises Fatal when Faust crashes, stalls, or keeps dropping signals."""
@@ -114,6 +111,7 @@ class Decide:
     async def _until_dropped(self, stopping: asyncio.Task[Any]) -> bool:
         """Runs Faust until the end, which is True, or until it has dropped signals."""
         starting = asyncio.create_task(self.start(), name="decide-start")
+        breathing = asyncio.create_task(self._breathe(), name="decide-breathe")
         try:
             while not stopping.done():
                 if starting.done():
@@ -126,21 +124,19 @@ class Decide:
             return True
         finally:
             starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            breathing.cancel()
+            await asyncio.gather(starting, breathing, return_exceptions=True)
             await self.stop()
 
     async def start(self) -> None:
         """Starts the Faust app; returns when its table is recovered."""
         self._moved_at = asyncio.get_running_loop().time()
         self._ledger.forget()
-        data = self._config.data
-        if data is None:
-            self._scratch = TemporaryDirectory(prefix="faultstream-decide-", ignore_cleanup_errors=True)
-            data = Path(self._scratch.name)
-        self._app = self._build(data)
+        self._scratch = TemporaryDirectory(prefix="faultstream-decide-", ignore_cleanup_errors=True)
+        self._app = self._build(Path(self._scratch.name))
         await self._app.start()
         self._started = True
-        log.info("decide runs", action="decide_started", known=len(self._table))
+        log.info("decide runs", action="decide_started", known=len(self._tables))
 
     async def stop(self) -> None:
         """Stops the Faust app; the loop goes on."""
@@ -182,7 +178,7 @@ class Decide:
         return "decide: partitions change hands" if self._app.rebalancing else None
 
     def _dropped(self) -> bool:
-        """Whether signals were read, and nothing handles them.
+        """Whether records were read, and nothing handles them, or this process was frozen for too long.
 
         Positions do not show it: the client's is behind them.
         """
@@ -190,14 +186,15 @@ class Decide:
             return False
         patience_s = self._config.dropped_s
         idle_s = asyncio.get_running_loop().time() - self._handled_at
-        return self._ledger.dropped(patience_s, idle=not self._handling and idle_s > patience_s)
+        busy = any(batches.busy for batches in self._batches)
+        return self._frozen or self._ledger.dropped(patience_s, idle=not busy and idle_s > patience_s)
 
     async def _behind(self) -> bool:
         """Whether there is work that should be getting done: starting, recovering, or signals waiting."""
         consumer = self._app.consumer
         if not self._started or self._app.rebalancing or consumer.unacked:
             return True
-        mine = [tp for tp in consumer.assignment() if tp.topic == self._topics.signals]
+        mine = [tp for tp in consumer.assignment() if self._ledger.keeps(tp.topic)]
         try:
             async with asyncio.timeout(ASK_S):
                 # Asked of the broker, since a fetcher that has stopped knows nothing new; committed records only.
@@ -211,9 +208,9 @@ class Decide:
         config = self._config
         app = faust.App(
             self._topics.decide,
-            broker=[f"kafka://{host.strip()}" for host in config.bootstrap.split(",")],
-            broker_credentials=credentials(config.security),
-            store=config.store,
+            broker=[f"kafka://{host.strip()}" for host in config.client.bootstrap.split(",")],
+            broker_credentials=credentials(config.client.security.arguments()),
+            Table=Table,
             datadir=str(data),
             key_serializer="raw",
             value_serializer="raw",
@@ -228,96 +225,77 @@ class Decide:
             stream_wait_empty=False,
         )
         app.transport = CarefulTransport(app.conf.broker, app, loop=app.loop, ledger=self._ledger)
-        signals = app.topic(self._topics.signals, key_type=bytes, value_type=bytes)
-        self._table = app.Table(self._topics.table, key_type=bytes, value_type=bytes, partitions=config.partitions)
-        app.agent(signals, name="decide")(self._agent)
+        newer = {name: rule for decider in self._deciders for name, rule in decider.tables.items()}
+        self._tables = FaustTables(app, config.partitions, newer, KafkaHistory(config.client), self._moved)
+        self._batches = []
+        for decider in self._deciders:
+            topic = app.topic(decider.topic, key_type=bytes, value_type=bytes)
+            app.agent(topic, name=f"decide-{decider.topic}")(self._agent(decider))
         return app
 
-    async def _agent(self, stream: Any) -> None:
-        stream.enable_acks = False
-        async for event in stream.events():
-            done, self._handling = False, True
-            try:
-                await self._signal(event)
-                done = True
-            finally:
-                self._handling = False
-                if not done:
-                    self._lost(sys.exception())
-            message = event.message
-            self._ledger.handled(message.topic, message.partition, message.offset)
-            await stream.ack(event)
-            self.decided += 1
-            self._moved_at = self._handled_at = asyncio.get_running_loop().time()
+    def _agent(self, decider: Decider) -> Callable[[Any], Any]:
+        batches = Batches(
+            decider,
+            self._tables,
+            self._publish,
+            letter=self._letter,
+            ours=self._ours,
+            done=self._done,
+            redact=self._redact,
+        )
+        self._batches.append(batches)
 
-    def _lost(self, error: BaseException | None) -> None:
-        """A defect in the handling of a signal: Faust would restart the agent and go on behind it."""
-        if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        async def agent(stream: Any) -> None:
+            stream.enable_acks = False
+            working = asyncio.create_task(batches.work(stream), name="decide-batches")
+            working.add_done_callback(self._ended)
+            try:
+                await batches.read(stream)
+            finally:
+                working.cancel()
+
+        return agent
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        """A defect in the handling of a record: Faust would restart the agent and go on behind it."""
+        if not working.cancelled() and (error := working.exception()) is not None:
             self._failure = error
             log.error("decide failed", action="decide_failed", error=self._redact(repr(error)))
 
-    async def _signal(self, event: Any) -> None:
-        """One signal: its command is acknowledged before the table remembers it, and the table before the offset."""
-        record = _record(event.message)
-        try:
-            signal = read_signal(record.value)
-            if signal is None:
-                return
-            key = str(signal["fingerprint"]).encode()
-            fault = Fault.loads(self._table.get(key))
-            decision = decide(
-                signal, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
-            )
-            await self._written(self._outbound(decision))
-        except Rejected as error:
-            await self._written([letter(self._topics, self._topics.decide, record, error, self._redact)])
-            return
-        if decision.fault is not None:
-            self._table[key] = decision.fault.dumps()
+    async def _done(self, stream: Any, event: Any) -> None:
+        """A record is dealt with."""
+        message = event.message
+        self._ledger.handled(message.topic, message.partition, message.offset)
+        await stream.ack(event)
+        self.decided += 1
+        self._moved()
+        self._handled_at = self._moved_at
 
-    def _outbound(self, decision: Decision) -> list[Outbound]:
-        said = (decision.command, decision.event)
-        return [part.record(self._topics) for part in said if part is not None]
+    def _moved(self) -> None:
+        self._moved_at = asyncio.get_running_loop().time()
 
-    async def _written(self, records: Sequence[Outbound]) -> None:
-        """Publishes, however long the brokers are away."""
-        wait = 0.1
-        while records:
-            try:
-                return await self._publish(records)
-            except Retryable as error:
-                wait = max(error.wait or 0.0, min(wait * 2, 10.0))
-                log.warning("decide waits", action="decide_waits", wait_s=wait, error=self._redact(str(error)))
-                await asyncio.sleep(wait)
-        return None
+    def _ours(self, events: Sequence[Any]) -> bool:
+        """Whether these records are still ours to decide on.
 
+        A process that was frozen for longer than its session has lost its partitions and does not know it yet.
+        """
+        still_s = asyncio.get_running_loop().time() - self._breath_at
+        if self._frozen or still_s > self._config.session_timeout_s / 2:
+            return False
+        generation = self._app.consumer_generation_id
+        return not self._app.rebalancing and all(event.message.generation_id == generation for event in events)
 
-def read_signal(value: bytes | None) -> dict[str, Any] | None:
-    """The finding in a signal; None for a signal that carries none. Raises Rejected for what is no signal."""
-    try:
-        signal = orjson.loads(value or b"")
-        if too_new(version := signal.get("v", FORMAT)):
-            raise Rejected("invalid_signal", update_first("the signal", version))
-        finding = signal["finding"]
-        if finding is None:
-            return None
-        missing = {"id", "pipeline", "fingerprint"} - set(finding)
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise Rejected("invalid_signal", f"no signal: {type(error).__name__}") from None
-    if missing:
-        raise Rejected("invalid_signal", f"the finding has no {', '.join(sorted(missing))}")
-    return dict(finding)
+    async def _breathe(self) -> None:
+        """Watches for time in which this process did not run: stopped, suspended, or starved."""
+        loop, most_s = asyncio.get_running_loop(), self._config.session_timeout_s / 2
+        self._breath_at, self._frozen = loop.time(), False
+        while True:
+            await asyncio.sleep(self._config.session_timeout_s / BREATHS)
+            still_s = loop.time() - self._breath_at
+            self._breath_at = loop.time()
+            if still_s > most_s:
+                self._frozen = True
+                log.warning("this process stood still: Faust is started anew", action="decide_frozen", seconds=still_s)
 
-
-def _record(message: Any) -> Record:
-    headers = message.headers or ()
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return Record(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.key,
-        message.value,
-        tuple(pairs),
-        int((message.timestamp or 0) * 1000),
-    )
+    def _letter(self, record: Record, error: Rejected) -> Outbound:
+        return letter(self._topics, self._topics.decide, record, error, self._redact)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -22,17 +22,21 @@ from processor.contract import TopicPartition
 
 
 class Ledger:
-    """Which records of a topic were read and have not been handled yet. Used from two threads."""
+    """Which records of some topics were read and have not been handled yet. Used from two threads."""
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = topics
         self._lock = threading.Lock()
         self._open: dict[TopicPartition, dict[int, float]] = {}  # by offset: when it was read
         self._last: dict[TopicPartition, int] = {}  # the offset that was handled last
 
+    def keeps(self, topic: str) -> bool:
+        """Whether it is one of the topics."""
+        return topic in self._topics
+
     def read(self, topic: str, partition: int, offsets: Iterable[int]) -> None:
         """These were fetched."""
-        if topic != self._topic:
+        if not self.keeps(topic):
             return
         now = time.monotonic()
         with self._lock:

@@ -56,7 +56,7 @@ class Fault:
 
     `filed`: its ticket was asked for; until then `recent` holds when and on which branches it was seen, within the
     policy's window of event time. `partition` and `offset` are the last signal's: one at or before it has been counted
-    already.
+    already. `era` is how often the signals topic was made anew, with offsets from zero.
     """
 
     count: int = 0
@@ -65,6 +65,7 @@ class Fault:
     seen: tuple[str, ...] = ()
     partition: int = -1
     offset: int = -1
+    era: int = 0
     filed: bool = False
     recent: tuple[tuple[str, str], ...] = ()
     v: int = FORMAT

@@ -23,6 +23,7 @@ from processor.tickets.faust_consumer import CarefulConsumer
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import TicketState, Topics
 from processor.tickets.policy import Policy
+from processor.tickets.signals import Signals
 
 PARTITIONS = 2
 PATIENCE_S = 100.0
@@ -78,8 +79,8 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def deciding(self, **config: Any) -> AsyncIterator[Decide]:
         """Runs decide; leaving is a clean stop."""
-        faust = FaustConfig(self.bootstrap, PARTITIONS, session_timeout_s=SESSION_S, **config)
-        decide = Decide(faust, self.topics, {"ci": Policy()}, self.publish)
+        faust = FaustConfig(KafkaClient(self.bootstrap), PARTITIONS, session_timeout_s=SESSION_S, **config)
+        decide = Decide(faust, self.topics, [Signals(self.topics, {"ci": Policy()})], self.publish)
         stop = asyncio.Event()
         task = asyncio.create_task(decide.run(stop))
         try:
@@ -218,7 +219,10 @@ async def test_command_that_can_not_be_written_is_not_lost(kafka: Cluster) -> No
         await asyncio.Event().wait()
 
     decide = Decide(
-        FaustConfig(kafka.bootstrap, PARTITIONS, session_timeout_s=SESSION_S), kafka.topics, {"ci": Policy()}, hang
+        FaustConfig(KafkaClient(kafka.bootstrap), PARTITIONS, session_timeout_s=SESSION_S),
+        kafka.topics,
+        [Signals(kafka.topics, {"ci": Policy()})],
+        hang,
     )
     stop = asyncio.Event()
     task = asyncio.create_task(decide.run(stop))
@@ -239,8 +243,8 @@ async def test_defect_in_a_decision_ends_the_role(kafka: Cluster) -> None:
         raise ZeroDivisionError("a defect")
 
     await kafka.send("f1")
-    config = FaustConfig(kafka.bootstrap, PARTITIONS, session_timeout_s=SESSION_S)
-    decide = Decide(config, kafka.topics, {"ci": Policy()}, break_down)
+    config = FaustConfig(KafkaClient(kafka.bootstrap), PARTITIONS, session_timeout_s=SESSION_S)
+    decide = Decide(config, kafka.topics, [Signals(kafka.topics, {"ci": Policy()})], break_down)
     with pytest.raises(Fatal, match="ZeroDivisionError: a defect"):
         async with asyncio.timeout(PATIENCE_S):
             await decide.run(asyncio.Event())
@@ -257,8 +261,8 @@ async def test_stall_ends_the_role(kafka: Cluster) -> None:
     async def hang(_records: Sequence[Outbound]) -> None:
         await asyncio.Event().wait()
 
-    config = FaustConfig(kafka.bootstrap, PARTITIONS, stall_s=8.0, session_timeout_s=SESSION_S)
-    decide = Decide(config, kafka.topics, {"ci": Policy()}, hang)
+    config = FaustConfig(KafkaClient(kafka.bootstrap), PARTITIONS, stall_s=8.0, session_timeout_s=SESSION_S)
+    decide = Decide(config, kafka.topics, [Signals(kafka.topics, {"ci": Policy()})], hang)
     with pytest.raises(Fatal, match="stalled"):
         async with asyncio.timeout(PATIENCE_S):
             await decide.run(asyncio.Event())

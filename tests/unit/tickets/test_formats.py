@@ -16,10 +16,10 @@ import pytest
 
 from processor.contract import FORMAT, Outbound
 from processor.errors import Fatal, Rejected
-from processor.tickets.decide import read_signal
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, read_command, read_state
 from processor.tickets.policy import Fault
+from processor.tickets.signals import read_signal
 from tests.unit.tickets.world import AT, TOPICS, World, command, record
 
 LINES = (Path(__file__).parents[2] / "data" / "formats_v1.jsonl").read_text().splitlines()

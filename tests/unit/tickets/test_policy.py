@@ -11,8 +11,8 @@ import pytest
 from processor.errors import Rejected
 from processor.lang.predicate import Predicate
 from processor.lang.types import ANY
-from processor.tickets.decide import read_signal
 from processor.tickets.policy import Decision, Fault, Policy, decide
+from processor.tickets.signals import read_signal
 
 NOW = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
 
