@@ -1,8 +1,10 @@
 """How many requests a replica may hold at once: found by trying, between a floor and a ceiling.
 
 It grows while the server keeps up and shrinks by a factor when it doesn't (AIMD with slow start, as in TCP: RFC 5681).
-What tells is the server's own queue where it can be read (vLLM's `num_requests_waiting`), else the time that answers
-take in relation to the best ones, as in the gradient limit of Netflix's concurrency-limits
+What tells is the server's own queue where it can be read (vLLM's `num_requests_waiting`): a standing one, which never
+empties while an answer takes its time. Prompts that come together wait for each other and harm nobody, and fewer of
+them would leave the server with smaller batches (the same difference as in CoDel, RFC 8289). Elsewhere it is the time
+that answers take in relation to the best ones, as in the gradient limit of Netflix's concurrency-limits
 (https://github.com/Netflix/concurrency-limits).
 """
 
@@ -11,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-_FIRST: Final = 8
-"""Requests at once to begin with."""
+_FIRST: Final = 32
+"""Requests at once to begin with: any server takes so many, and one that is slow with them soon says so."""
 
 _QUEUED: Final = 0.1
 """Share of the limit that may wait in the server's queue; a few keep it busy between two steps."""
@@ -48,6 +50,9 @@ class Limiter:
         self._samples = 0
         self._quiet_until = 0.0
         self._queue_read_at = float("-inf")
+        self._waiting = 0  # in the server's queue, when it was last read
+        self._least: int | None = None  # that were in it at each reading since
+        self._least_since = 0.0
 
     @property
     def limit(self) -> int:
@@ -63,7 +68,10 @@ class Limiter:
         if self._limit <= self.floor and self._best:
             self._best += (self._short - self._best) / _FORGET  # so few requests are not what makes it slow
         self._best = min(self._best or self._short, self._short)
-        if self._reads_queue or self._short <= _TOLERANCE * self._best:
+        if self._reads_queue:
+            if 2 * in_flight >= self._limit and self._waiting <= self._harmless:
+                self._grow()
+        elif self._short <= _TOLERANCE * self._best:
             if 2 * in_flight >= self._limit:
                 self._grow()
         else:
@@ -71,9 +79,22 @@ class Limiter:
 
     def queued(self, waiting: int) -> None:
         """So many requests wait in the server's own queue, others' included."""
-        self._queue_read_at = self._clock()
-        if waiting > max(2.0, _QUEUED * self._limit):
-            self._shrink(max(0.5, min(_SHRINK, 1 - waiting / self._limit)))
+        now = self._clock()
+        self._queue_read_at = now
+        self._waiting = waiting
+        if self._least is None:
+            self._least, self._least_since = waiting, now
+            return
+        self._least = min(self._least, waiting)
+        if self._samples and now - self._least_since >= self._answer_s:
+            if self._least > self._harmless:
+                self._shrink(max(0.5, min(_SHRINK, 1 - self._least / self._limit)))
+            self._least, self._least_since = waiting, now
+
+    @property
+    def _harmless(self) -> float:
+        """How many may wait all the time."""
+        return max(2.0, _QUEUED * self._limit)
 
     def refused(self) -> None:
         """The server said that it is busy, or did not answer in time."""

@@ -40,6 +40,30 @@ def test_the_limit_finds_a_servers_capacity_by_its_queue(capacity: int) -> None:
     assert 0.7 * capacity <= sum(late) / len(late) <= 1.3 * capacity + 2
 
 
+def test_prompts_that_come_together_are_no_overload() -> None:
+    """A burst waits in the server's queue until its prompts are read, one after the other, and then all run."""
+    clock = Clock()
+    limiter = Limiter(2, 16, clock)
+    for _ in range(10):
+        for waiting in (15, 10, 5, 0):
+            clock.now += 5
+            limiter.queued(waiting)
+        for _ in range(16):
+            limiter.answered(20.0, 1000, 16)
+        assert limiter.limit == 16
+
+
+def test_a_queue_that_never_empties_is_one() -> None:
+    """Even where each reading finds another length."""
+    clock = Clock()
+    limiter = Limiter(2, 16, clock)
+    limiter.answered(10.0, 1000, 16)
+    for waiting in (15, 9, 12):
+        clock.now += 6
+        limiter.queued(waiting)
+    assert limiter.limit == 8
+
+
 @pytest.mark.parametrize("capacity", [8, 30])
 def test_without_a_queue_to_read_time_tells(capacity: int) -> None:
     """It is bounded by how much slower answers become, and never idles the server."""
