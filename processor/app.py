@@ -24,6 +24,7 @@ from processor.cluster.topics import ensure
 from processor.costs.budgets import check_budgets
 from processor.databases.open import Databases
 from processor.engine.engine import Engine
+from processor.engine.journal import Journal
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError
 from processor.guards import watch_over
@@ -256,9 +257,11 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     )
     signals = Signals(topics, policies(parts.pipelines))
     decide = Decide(faust, topics, [signals], deciding.publish, redact=redact)
+    journal = Journal()
     writer = Writer(
         jira,
         Texts(plans(parts.pipelines), redact),
+        journal,
         writing.publish,
         StateLoader(parts.client, topics),
         topics,
@@ -267,7 +270,15 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     )
     source = KafkaSource(parts.client, _member(settings, topics.writer, {topics.commands: "earliest"}))
     engine = Engine(
-        source, parts.sink(), writer, parts.limits(), key_of=Writer.key_of, metrics=families.of("write"), name="write"
+        source,
+        parts.sink(),
+        writer,
+        parts.limits(),
+        delivery=parts.delivery(source, topics.writer, stateful=True),
+        key_of=Writer.key_of,
+        journal=journal,
+        metrics=families.of("write"),
+        name="write",
     )
     parts.health.ready |= {"decide": decide.problem, "write": engine.problem, "jira": lambda: writer.trouble}
     life.task("decide", decide.run(life.stop))

@@ -38,12 +38,15 @@ class Parts:
         """A sink of its own for each user of one."""
         return KafkaSink(KafkaSinkConfig.of(self.settings, self.client))
 
-    def delivery(self, source: KafkaSource, group: str) -> Delivery | None:
-        """How outputs and offsets of a group leave: as one, or None for the engine's at least once."""
+    def delivery(self, source: KafkaSource, group: str, *, stateful: bool = False) -> Delivery | None:
+        """How outputs and offsets of a group leave: as one, or None for the engine's at least once.
+
+        `stateful`: see ExactlyOnce.
+        """
         if not self.transactions:
             return None
         transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
-        return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers)
+        return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers, stateful=stateful)
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""

@@ -3,6 +3,7 @@
 from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
 from processor.engine.engine import Engine
 from processor.engine.exactly_once import ExactlyOnce
+from processor.engine.journal import Journal
 from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics, MetricFamilies
 from processor.engine.ports import Listener, Sink, Source, Transactions, Transactor, Worker
@@ -14,6 +15,7 @@ __all__ = [
     "Engine",
     "EngineMetrics",
     "ExactlyOnce",
+    "Journal",
     "Limits",
     "Listener",
     "MetricFamilies",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
-from processor.engine.delivery import Delivery, Lost, Substitute
-from processor.engine.inflight import Batch, Entry, InFlight, Partition
+from processor.contract import Outbound
+from processor.engine.delivery import Delivery, Lost
+from processor.engine.inflight import Aside, Batch, Entry, InFlight, Partition
+from processor.engine.journal import Journal, settle
 from processor.engine.metrics import EngineMetrics
+from processor.errors import Unwritable
 
 
 class _Engine(Protocol):
@@ -35,7 +38,8 @@ class Deliveries:
         size: int,
         most_bytes: int,
         linger_s: float,
-        substitute: Substitute,
+        substitute: Callable[[Entry, Unwritable], Sequence[Outbound]],
+        journal: Journal | None,
         lost: Callable[[Partition], Awaitable[None]],
     ) -> None:
         self._delivery = delivery
@@ -45,14 +49,16 @@ class Deliveries:
         self._size = size
         self._most_bytes = most_bytes
         self._linger_s = linger_s
-        self._substitute = substitute
+        self._unwritable = substitute
         self._lost = lost
         self._wanted = asyncio.Event()
+        self._journal = journal if journal is not None else Journal()
+        self._journal.bind(inflight, self.wake)
         self._turn = 0
         self._running: dict[Partition | None, Batch] = {}  # by partition, or one for all
 
     def wake(self) -> None:
-        """Something at the head of a partition is finished."""
+        """Something at the head of a partition is finished, or something is to be written in mid-handling."""
         self._wanted.set()
 
     def entries(self) -> Iterator[Entry]:
@@ -63,7 +69,7 @@ class Deliveries:
         """Delivers until it is cancelled."""
         while True:
             await self._wanted.wait()
-            if self._inflight.count < self._size:
+            if self._inflight.count < self._size and not self._journal.waits:
                 await asyncio.sleep(self._linger_s)
             self._wanted.clear()
             held = list(self._inflight.partitions.values())
@@ -75,20 +81,31 @@ class Deliveries:
             for key, partitions in groups:
                 if key not in self._running:
                     batch = self._inflight.take(partitions, self._size, self._most_bytes)
-                    if batch.entries:
+                    self._journal.join(batch, partitions)
+                    if batch.entries or batch.asides:
                         self._running[key] = batch
                         self._engine.job(self._deliver(key, batch), "deliver")
 
     async def _deliver(self, key: Partition | None, batch: Batch) -> None:
+        written = False
         try:
             with self._metrics.delivery.time():
                 await self._delivery.deliver(batch, self._substitute)
+            written = not (self._delivery.by_partition and batch.partition.closed)  # else it may have been left
             self._inflight.delivered(batch)
             self._metrics.delivered.inc(len(batch.entries))
         except Lost:
-            await self._lost(batch.entries[0].partition)
+            await self._lost(batch.partition)
         finally:
+            settle(batch, written=written)
             del self._running[key]
             self._inflight.release(batch)
             self._engine.moved()
             self._wanted.set()
+
+    def _substitute(self, owner: Entry | Aside, error: Unwritable) -> Sequence[Outbound]:
+        if isinstance(owner, Entry):
+            return self._unwritable(owner, error)
+        if not owner.done.done():
+            owner.done.set_exception(error)
+        return ()

@@ -13,14 +13,14 @@ from typing import Protocol
 import structlog
 
 from processor.contract import Outbound
-from processor.engine.inflight import Batch, Entry, Partition
+from processor.engine.inflight import Aside, Batch, Entry, Partition
 from processor.engine.ports import Sink, Source
 from processor.errors import Retryable, Unwritable
 
 log = structlog.get_logger(__name__)
 
-Substitute = Callable[[Entry, Unwritable], Sequence[Outbound]]
-"""Makes the dead letters of a record whose outputs the broker refuses."""
+Substitute = Callable[[Entry | Aside, Unwritable], Sequence[Outbound]]
+"""Makes the dead letters of a record whose outputs the broker refuses; whoever wrote in mid-handling is told."""
 
 
 class Lost(Exception):
@@ -104,7 +104,7 @@ class AtLeastOnce:
                 await self._publish(outputs)
         except Unwritable as error:
             refused = {id(owner): owner for owner in map(batch.owner, error.positions)}
-            await self._publish([letter for entry in refused.values() for letter in substitute(entry, error)])
+            await self._publish([letter for owner in refused.values() for letter in substitute(owner, error)])
         await self._commit(batch)
 
     async def _publish(self, outputs: list[Outbound]) -> None:

@@ -15,10 +15,11 @@ import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine.deliveries import Deliveries
-from processor.engine.delivery import AtLeastOnce, Backoff, Delivery
+from processor.engine.delivery import AtLeastOnce, Backoff, Delivery, Lost
 from processor.engine.dispatch import Dispatcher
 from processor.engine.flow import Flow
 from processor.engine.inflight import Entry, InFlight, Partition, names
+from processor.engine.journal import Journal
 from processor.engine.lag import Lag
 from processor.engine.limits import Limits
 from processor.engine.metrics import EngineMetrics
@@ -47,6 +48,7 @@ class Engine:
         *,
         delivery: Delivery | None = None,
         key_of: Callable[[Record], Hashable] | None = None,
+        journal: Journal | None = None,
         metrics: EngineMetrics | None = None,
         name: str = "engine",
     ) -> None:
@@ -76,6 +78,7 @@ class Engine:
             most_bytes=self._limits.batch_bytes,
             linger_s=self._limits.linger_s,
             substitute=self._unwritable,
+            journal=journal,
             lost=self.begin_anew,
         )
         self._suspects = Suspects(
@@ -353,6 +356,10 @@ class Engine:
             outputs = self._reject(entry, error)
         except Fatal as error:
             self._fail(error)
+            return
+        except Lost:
+            self.job(self.begin_anew(entry.partition), "lost")
+            await entry.partition.closing(None)  # which cancels this
             return
         except Exception as error:  # a defect costs its own record only, and is not retried for ever
             log.exception("defect", action="defect", kind=type(error).__name__)

@@ -32,7 +32,9 @@ class ExactlyOnce:
     """See processor.engine.delivery.Delivery.
 
     `yield_s` is how long a fenced owner waits for its group to take the partition from it, before it takes it back:
-    longer than a heartbeat. At most `most` transactors are open at once.
+    longer than a heartbeat. At most `most` transactors are open at once. Of a `stateful` worker (see
+    processor.engine.journal) a partition is begun anew, and its state loaded again, whenever somebody else may have
+    written meanwhile: the committed offset alone does not tell.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class ExactlyOnce:
         *,
         yield_s: float = 5.0,
         most: int = 100,
+        stateful: bool = False,
     ) -> None:
         self._source = source
         self._transactions = transactions
@@ -51,6 +54,7 @@ class ExactlyOnce:
         self._backoff = backoff or Backoff()
         self._yield_s = yield_s
         self._most = most
+        self._stateful = stateful
         self._open: OrderedDict[Partition, Transactor] = OrderedDict()  # the one used longest ago first
         self._opening = 0
         self._resting: set[Partition] = set()
@@ -121,17 +125,20 @@ class ExactlyOnce:
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """One transaction, repeated until it is known to be committed. Raises Lost."""
-        partition = batch.entries[0].partition
+        partition = batch.partition
         attempt = 0
         while not partition.closed:
+            begin = (batch.entries or partition.entries)[0].record.offset
             try:
-                return await self._write(partition, batch.entries[0].record.offset, batch)
+                return await self._write(partition, begin, batch)
             except Unwritable as error:
                 for owner in {id(owner): owner for owner in map(batch.owner, error.positions)}.values():
                     owner.outputs = substitute(owner, error)
             except Retryable as error:
                 attempt += 1
                 await self._back_off(partition, attempt, error)
+                if self._stateful:
+                    raise Lost from error
                 if await self._went_through(partition, batch):
                     return None
         return None
@@ -140,6 +147,8 @@ class ExactlyOnce:
         """One transaction of what begins at an offset. Raises Retryable, Unwritable, Lost."""
         async with self._writing[partition]:
             if partition in self._resting:
+                if self._stateful:
+                    raise Lost
                 self._resting.discard(partition)
                 committed = await self.assigned(partition)
                 if committed is not None and committed > begin:

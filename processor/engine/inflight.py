@@ -35,6 +35,17 @@ class Entry:
         self.cause: str | None = None  # of its last failure, if that is shared
 
 
+class Aside:
+    """Records that a handler writes before it has finished; `done` when they are there, or with what went wrong."""
+
+    __slots__ = ("done", "outputs", "partition")
+
+    def __init__(self, partition: Partition, outputs: Sequence[Outbound]) -> None:
+        self.partition = partition
+        self.outputs = outputs
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
 class Partition:
     """The records of one assignment of one partition. A new assignment makes a new one."""
 
@@ -77,7 +88,7 @@ class Partition:
         for bound in self._bounds:
             bound.reschedule(0)
 
-    async def closing(self, seconds: float) -> None:
+    async def closing(self, seconds: float | None) -> None:
         """Waits, no longer than until it is closed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -115,24 +126,40 @@ class Partition:
 
 @dataclass(slots=True)
 class Batch:
-    """Finished records whose outputs are published and whose offsets are committed together."""
+    """Finished records whose outputs are published and whose offsets are committed together.
+
+    With them goes what their partitions' handlers write in mid-handling (`asides`), and, before that, the outputs of
+    finished records whose offsets still have to wait (`early`).
+    """
 
     entries: list[Entry] = field(default_factory=list)
+    early: list[Entry] = field(default_factory=list)
+    asides: list[Aside] = field(default_factory=list)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     notes: dict[TopicPartition, str] = field(default_factory=dict)  # beside the offsets; none where there is none
     bytes: int = 0  # of the outputs
 
     @property
+    def owners(self) -> list[Entry | Aside]:
+        """Those whose outputs it holds, in order."""
+        return [*self.entries, *self.early, *self.asides]
+
+    @property
+    def partition(self) -> Partition:
+        """The partition of a batch that holds one."""
+        return self.owners[0].partition
+
+    @property
     def outputs(self) -> list[Outbound]:
         """All outputs, in order."""
-        return [output for entry in self.entries for output in entry.outputs or ()]
+        return [output for owner in self.owners for output in owner.outputs or ()]
 
-    def owner(self, position: int) -> Entry:
-        """The entry that the output at `position` of `outputs` belongs to."""
-        for entry in self.entries:
-            position -= len(entry.outputs or ())
+    def owner(self, position: int) -> Entry | Aside:
+        """Whose the output at `position` of `outputs` is."""
+        for owner in self.owners:
+            position -= len(owner.outputs or ())
             if position < 0:
-                return entry
+                return owner
         raise IndexError(position)
 
 

@@ -17,13 +17,16 @@ from processor.tickets.text import news
 log = structlog.get_logger(__name__)
 
 Save = Callable[[TopicPartition, TicketState], Awaitable[None]]
-"""Publishes a state and awaits its acknowledgement."""
+"""Writes a state down as the partition's owner, and returns when it is there: before anything is done in Jira."""
 
-Renew = Callable[[TopicPartition, Command, TicketState], Awaitable[list[TicketEvent]]]
+Keep = Callable[[TopicPartition, TicketState], None]
+"""Has a state leave with the command's offset: the last one, of which nothing in Jira follows."""
+
+Renew = Callable[[TopicPartition, Command, TicketState], Awaitable[None]]
 """Creates a ticket for a fault that had one."""
 
-Tell = Callable[[TicketEvent], Awaitable[None]]
-"""Publishes an event at once, for where a dead letter follows."""
+Tell = Callable[[TopicPartition, TicketEvent], None]
+"""Has an event leave with the command's offset, for where a dead letter follows."""
 
 
 class Recur:
@@ -35,6 +38,7 @@ class Recur:
         author: Author,
         *,
         save: Save,
+        keep: Keep,
         renew: Renew,
         tell: Tell,
         redact: Callable[[str], str],
@@ -44,6 +48,7 @@ class Recur:
         self._jira = jira
         self._author = author
         self._save = save
+        self._keep = keep
         self._renew = renew
         self._tell = tell
         self._redact = redact
@@ -60,16 +65,17 @@ class Recur:
         retried = state.commenting == command.id
         tells = retried or (said not in state.told and asked_at - state.commented >= rules.comment_every)
         if not tells and asked_at - state.touched < self._touch_s:
-            await self._save(at, state.saw(command))
+            self._keep(at, state.saw(command))
             return [event("counted", command, key, _quiet(said, state))]
         try:
             standing = await self._jira.standing(key)
             if standing.resolution in rules.never_touch:
-                await self._save(at, replace(state.saw(command), shown=command.count, touched=asked_at))
+                self._keep(at, replace(state.saw(command), shown=command.count, touched=asked_at))
                 reason = f"resolved as {standing.resolution}: ticket.recur.never_touch"
                 return [event("suppressed", command, key, reason)]
             if standing.resolution and not retried and asked_at - standing.resolved_at > rules.reopen_within:
-                return await self._renew(at, command, replace(state, previous=(*state.previous, key)))
+                await self._renew(at, command, replace(state, previous=(*state.previous, key)))
+                return []
             if tells or standing.resolution:
                 state = await self._comment(at, command, state, reopens=standing.resolution is not None)
             state = await self._recount(standing, state, command)
@@ -77,9 +83,9 @@ class Recur:
             return await self._unwelcome(at, command, state, error)
         seen = replace(state.saw(command), touched=asked_at)
         if not tells and not standing.resolution:
-            await self._save(at, seen)
+            self._keep(at, seen)
             return [event("counted", command, key, _quiet(said, state))]
-        await self._save(at, replace(seen.telling(said), commented=asked_at))
+        self._keep(at, replace(seen.telling(said), commented=asked_at))
         action: Action = "reopened" if standing.resolution else "commented"
         return [event(action, command, key, f"seen {command.count} times")]
 
@@ -118,19 +124,19 @@ class Recur:
         except Refused as error:
             said = self._redact(str(error))
             log.warning("counts can't be brought up to date", action="recount", key=state.key, error=said)
-        await self._save(at, replace(state, shown=state.count, touched=self._clock()))
+        self._keep(at, replace(state, shown=state.count, touched=self._clock()))
 
     async def _unwelcome(
         self, at: TopicPartition, command: Command, state: TicketState, error: Refused
     ) -> list[TicketEvent]:
         """A ticket that is gone is left alone, and never replaced; any other refusal is a dead letter."""
         if error.status == 404:
-            await self._save(at, state.saw(command))
+            self._keep(at, state.saw(command))
             log.warning("ticket is missing", action="missing", key=state.key, fingerprint=state.fingerprint)
             return [event("missing", command, state.key, "the ticket was deleted or moved out of sight")]
         reason = self._redact(refusal(error, state.project))
-        await self._save(at, replace(state, commenting=None))
-        await self._tell(event("failed", command, state.key, reason))
+        self._keep(at, replace(state, commenting=None))
+        self._tell(at, event("failed", command, state.key, reason))
         raise Rejected("ticket_refused", reason) from error
 
 

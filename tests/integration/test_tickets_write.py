@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 import pytest
 
-from processor.engine import Engine, Limits
+from processor.engine import Engine, ExactlyOnce, Journal, Limits
 from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
@@ -36,7 +36,8 @@ TOUCH_S = 0.3
 class Role:
     """The write part of the ticket role over a memory broker that outlives it."""
 
-    def __init__(self, url: str, checkout: Path) -> None:
+    def __init__(self, url: str, checkout: Path, *, exactly_once: bool = True) -> None:
+        self.exactly_once = exactly_once
         self.broker = MemoryBroker(partitions=2)
         self.topics = Topics("fs")
         self.url = url
@@ -55,12 +56,32 @@ class Role:
         jira = JiraClient(JiraSettings(url=self.url, token=token, timeout_s=1.0, search_lag_s=0.0))
         sink = self.broker.sink()
         texts = Texts(self.plans)
+        journal = Journal()
         writer = self.writer = Writer(
-            jira, texts, sink.publish, self._load, self.topics, unsettled_s=1.0, touch_s=TOUCH_S
+            jira,
+            texts,
+            journal,
+            sink.publish,
+            self._load,
+            self.topics,
+            unsettled_s=1.0,
+            touch_s=TOUCH_S,
+            hold_s=1.0,
         )
         source = self.broker.source(self.topics.writer, [self.topics.commands])
         limits = Limits(backoff_first_s=0.05, backoff_most_s=0.2, linger_s=0.0, drain_s=5.0)
-        engine = Engine(source, self.broker.sink(), writer, limits, key_of=Writer.key_of)
+        delivery = None
+        if self.exactly_once:
+            delivery = ExactlyOnce(source, self.broker.transactions(), self.topics.writer, stateful=True)
+        engine = Engine(
+            source,
+            self.broker.sink(),
+            writer,
+            limits,
+            delivery=delivery,
+            key_of=Writer.key_of,
+            journal=journal,
+        )
         stop = asyncio.Event()
         tasks = [asyncio.create_task(engine.run(stop)), asyncio.create_task(writer.catch_up(stop))]
         try:
@@ -163,11 +184,16 @@ async def proxy(jira_double: str) -> AsyncIterator[FaultProxy]:
 
 
 @pytest.fixture
-def role(proxy: FaultProxy, checkout: Path) -> Role:
-    """The write part, which speaks to the proxy."""
-    return Role(proxy.url, checkout)
+def role(proxy: FaultProxy, checkout: Path, request: pytest.FixtureRequest) -> Role:
+    """The write part, which speaks to the proxy, on brokers with transactions, or as the test says."""
+    return Role(proxy.url, checkout, exactly_once=getattr(request, "param", True))
 
 
+both = pytest.mark.parametrize("role", [True, False], ids=["exactly once", "at least once"], indirect=True)
+"""On brokers with transactions, and on brokers without."""
+
+
+@both
 async def test_repeats_of_a_fault_go_to_one_ticket(role: Role, jira_double: str) -> None:
     """Twenty builds with three faults: three tickets with all their repeats."""
     faults = [fault_name() for _ in range(3)]
@@ -230,6 +256,7 @@ async def test_lost_answer_never_makes_a_second_ticket(
     assert events[0]["key"].startswith("BUILD-")
 
 
+@both
 async def test_stop_during_the_post_and_restart_gives_one_ticket(
     role: Role, proxy: FaultProxy, jira_double: str
 ) -> None:
@@ -244,6 +271,7 @@ async def test_stop_during_the_post_and_restart_gives_one_ticket(
     assert len(await issues(jira_double, name)) == 1
 
 
+@both
 async def test_jira_down_loses_nothing(role: Role, proxy: FaultProxy, jira_double: str) -> None:
     """Down for a while: readiness says so; afterwards all tickets are there, none twice, none a dead letter."""
     faults = [fault_name() for _ in range(5)]

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from processor.cluster.client import KafkaClient
-from processor.engine import Engine, Limits
+from processor.engine import Engine, ExactlyOnce, Journal, Limits
 from processor.home import Homes
 from processor.lifecycle import Lifecycle
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 from processor.tickets.jira import JiraClient
@@ -35,13 +36,17 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str) -> None:
     load = StateLoader(client, topics)
     # Each repeat is said at once, so that there is much to be killed in.
     said = {name: replace(plan, recurrence=Recurrence()) for name, plan in plans([pipeline]).items()}
-    writer = Writer(jira, Texts(said), sink.publish, load, topics, unsettled_s=2.0)
+    journal, source = Journal(), KafkaSource(client, config)
+    transactions = KafkaTransactions(KafkaSinkConfig(client.arguments()))
+    writer = Writer(jira, Texts(said), journal, sink.publish, load, topics, unsettled_s=2.0, hold_s=2.0)
     engine = Engine(
-        KafkaSource(client, config),
+        source,
         KafkaSink(KafkaSinkConfig(client.arguments())),
         writer,
         Limits(backoff_most_s=1.0),
+        delivery=ExactlyOnce(source, transactions, topics.writer, stateful=True),
         key_of=Writer.key_of,
+        journal=journal,
     )
     async with Lifecycle() as life:
         life.cleanup("jira", jira.close)

@@ -22,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from processor.errors import FaultstreamError
 from processor.settings import JiraSettings
-from processor.tickets.jira.errors import Refused, Unauthorised, Unavailable, Unsettled
+from processor.tickets.jira.errors import Late, Refused, Unauthorised, Unavailable, Unsettled
 from processor.tickets.jira.issues import Hit, Standing
 from processor.tickets.messages import moment
 
@@ -49,10 +49,18 @@ class JiraClient:
             self._me = _names(await self._read(lambda jira: jira.myself()))
         return self._me
 
-    async def create(self, fields: Mapping[str, Any]) -> str:
-        """Sends one create request, once, and returns the new issue's key."""
-        issue = await self._write(lambda jira: jira.create_issue(fields=dict(fields), prefetch=False))
-        return str(issue.key)
+    async def create(self, fields: Mapping[str, Any], may: Callable[[], bool] = lambda: True) -> str:
+        """Sends one create request, once, and returns the new issue's key.
+
+        Asks right before whether it `may`, from another thread; raises Late if not.
+        """
+
+        def send(jira: JIRA) -> str:
+            if not may():
+                raise Late("it took too long until the request to create could be sent", shared=False)
+            return str(jira.create_issue(fields=dict(fields), prefetch=False).key)
+
+        return await self._write(send)
 
     async def comment(self, key: str, body: str) -> None:
         """Sends one request that adds a comment, once."""

@@ -19,6 +19,10 @@ class Unsettled(Unavailable):
     """A write was sent and no answer says whether it was done: look before it is repeated."""
 
 
+class Late(Retryable):
+    """A request was not sent, since nobody may rely any more on what it was to follow from."""
+
+
 class Refused(FaultstreamError):
     """Jira refuses the request for good; `fields` are the fields that it blames, with its messages."""
 

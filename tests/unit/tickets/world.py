@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.tickets.jira import Hit, Refused, Standing
+from processor.tickets.jira import Hit, Late, Refused, Standing
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, TicketState, Topics
 from processor.tickets.text import Plan, Texts
@@ -54,6 +54,8 @@ class World:
     kill_at: int = -1
     kill_after_effect: bool = False
     now: float = 1_000_000.0
+    wall_off: float = 0.0  # how far the wall clock is ahead of the steady one
+    frozen_s: float = 0.0  # how long the process stands still right before a POST
     step: int = 0
     names: list[str] = field(default_factory=list)
     records: list[Outbound] = field(default_factory=list)
@@ -83,9 +85,13 @@ class World:
         """Writes to the topics; acknowledged when it returns."""
         if error := self._error("publish"):
             raise error[1]
-        dies = self.enter(f"publish {records[0].topic.rpartition('.')[2]}")
+        dies = self.enter("publish " + " ".join(sorted({each.topic.rpartition(".")[2] for each in records})))
         self.records += records
         self.leave(dies)
+
+    async def journal(self, at: TopicPartition, records: Sequence[Outbound]) -> None:
+        """Writes as the owner of a partition, unless there is another by now."""
+        await self.publish(records)
 
     async def load(self, partition: int) -> dict[str, TicketState]:
         """Reads the state topic."""
@@ -96,8 +102,11 @@ class World:
         """The account."""
         return ME
 
-    async def create(self, fields: Mapping[str, Any]) -> str:
+    async def create(self, fields: Mapping[str, Any], may: Callable[[], bool] = lambda: True) -> str:
         """POST issue."""
+        self.now += self.frozen_s
+        if not may():
+            raise Late("too late", shared=False)
         self.posts += 1
         error = self._error("create")
         dies = self.enter("create")
@@ -184,7 +193,17 @@ class World:
     async def writer(self) -> Writer:
         """A writer as after a start of the process."""
         texts = Texts({"ci_failure": self.plan})
-        made = Writer(self, texts, self.publish, self.load, TOPICS, unsettled_s=LAG_S, clock=lambda: self.now)  # type: ignore[arg-type]
+        made = Writer(
+            self,  # type: ignore[arg-type]
+            texts,
+            self.journal,
+            self.publish,
+            self.load,
+            TOPICS,
+            unsettled_s=LAG_S,
+            clock=lambda: self.now + self.wall_off,
+            steady=lambda: self.now,
+        )
         await made.assigned(AT)
         return made
 
