@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -20,9 +20,10 @@ from processor.errors import ConfigError
 from processor.settings.costs import CostSettings
 from processor.settings.databases import DatabaseSettings
 from processor.settings.fetch import FetchSettings
+from processor.settings.jira import JiraSettings as JiraSettings
 from processor.settings.kafka import KafkaSettings
 from processor.settings.models import ModelSettings as ModelSettings
-from processor.settings.section import Address, Section, from_file
+from processor.settings.section import Section
 
 
 class TopicSettings(Section):
@@ -54,23 +55,6 @@ class Limits(Section):
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."
     )
     drain_s: float = Field(20, gt=0, description="How long a stop waits for what is in flight.")
-
-
-class JiraSettings(Section):
-    """The Jira server that tickets go to."""
-
-    url: Address = Field(description="Base address, such as https://jira.example.com; Data Center or Server.")
-    user: str | None = Field(None, description="User name for basic authentication; without it the token is a bearer.")
-    token: SecretStr | None = Field(None, description="Personal access token, API token or password.")
-    token_file: Path | None = Field(None, description="File that holds the token; read again when Jira answers 401.")
-    timeout_s: float = Field(20, gt=0, description="Bound on one request.")
-    threads: int = Field(4, ge=1, description="Requests at once.")
-    search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _secret(cls, values: Any) -> Any:
-        return from_file(values, "token")
 
 
 class HttpSettings(Section):

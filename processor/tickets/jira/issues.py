@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from processor.tickets.messages import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +21,51 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an issue stands: its description in markup, and, if it is resolved, as what and when (Unix seconds)."""
+    """How an issue stands: its description as text, and, if it is resolved, as what and when (Unix seconds).
+
+    `category` is that of its status: new, indeterminate, done; empty where Jira does not say. `raw` is the description
+    as Jira has it, for `JiraClient.reword`.
+    """
 
     description: str
     resolution: str | None = None
     resolved_at: float = 0.0
+    category: str = ""
+    raw: Any = field(default=None, compare=False, repr=False)
+
+
+def names(user: Any) -> frozenset[str]:
+    """All names of a user: account id, key, user name."""
+    user = mapping(user)
+    return frozenset(str(user[field]) for field in ("accountId", "key", "name") if user.get(field))
+
+
+def hit(issue: Mapping[str, Any]) -> Hit:
+    """A hit of a search."""
+    fields = mapping(issue.get("fields"))
+    return Hit(
+        key=str(issue.get("key", "")),
+        labels=tuple(map(str, fields.get("labels") or ())),
+        creator=names(fields.get("creator")),
+        created=str(fields.get("created") or ""),
+    )
+
+
+def standing(fields: Mapping[str, Any], description: str) -> Standing:
+    """How an issue with these fields stands; `description` is its text."""
+    raw, now = fields.get("description"), category(fields.get("status"))
+    resolution = mapping(fields.get("resolution")).get("name")
+    if resolution is None and now != "done":
+        return Standing(description, category=now, raw=raw)
+    at = moment(str(fields.get("resolutiondate") or ""))
+    return Standing(description, str(resolution or "Done"), at.timestamp() if at else 0.0, "done", raw)
+
+
+def category(status: Any) -> str:
+    """Of a status, independent of language and workflow: new, indeterminate, done."""
+    return str(mapping(mapping(status).get("statusCategory")).get("key") or "")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value, if it is an object; else an empty one."""
+    return value if isinstance(value, Mapping) else {}
