@@ -98,7 +98,7 @@ class Recur:
             await self._save(at, state)
         if reopens and not await self._jira.reopen(key):
             log.warning("no transition opens the ticket again", action="reopen", key=key)
-        if not (retried and body in [plain(text) for text in await self._jira.comments(key)]):
+        if not (retried and await self._jira.said(key, body)):
             await self._jira.comment(key, body)
         return state
 
@@ -106,10 +106,10 @@ class Recur:
         """Brings the sentence with the counts up to date where it still stands; what people wrote stays."""
         known = self._author.seen(state.count, state.first_seen, state.last_seen)  # said, if we died before we noted it
         new = self._author.seen(command.count, command.first_seen, command.last_seen)
-        stands = plain(standing.description)
+        stands = standing.description
         old = next((said for said in (state.says, known) if said and stands.count(said) == 1), new)
         if old != new:
-            await self._jira.describe(state.key or "", stands.replace(old, new))
+            await self._jira.reword(state.key or "", standing, old, new)
         return replace(state, shown=command.count, says=new)
 
     async def caught_up(self, at: TopicPartition, command: Command, state: TicketState | None) -> None:
@@ -143,8 +143,3 @@ class Recur:
 def _quiet(said: str, state: TicketState) -> str:
     """Why there is no comment."""
     return "nothing new to say" if said in state.told else "the last comment is younger than ticket.recur.comment_every"
-
-
-def plain(text: str) -> str:
-    """Text as Jira gives it back, with the line ends that it was sent with."""
-    return text.replace("\r\n", "\n").strip()

@@ -83,7 +83,7 @@ class Http:
             raise Unauthorised(
                 f"Jira at {self._config.url} does not accept the credentials ({answer.status}{message(answer)}): "
                 f"{ours.remedy}"
-            )
+            ) from None
         raise told(answer, self._config.url, write=write)
 
     async def _exchange(

@@ -131,9 +131,9 @@ class World:
         if error:
             raise error[1]
 
-    async def comments(self, key: str) -> list[str]:
+    async def said(self, key: str, body: str) -> bool:
         """GET comments."""
-        return list(self.issues[key].comments)
+        return body in self.issues[key].comments
 
     async def standing(self, key: str) -> Standing:
         """GET issue."""
@@ -167,11 +167,12 @@ class World:
         """Somebody closes it."""
         self.issues[key].resolution, self.issues[key].resolved_at = resolution, self.now
 
-    async def describe(self, key: str, description: str) -> None:
+    async def reword(self, key: str, stands: Standing, old: str, new: str) -> bool:
         """PUT issue."""
         dies = self.enter("describe")
-        self.issues[key].description = description
+        self.issues[key].description = stands.description.replace(old, new)
         self.leave(dies)
+        return True
 
     async def search(self, project: str, label: str) -> list[Hit]:
         """Search, which knows an issue only after the lag, and is lenient: all issues are hits."""
