@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
 from processor.errors import Fatal
+from processor.tickets.book import Loaded
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.faust_consumer import CarefulConsumer
 from processor.tickets.load import StateLoader
@@ -322,5 +323,5 @@ async def test_writer_state_is_read_back(cluster: Cluster) -> None:
         await cluster.publish([state.record(cluster.topics, 0)])
     await cluster.publish([TicketState("f3", "ci", "BUILD", "idle").record(cluster.topics, 1)])
     load = StateLoader(KafkaClient(cluster.bootstrap), cluster.topics)
-    assert await load(0) == {"f1": states[1], "f2": states[2]}
-    assert set(await load(1)) == {"f3"}
+    assert await load(0) == Loaded({"f1": states[1], "f2": states[2]})
+    assert set((await load(1)).states) == {"f3"}

@@ -19,9 +19,10 @@ from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
 from processor.testing.broker import MemoryBroker
+from processor.tickets.book import Loaded
 from processor.tickets.jira import JiraClient
 from processor.tickets.load import fold
-from processor.tickets.messages import Command, Recurrence, TicketState, Topics
+from processor.tickets.messages import Command, Recurrence, Topics
 from processor.tickets.plans import plans
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
@@ -91,9 +92,9 @@ class Role:
             await asyncio.gather(*tasks)
             await jira.close()
 
-    async def _load(self, partition: int) -> dict[str, TicketState]:
+    async def _load(self, partition: int) -> Loaded:
         records = self.broker.records(self.topics.state)
-        return fold((each.key, each.value) for each in records if each.partition == partition)
+        return Loaded(fold((each.key, each.value) for each in records if each.partition == partition))
 
     def send(self, fault: str, count: int = 1, **result: Any) -> None:
         """Puts the command of the `count`-th sight of a fault on the topic."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 
 from processor.contract import Outbound, Record, TopicPartition
+from processor.engine.delivery import Lost
 from processor.errors import Rejected, Retryable
+from processor.tickets.book import Loaded
 from processor.tickets.jira import Hit, Late, Refused, Standing
 from processor.tickets.load import fold
-from processor.tickets.messages import Command, TicketState, Topics
+from processor.tickets.messages import Command, Topics
 from processor.tickets.text import Plan, Texts
 from processor.tickets.write import Writer
 
@@ -56,12 +59,16 @@ class World:
     now: float = 1_000_000.0
     wall_off: float = 0.0  # how far the wall clock is ahead of the steady one
     frozen_s: float = 0.0  # how long the process stands still right before a POST
+    owner: int = 0  # which of the writers that were made owns the partition, if the brokers have transactions
+    made: int = 0
     step: int = 0
     names: list[str] = field(default_factory=list)
     records: list[Outbound] = field(default_factory=list)
     issues: dict[str, Issue] = field(default_factory=dict)
     errors: dict[str, list[tuple[bool, Exception]]] = field(default_factory=dict)
     posts: int = 0
+    erased: frozenset[str] = frozenset()
+    cut: bool = False
     plan: Plan = field(default_factory=lambda: Plan("ci_failure", "BUILD"))
 
     def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
@@ -89,14 +96,16 @@ class World:
         self.records += records
         self.leave(dies)
 
-    async def journal(self, at: TopicPartition, records: Sequence[Outbound]) -> None:
+    async def journal(self, me: int, at: TopicPartition, records: Sequence[Outbound]) -> None:
         """Writes as the owner of a partition, unless there is another by now."""
+        if me != self.owner:
+            raise Lost
         await self.publish(records)
 
-    async def load(self, partition: int) -> dict[str, TicketState]:
+    async def load(self, partition: int) -> Loaded:
         """Reads the state topic."""
         mine = [each for each in self.records if each.topic == TOPICS.state and each.partition == partition]
-        return fold((each.key, each.value) for each in mine)
+        return Loaded(fold((each.key, each.value) for each in mine), self.erased, self.cut)
 
     async def myself(self) -> frozenset[str]:
         """The account."""
@@ -194,10 +203,11 @@ class World:
     async def writer(self) -> Writer:
         """A writer as after a start of the process."""
         texts = Texts({"ci_failure": self.plan})
+        self.made = self.owner = self.made + 1
         made = Writer(
             self,  # type: ignore[arg-type]
             texts,
-            self.journal,
+            partial(self.journal, self.made),
             self.publish,
             self.load,
             TOPICS,

@@ -1,0 +1,153 @@
+"""What the writer knows of the fingerprints of its partitions, and how that is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from processor.contract import Outbound, TopicPartition
+from processor.tickets.messages import TicketEvent, TicketState, Topics
+
+log = structlog.get_logger(__name__)
+
+Journal = Callable[[TopicPartition, Sequence[Outbound]], Awaitable[None]]
+"""Writes records as the owner of a partition, as one, and awaits that they are there; raises what gives it up."""
+
+Fault = tuple[TopicPartition, str]
+"""A partition and a fingerprint of it."""
+
+LONG_AGO: Final = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a partition of the state topic holds: the last state of each fingerprint, and what is not there any more.
+
+    `erased`: fingerprints whose state was taken away; `cut`: the partition's first records are gone, and nobody knows
+    whose states they were.
+    """
+
+    states: dict[str, TicketState] = field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
+    cut: bool = False
+
+
+Load = Callable[[int], Awaitable[Loaded]]
+"""Reads a partition of the state topic to its end."""
+
+
+class Book:
+    """The states by partition; `late_s` is how long an issue that another writer was about to create may be unseen."""
+
+    def __init__(
+        self, journal: Journal, load: Load, topics: Topics, *, steady: Callable[[], float], late_s: float
+    ) -> None:
+        self._journal = journal
+        self._load = load
+        self._topics = topics
+        self._steady = steady
+        self._late_s = late_s
+        self._held: dict[TopicPartition, dict[str, TicketState]] = {}
+        self._loaded: dict[TopicPartition, tuple[Loaded, float]] = {}  # and when, by the steady clock
+        self._kept: dict[Fault, list[Outbound]] = {}  # by what is being handled: what leaves with its offset
+        self._unsettled: dict[Fault, float] = {}
+        self.behind: set[Fault] = set()
+        """Whose tickets say less than is known."""
+        self.asked: set[Fault] = set()
+        """For which of them a command was published."""
+
+    async def open(self, at: TopicPartition) -> None:
+        """Loads the states of a partition that is ours now."""
+        loaded = await self._load(at.partition)
+        now = self._steady()
+        self._held[at] = states = dict(loaded.states)
+        self._loaded[at] = loaded, now
+        self.behind |= {(at, state.fingerprint) for state in states.values() if state.behind}
+        # Whose intent it was may still have been about to send the request when it was fenced off.
+        creating = [state.fingerprint for state in states.values() if state.status == "creating"]
+        self._unsettled |= dict.fromkeys(((at, each) for each in creating), now + self._late_s)
+        log.info("ticket state loaded", action="assigned", partition=at.partition, known=len(states), cut=loaded.cut)
+
+    def close(self, at: TopicPartition) -> None:
+        """Forgets a partition: its next owner reads the state anew."""
+        self._held.pop(at, None)
+        self._loaded.pop(at, None)
+        self.behind = {name for name in self.behind if name[0] != at}
+        self.asked &= self.behind
+        self._unsettled = {name: until for name, until in self._unsettled.items() if name[0] != at}
+        self._kept = {name: kept for name, kept in self._kept.items() if name[0] != at}
+
+    @property
+    def partitions(self) -> Collection[TopicPartition]:
+        """The partitions whose states are loaded."""
+        return self._held.keys()
+
+    def states(self, at: TopicPartition) -> Collection[TicketState]:
+        """The states of a partition."""
+        return self._held.get(at, {}).values()
+
+    def state(self, at: TopicPartition, fingerprint: str) -> TicketState | None:
+        """What is known of a fingerprint."""
+        return self._held.get(at, {}).get(fingerprint)
+
+    # What is unsettled
+
+    def await_issue(self, at: TopicPartition, fingerprint: str, seconds: float) -> None:
+        """A create request may have been sent: for so long from now its issue may stay unseen."""
+        self._unsettled[at, fingerprint] = self._steady() + seconds
+
+    def settled_at(self, at: TopicPartition, fingerprint: str) -> float:
+        """From when on, by the steady clock, a search that finds nothing means that there is nothing."""
+        return self._unsettled.get((at, fingerprint), LONG_AGO)
+
+    def erased_until(self, at: TopicPartition, fingerprint: str) -> float | None:
+        """None if nothing speaks for a lost state of the fingerprint; else as `settled_at`."""
+        loaded, when = self._loaded[at]
+        return when + self._late_s if loaded.cut or fingerprint in loaded.erased else None
+
+    # Writing
+
+    def begin(self, at: TopicPartition, fingerprint: str) -> None:
+        """A command of the fingerprint is handled from now on."""
+        self._kept[at, fingerprint] = []
+
+    def end(self, at: TopicPartition, fingerprint: str) -> tuple[Outbound, ...]:
+        """What leaves with the command's offset."""
+        return tuple(self._kept.pop((at, fingerprint), ()))
+
+    async def flush(self, at: TopicPartition, fingerprint: str) -> None:
+        """What was to leave with the offset leaves before it, since the command is handled again."""
+        if kept := self.end(at, fingerprint):
+            await self._journal(at, kept)
+
+    async def save(self, at: TopicPartition, state: TicketState) -> None:
+        """Writes the state down, with what was kept before it, and only then believes it."""
+        kept = self._kept.get((at, state.fingerprint), [])
+        await self._journal(at, (*kept, state.record(self._topics, at.partition)))
+        kept.clear()
+        self._believe(at, state)
+
+    def keep(self, at: TopicPartition, state: TicketState) -> None:
+        """Has the state leave with the command's offset: for the last one, of which nothing outside is to follow."""
+        self._kept.setdefault((at, state.fingerprint), []).append(state.record(self._topics, at.partition))
+        self._believe(at, state)
+
+    def tell(self, at: TopicPartition, told: TicketEvent) -> None:
+        """Has the event leave with the command's offset, or with the next state."""
+        self._kept.setdefault((at, told.fingerprint), []).append(told.record(self._topics))
+
+    def _believe(self, at: TopicPartition, state: TicketState) -> None:
+        name = (at, state.fingerprint)
+        if at not in self._held:
+            return
+        self._held[at][state.fingerprint] = state
+        if state.behind:
+            self.behind.add(name)
+        else:
+            self.behind.discard(name)
+            self.asked.discard(name)
+        if state.status != "creating":
+            self._unsettled.pop(name, None)
