@@ -253,6 +253,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     faust = FaustConfig(
         parts.client,
         parts.topics[topics.signals].partitions,
+        folder=settings.tickets.store,
         session_timeout_s=settings.kafka.session_timeout_s,
     )
     signals = Signals(topics, policies(parts.pipelines))

@@ -24,6 +24,7 @@ from processor.settings.jira import JiraSettings as JiraSettings
 from processor.settings.kafka import KafkaSettings
 from processor.settings.models import ModelSettings as ModelSettings
 from processor.settings.section import Section
+from processor.settings.tickets import TicketSettings
 
 
 class TopicSettings(Section):
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     )
     costs: CostSettings = Field(default_factory=CostSettings, description="What is made of the models' prices.")
     jira: JiraSettings | None = Field(None, description="Jira; without it findings are emitted and no ticket is filed.")
+    tickets: TicketSettings = Field(default_factory=TicketSettings, description="The ticket role, apart from Jira.")
     fetch: FetchSettings = Field(default_factory=FetchSettings, description="Which references to logs are followed.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Metrics and health.")
     log: LogSettings = Field(default_factory=LogSettings, description="The daemon's own log.")

@@ -52,11 +52,13 @@ class FaustConfig:
 
     `partitions` is that of the topics that are read and of the tables' changelogs alike. `stall_s` is how long signals
     may wait, or a recovery stand still, before the role is given up; `dropped_s` how long a signal that was read may
-    lie unhandled while nothing else is done, before Faust is started anew.
+    lie unhandled while nothing else is done, before Faust is started anew. `folder` is where the tables are kept on
+    disk, otherwise they are in memory.
     """
 
     client: KafkaClient
     partitions: int
+    folder: Path | None = None
     stall_s: float = 120.0
     dropped_s: float = 10.0
     session_timeout_s: float = 30.0
@@ -136,7 +138,7 @@ class Decide:
         self._app = self._build(Path(self._scratch.name))
         await self._app.start()
         self._started = True
-        log.info("decide runs", action="decide_started", known=len(self._tables))
+        log.info("decide runs", action="decide_started", known=self.known)
 
     async def stop(self) -> None:
         """Stops the Faust app; the loop goes on."""
@@ -170,6 +172,11 @@ class Decide:
                 f"Faust has stalled: no progress in {self._config.stall_s:.0f} s with signals waiting, or in recovery"
             )
         return None
+
+    @property
+    def known(self) -> int:
+        """How many keys the tables have."""
+        return int(self._tables.known())
 
     def problem(self) -> str | None:
         """Why it is not ready, or None."""
@@ -226,7 +233,8 @@ class Decide:
         )
         app.transport = CarefulTransport(app.conf.broker, app, loop=app.loop, ledger=self._ledger)
         newer = {name: rule for decider in self._deciders for name, rule in decider.tables.items()}
-        self._tables = FaustTables(app, config.partitions, newer, KafkaHistory(config.client), self._moved)
+        history = KafkaHistory(config.client)
+        self._tables = FaustTables(app, config.partitions, newer, history, folder=config.folder, moved=self._moved)
         self._batches = []
         for decider in self._deciders:
             topic = app.topic(decider.topic, key_type=bytes, value_type=bytes)

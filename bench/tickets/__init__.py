@@ -1,0 +1,1 @@
+"""Tickets under load, on Apache Kafka: `python -m bench.tickets`."""

@@ -1,0 +1,102 @@
+"""Topics of a deployment of its own for each measurement, and the signals on them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from processor.cluster.client import KafkaClient
+from processor.contract import Outbound
+from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.tickets.messages import Topics
+
+PARTITIONS: Final = 4
+CHUNK: Final = 2000
+
+
+def fingerprint(number: int) -> str:
+    """The fingerprint of a fault."""
+    return f"{number:032x}"
+
+
+def signal(topics: Topics, fault: int, sight: int) -> Outbound:
+    """The `sight`-th signal of a fault, as slim as the line writes them."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    repo = f"acme/service-{fault % 500}"
+    finding = {
+        "v": 1,
+        "id": f"{fault:08x}-{sight:08x}",
+        "pipeline": "ci_failure",
+        "fingerprint": fingerprint(fault),
+        "time": time,
+        "build": {"repo": repo, "branch": f"b{sight % 7}", "run_id": str(sight), "job": "build", "commit": "c0ffee"},
+        "result": {
+            "category": "dependency",
+            "summary": "No matching version found for left-pad@^9.9.9, wanted by the build image",
+            "severity": "major",
+            "dependency": {"name": "left-pad", "version": "9.9.9"},
+        },
+        "confidence": {"value": 0.93, "calibrated": True},
+        "review": False,
+        "evidence": [
+            {"line": 41, "text": "npm ERR! code ETARGET"},
+            {"line": 42, "text": "npm ERR! notarget No matching version found for left-pad@^9.9.9."},
+        ],
+    }
+    value = orjson.dumps({"kind": "finding", "finding": finding, "outcome": None, "v": 1})
+    return Outbound(topics.signals, repo.encode(), value)
+
+
+def signals(topics: Topics, count: int, faults: int) -> list[Outbound]:
+    """So many signals of so many faults, in turn."""
+    return [signal(topics, number % faults, number // faults) for number in range(count)]
+
+
+async def deployment() -> Topics:
+    """A prefix that nobody has."""
+    return Topics(f"bench-{uuid.uuid4().hex[:8]}")
+
+
+async def create(address: str, names: Iterable[str], partitions: int = PARTITIONS) -> None:
+    """Creates topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+    finally:
+        await admin.close()
+
+
+async def fill(address: str, made: Sequence[Outbound]) -> None:
+    """Writes records."""
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address).arguments()))
+    await sink.start()
+    try:
+        for at in range(0, len(made), CHUNK):
+            await sink.publish(made[at : at + CHUNK])
+    finally:
+        await sink.stop()
+
+
+def of(topics: Topics) -> list[str]:
+    """The topics that the ticket role uses."""
+    letters = f"{topics.prefix}.dead-letters"
+    return [topics.signals, topics.changelog, topics.commands, topics.state, topics.events, letters]
+
+
+def prepared(address: str, *, count: int, faults: int) -> Topics:
+    """A deployment's topics, with signals."""
+
+    async def prepare() -> Topics:
+        topics = await deployment()
+        await create(address, of(topics))
+        await fill(address, signals(topics, count, faults))
+        return topics
+
+    return asyncio.run(prepare())
