@@ -27,13 +27,21 @@ DECIDED: Final = object_of({
     "rule": STRING.or_null(), "model": STRING.or_null(), "adapter": STRING.or_null(),
 })  # fmt: skip
 
-WIKI: Final = object_of(
-    dict.fromkeys(
-        ("mono", "bold", "link", "noformat", "evidence", "package", "facts", "build", "certainty", "seen", "footer"),
-        ANY,
-    )
-)
-"""`wiki`: what makes markup in a ticket's description; all else that a template prints is escaped."""
+PARTS: Final = object_of({
+    "cause": STRING.note("What broke, in one line."),
+    "dependency": STRING.note("The package at fault, its version and ecosystem (`faulty_dependency` of the result)."),
+    "facts": STRING.note("The result's fields but its summary, one a line."),
+    "evidence": STRING.note("The lines of the log that show it, with their numbers in the whole log, in fixed width."),
+    "build": STRING.note("Repository, job and run, with a link."),
+    "commit": STRING.note("Commit, with a link where its page is known (GitHub, GitLab), and branch."),
+    "changes": STRING.note("The last build that passed, with a link to what has changed since, where it is known."),
+    "seen": STRING.note("How often the fault was seen, and since when; kept up to date in the ticket."),
+    "certainty": STRING.note("How sure the diagnosis is, in words. A figure is given only where it was measured."),
+    "shrunk": STRING.note("That the model was shown less of the log than was picked for it, if so."),
+    "wrong": STRING.note("How to say that the diagnosis is wrong."),
+    "footer": STRING.note("Who wrote the ticket, and what keeps repeats on it."),
+})  # fmt: skip
+"""`parts`: ready pieces of a description; one that there is nothing to say for is empty."""
 
 SEEN: Final = object_of({
     "count": INT.note("How often the fault was seen."),
@@ -113,7 +121,7 @@ def summary_context(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict
 
 def description_context(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Variables of a ticket's description."""
-    return {**summary_context(schema, chain), "wiki": WIKI}
+    return {**summary_context(schema, chain), "parts": PARTS}
 
 
 FIELD: Final = object_of({

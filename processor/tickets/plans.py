@@ -8,10 +8,10 @@ from datetime import timedelta
 from processor.lang.template import Template
 from processor.pipeline import Pipeline
 from processor.pipeline.ticket import TicketConfig
+from processor.tickets.markdown import hide
 from processor.tickets.messages import Recurrence
 from processor.tickets.policy import Policy
 from processor.tickets.text import Plan
-from processor.tickets.wiki import escape
 
 
 def policies(pipelines: Iterable[Pipeline]) -> Mapping[str, Policy]:
@@ -40,14 +40,14 @@ def policy(ticket: TicketConfig) -> Policy:
 
 
 def plan(pipeline: str, ticket: TicketConfig) -> Plan:
-    """What tickets say and where they go. All that the description's template prints is escaped."""
+    """What tickets say and where they go. What the description's template prints is no markup."""
     description = ticket.description
     return Plan(
         pipeline,
         ticket.project,
         ticket.type,
         summary=ticket.summary,
-        description=Template(description.text, description.name, finalize=escape) if description else None,
+        description=Template(description.text, description.name, finalize=hide) if description else None,
         labels=ticket.labels,
         priority=ticket.priority,
         components=ticket.components,

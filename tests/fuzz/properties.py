@@ -34,7 +34,7 @@ from processor.logs.scan import Scanner
 from processor.logs.tokens import estimate
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.providers import Providers
-from processor.tickets import wiki
+from processor.tickets import document, markdown, wiki
 
 Property = Callable[[bytes], None]
 
@@ -261,11 +261,19 @@ def masking(data: bytes) -> None:
 def tickets(data: bytes) -> None:
     """Nothing of a log is markup in a ticket, ends the block that it is shown in, or hides or turns text."""
     given = data.decode("utf-8", "replace")
-    for shown in (wiki.escape(given), wiki.mono(given), wiki.noformat(given.split("\n")), wiki.link(given, given)):
+    link = document.Text(given, href=given)
+    line = document.Paragraph((document.Text(given), document.Text(given, code=True), link))
+    for block in (
+        line,
+        document.Code((given,)),
+        document.Heading(3, (link,)),
+        *markdown.document(markdown.hide(given)).blocks,
+    ):
+        shown = wiki.wiki(document.Document((block,)))
         assert not _HIDDEN.difference("\u200b").intersection(shown.replace("\n", "").replace("\t", ""))
-    assert wiki.noformat([given]).lower().count("{noformat") == 2
-    assert wiki.units(wiki.cut(given, 50)) <= 50
-    assert len(wiki.label(given).split()) <= 1
+    assert wiki.wiki(document.Document((document.Code((given, "x")),))).lower().count("{noformat") == 2
+    assert document.units(document.cut(given, 50)) <= 50
+    assert len(document.label(given).split()) <= 1
 
 
 PROPERTIES: Final[Mapping[str, Property]] = {

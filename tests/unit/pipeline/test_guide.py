@@ -39,7 +39,7 @@ def test_the_guides_mistakes_are_found(home: Path) -> None:
     for name, right, wrong in (
         ("pipeline.yaml", "event.type ==", "event.typ =="),
         ("pipeline.yaml", '"capacity"', '"capcity"'),
-        ("ticket.j2", "wiki.mono", "wiki.code"),
+        ("ticket.j2", "parts.evidence", "parts.evidenc"),
         ("rules.yaml", "Failed to pull image ", ""),
     ):
         file = folder / name

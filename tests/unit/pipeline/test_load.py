@@ -12,7 +12,8 @@ from processor.contract import ATTRIBUTES, Confidence, Finding, Usage
 from processor.home import Homes
 from processor.pipeline import Pipeline, PipelineError, contexts, load_all
 from processor.stages.emit import BUILD, slim
-from processor.tickets import text
+from processor.tickets import parts
+from tests.unit.tickets.world import command
 
 GOOD = Path(__file__).parents[2] / "data" / "config_good"
 TIERS = ("lite", "pro")
@@ -103,5 +104,5 @@ def test_what_predicates_may_name_is_what_findings_hold() -> None:
 
 
 def test_what_ticket_templates_may_name_is_what_they_are_given() -> None:
-    """`wiki` has exactly the tools that descriptions are rendered with."""
-    assert set(contexts.WIKI.members) == set(text.TOOLS)
+    """`parts` has exactly the pieces that descriptions are rendered with."""
+    assert set(contexts.PARTS.members) == set(parts.parts(command()))

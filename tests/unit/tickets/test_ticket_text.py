@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from processor.errors import Rejected
 from processor.home import Homes
 from processor.lang.template import Template
 from processor.pipeline import Pipeline
-from processor.tickets import wiki
+from processor.tickets import adf, fit, markdown, parts, wiki
+from processor.tickets.document import SUMMARY_LIMIT, TEXT_LIMIT, Document, plain, units
+from processor.tickets.links import commit_url, compare_url
 from processor.tickets.messages import Command
+from processor.tickets.parts import certainty, changes, seen
 from processor.tickets.plans import plans
-from processor.tickets.text import Plan, Texts, certainty, seen
-from processor.tickets.wiki import escape
+from processor.tickets.text import Plan, Texts
+from tests.unit.tickets.hostile import FEW, documents
 from tests.unit.tickets.world import command
 
 FINDING: dict[str, Any] = {
@@ -70,10 +74,7 @@ def test_ticket_of_the_bundled_pipeline_reads_as_a_whole(ci_failure: Plan) -> No
     assert fields["description"] == (
         "npm can't install @angular/material ^12.2.0 beside Angular 13\n"
         "\n"
-        "*Faulty dependency:* {{@angular/material}} version {{^12.2.0}} (npm)\n"
-        "*Category:* dependency resolution\n"
-        "*Severity:* major\n"
-        "*Build:* [acme/web / build run 7712|https://ci.example.com/7712], branch {{main}}, commit {{abcdef012345}}\n"
+        "*Dependency:* {{@angular/material}} version {{^12.2.0}} (npm)\n"
         "\n"
         "h3. What the log says\n"
         "{noformat}\n"
@@ -81,21 +82,28 @@ def test_ticket_of_the_bundled_pipeline_reads_as_a_whole(ci_failure: Plan) -> No
         "1204  npm ERR! peer { noformat} [~x]\n"
         "{noformat}\n"
         "\n"
-        "*How sure:* Not calibrated. A language model chose this diagnosis, and how often it is right has not been "
-        "measured. Check it against the evidence.\n"
+        "*Build:* [acme/web / build #7712|https://ci.example.com/7712]\n"
+        "*Commit:* {{abcdef012345}} on {{main}}\n"
         "\n"
         "Seen once, on 22 Nov 2026 04:01 UTC.\n"
+        "\n"
+        "*Kind:* dependency resolution, major\n"
+        "*How sure:* Not known. A language model chose this, and how often it is right has not been measured. "
+        "Check it against the log.\n"
+        "*Wrong?* Add the label {{faultstream-wrong}}, and say in a comment what it was.\n"
+        "\n"
         "----\n"
+        "\n"
         "Filed by Faultstream. Repeats of this fault are added here as long as the label {{fs-f1}} stays."
     )
 
 
-def test_what_a_template_prints_is_escaped() -> None:
-    """Also through filters and concatenation; only `wiki` makes markup."""
-    template = Template("{{ finding.result.summary | upper }} {{ '*' ~ seen.count ~ '*' }}", finalize=escape)
+def test_what_a_template_prints_is_text() -> None:
+    """Also through filters and concatenation; only what stands in the template itself is markup."""
+    template = Template("**{{ finding.result.summary | upper }}** {{ '*' ~ seen.count ~ '*' }}", finalize=markdown.hide)
     texts = Texts({"ci_failure": Plan("ci_failure", "BUILD", description=template)})
-    drafted = texts.draft(of(result={"summary": "[~admin] {code} *x*"}))
-    assert drafted.fields["description"] == "\\[\u200b~ADMIN\\] \\{CODE\\} \\*X* \\*1*"
+    drafted = texts.draft(of(result={"summary": "[~admin] {code} x"}))
+    assert drafted.fields["description"] == "*\\[\u200b~ADMIN\\] \\{CODE\\} X* \\*1\\*"
 
 
 class Breaks:
@@ -122,7 +130,7 @@ def test_evidence_goes_before_the_cause_does(ci_failure: Plan, plain: bool) -> N
     plan = Plan("ci_failure", "BUILD") if plain else ci_failure
     lines = [{"line": n, "text": f"line {n} " + "x" * 1500} for n in range(1, 101)]
     text = Texts({"ci_failure": plan}).draft(of(evidence=lines)).fields["description"]
-    assert wiki.units(text) <= wiki.TEXT_LIMIT
+    assert units(text) <= TEXT_LIMIT
     assert text.startswith("npm can't install")
     assert "line 1 xxx" in text
     assert "line 100 " not in text
@@ -134,10 +142,10 @@ def test_huge_summary_is_cut_to_the_limits(ci_failure: Plan) -> None:
     """A summary of 100 KB with emoji and direction overrides: 255 and 32,767 units, on one line."""
     result = {**FINDING["result"], "summary": "💥\u202e broke\n" * 12_000}
     fields = Texts({"ci_failure": ci_failure}).draft(of(result=result)).fields
-    assert wiki.units(fields["summary"]) <= wiki.SUMMARY_LIMIT
+    assert units(fields["summary"]) <= SUMMARY_LIMIT
     assert "\n" not in fields["summary"]
     assert "\u202e" not in fields["summary"] + fields["description"]
-    assert wiki.units(fields["description"]) <= wiki.TEXT_LIMIT
+    assert units(fields["description"]) <= TEXT_LIMIT
 
 
 def test_secrets_are_taken_out_of_every_text(ci_failure: Plan) -> None:
@@ -162,9 +170,14 @@ def test_unknown_pipeline_has_no_ticket() -> None:
         ({"value": 0.8, "calibrated": True}, {"by": "model"}, False, "Probably right (80 %"),
         ({"value": 0.55, "calibrated": True}, {"by": "model"}, False, "Perhaps right (55 %"),
         ({"value": 0.2, "calibrated": True}, {"by": "model"}, False, "A guess (20 %"),
-        ({"value": 0.99, "calibrated": False}, {"by": "model"}, False, "Not calibrated"),
+        ({"value": 0.99, "calibrated": False}, {"by": "model"}, False, "Not known"),
         ({"value": None, "calibrated": False}, {"by": "model"}, True, "It was unsure here"),
-        ({"value": 0.98, "calibrated": True}, {"by": "rule", "rule": "npm-eresolve"}, False, "right in 98 % of known"),
+        (
+            {"value": 0.98, "calibrated": True},
+            {"by": "rule", "rule": "npm-eresolve"},
+            False,
+            "been right in 98 % of known",
+        ),
         ({"value": None, "calibrated": False}, {"by": "rule", "rule": "npm-eresolve"}, False, "A known failure"),
     ],
 )
@@ -190,5 +203,91 @@ def test_comment_names_the_build_and_what_the_log_said() -> None:
     text = Texts({}).comment(replace(of(), count=2, last_seen="2026-11-22T05:00:00Z"))
     assert text.startswith("The same fault again.")
     assert "Seen 2 times" in text
-    assert "[acme/web / build run 7712|https://ci.example.com/7712]" in text
+    assert "[acme/web / build #7712|https://ci.example.com/7712]" in text
     assert "npm ERR! code ERESOLVE" in text
+
+
+def test_a_ticket_without_a_template_says_all_that_is_known() -> None:
+    """Any schema: the cause, the fields, the log, the build, how sure."""
+    text = plain(markdown.document(parts.whole(of())))
+    assert text.startswith(
+        "npm can't install @angular/material ^12.2.0 beside Angular 13\n\nCategory: dependency resolution"
+    )
+    order = [
+        "Faulty dependency: @angular/material version ^12.2.0 (npm)",
+        "1204",
+        "#7712",
+        "Seen once",
+        "How sure",
+        "Wrong?",
+    ]
+    assert sorted(order, key=text.index) == order
+
+
+GITHUB = {
+    "repo": "acme/web",
+    "commit": "abcdef0123456789",
+    "url": "https://github.example.com/acme/web/actions/runs/77/job/1",
+}
+GITLAB = {"repo": "acme/web", "commit": "abcdef0123456789", "url": "https://git.example.com/acme/sub/web/-/jobs/7"}
+
+
+@pytest.mark.parametrize(
+    ("build", "commit", "compare"),
+    [
+        (GITHUB, "/acme/web/commit/abcdef0123456789", "/acme/web/compare/1234567...abcdef0123456789"),
+        (GITLAB, "/acme/sub/web/-/commit/abcdef0123456789", "/acme/sub/web/-/compare/1234567...abcdef0123456789"),
+        ({**GITHUB, "repo": "acme/other"}, "", ""),
+        ({**GITHUB, "commit": "abc def|x"}, "", ""),
+        ({**GITHUB, "url": "https://jenkins.example.com/job/acme/7/"}, "", ""),
+        ({**GITHUB, "url": "javascript:x/acme/web/actions/"}, "", ""),
+        ({"commit": "abcdef0123456789"}, "", ""),
+    ],
+)
+def test_commits_are_linked_where_their_pages_are_known(build: dict[str, str], commit: str, compare: str) -> None:
+    """GitHub and GitLab, on any host; nowhere else, and never to another repository."""
+    host = "/".join(build.get("url", "").split("/")[:3])
+    assert commit_url(build) == (f"{host}{commit}" if commit else "")
+    assert compare_url(build, "1234567") == (f"{host}{compare}" if compare else "")
+
+
+def test_what_has_changed_since_the_last_build_that_passed() -> None:
+    """A link to the comparison where it is known; the same commit says that the code is not to blame."""
+    passed = {"commit": "1234567890ab", "url": "https://ci.example.com/6", "time": "2026-11-21T10:00:00Z"}
+    said = plain(markdown.document(changes(GITHUB, passed)))
+    assert said == "Passed last: 1234567890ab, on 21 Nov 2026 10:00 UTC (what has changed since)"
+    same = plain(markdown.document(changes(GITHUB, {"commit": GITHUB["commit"]})))
+    assert same == "Passed before: the same commit, so nothing in the code has changed"
+    assert changes(GITHUB, None) == ""
+
+
+@FEW
+@given(documents())
+def test_any_document_fits_in_both_formats(document: Document) -> None:
+    """However little room there is: within the limit, the same each time, and the first words stay longest."""
+    for size in (wiki.size, adf.size):
+        for limit in (80, 600, TEXT_LIMIT):
+            made = fit.fitted(document, size, limit)
+            assert size(made) <= limit
+            assert made == fit.fitted(document, size, limit)
+
+
+def test_a_build_with_much_to_say_keeps_its_cause_in_both_formats(ci_failure: Plan) -> None:
+    """100 KB in every field: the cause stands first, and all of it fits."""
+    huge = {
+        "category": "test",
+        "severity": "major",
+        "summary": "It broke. " * 12_000,
+        "failing_tests": ["t" * 5000] * 9,
+    }
+    lines = [{"line": n, "text": "x" * 9000} for n in range(1, 200)]
+    made = markdown.document(
+        parts.whole(of(result=huge, evidence=lines, build={"repo": "r" * 100_000, "job": "é" * 100_000}))
+    )
+    for size in (wiki.size, adf.size):
+        fitted = fit.fitted(made, size)
+        assert size(fitted) <= TEXT_LIMIT
+        assert plain(fitted).startswith("It broke. It broke.")
+        assert "do not fit in here" in plain(fitted)
+    drafted = Texts({"ci_failure": ci_failure}).draft(of(result=huge, evidence=lines))
+    assert drafted.fields["description"].startswith("It broke.")

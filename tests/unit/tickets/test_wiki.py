@@ -1,4 +1,4 @@
-"""Text from logs stays text: no markup, mention, link, macro, image or table is made of it."""
+"""Wiki markup: text from logs stays text: no markup, mention, link, macro, image or table is made of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.tickets import wiki
+from processor.tickets.document import Break, Code, Document, Heading, Inline, Items, Paragraph, Rule, Text
+from tests.unit.tickets.hostile import FEW, HOSTILE, documents, text_of, wiki_structure
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,7 @@ from processor.tickets import wiki
         "assert 1 == 2",
         "why did it break? nobody knows",
         "use npm install --legacy-peer-deps",
+        "salt & pepper; a && b",
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
@@ -46,58 +49,72 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
         (r"\\server\share", r"&#92;\server\share"),
         ("fine :) (x)", r"fine \:) \(x)"),
         ("??cite??", r"\??cite??"),
+        ("&#123;code&#125;", "&\u200b#123;code&\u200b#125;"),
     ],
 )
 def test_markup_is_taken_apart(text: str, shown: str) -> None:
     """Each kind of markup, link and mention is shown literally."""
-    assert wiki.escape(text) == shown
+    assert wiki.wiki(Document((Paragraph((Text(text),)),))) == shown
 
 
-def test_control_characters_and_direction_overrides_go() -> None:
-    """Colours, bells, bidirectional overrides: not in a ticket."""
-    assert wiki.clean("\x1b[31mred\x1b[0m\x07 \u202eevil\u202c\r\nnext") == "red evil\nnext"
+def test_marks_do_not_pair_up_across_texts() -> None:
+    """A mark in one text and one in the next make no phrase around what is between them."""
+    line = (Text("*a "), Text("x", code=True), Text(" b* _c "), Text("bold", strong=True), Text(" d_"))
+    assert wiki.wiki(Document((Paragraph(line),))) == r"\*a {{x}} b\* \_c *bold* d\_"
 
 
-@given(st.text(alphabet="ab *_{}[]|!~^+-?\\:/#h1.()\n", max_size=60))
-def test_no_macro_link_or_mention_survives(text: str) -> None:
-    """Whatever the text: every brace and bracket that is left is escaped, hence nothing opens."""
-    escaped = wiki.escape(text)
-    assert not re.search(r"(?<!\\)[{\[|]", escaped)
-    assert not re.search(r"https?:(?!\u200b)\S", escaped)
-    assert "[~" not in escaped
+def test_marks_within_a_word_are_set_off() -> None:
+    """Bold next to a letter needs braces; its white space goes outside."""
+    line: tuple[Inline, ...] = (Text("re"), Text("do ", strong=True), Text("it"), Break(), Text(" all ", em=True))
+    assert wiki.wiki(Document((Paragraph(line),))) == "re{*}do{*} it\n _all_ "
 
 
-@given(st.lists(st.text(max_size=40), max_size=5))
-def test_noformat_block_ends_where_it_should(lines: list[str]) -> None:
-    """Nothing in the lines ends the block early."""
-    block = wiki.noformat([*lines, "{noformat}", "{ NoFormat }{noformat:x}"])
-    assert len(re.findall(r"\{noformat", block, re.IGNORECASE)) == 2
-    assert block.startswith("{noformat}\n")
-    assert block.endswith("\n{noformat}")
+def test_blocks_are_written_as_people_write_them() -> None:
+    """Headings, lists within lists, code, rules."""
+    inner = Items(((Paragraph((Text("b"),)),),), ordered=True)
+    blocks = (
+        Heading(3, (Text("Log"),)),
+        Code(("1  x", "2  {noformat}")),
+        Items(((Paragraph((Text("a"),)), inner), (Paragraph((Text("c"),)),))),
+        Rule(),
+    )
+    assert wiki.wiki(Document(blocks)) == (
+        "h3. Log\n{noformat}\n1  x\n2  { noformat}\n{noformat}\n\n* a\n*# b\n* c\n\n----"
+    )
 
 
-@given(st.text(), st.integers(min_value=2, max_value=50))
-def test_cut_text_fits_and_is_whole(text: str, limit: int) -> None:
-    """Never longer than the limit in UTF-16 units, never half a character."""
-    shortened = wiki.cut(text, limit)
-    assert wiki.units(shortened) <= limit
-    assert shortened == text or shortened.endswith("…")
-    assert shortened.encode("utf-8").decode("utf-8") == shortened
+@FEW
+@given(st.lists(HOSTILE, min_size=1, max_size=4), st.lists(st.sampled_from(["", "code", "strong", "em"]), min_size=4))
+def test_no_macro_link_or_mention_survives(texts: list[str], marks: list[str]) -> None:
+    """Whatever the texts and their marks: what a reader of the markup finds in it is what we put there."""
+    content = tuple(
+        Text(text, code=mark == "code", strong=mark == "strong", em=mark == "em")
+        for text, mark in zip(texts, marks, strict=False)
+    )
+    made = wiki.wiki(Document((Paragraph(content),)))
+    found = wiki_structure(made)
+    assert found.links == []
+    assert found.macros == []
+    assert found.images == 0
+    assert found.lines == []
 
 
-def test_cut_does_not_split_an_emoji() -> None:
-    """An emoji is two units; one that does not fit goes as a whole."""
-    assert wiki.cut("ab😀cd", 4) == "ab…"
+@FEW
+@given(documents())
+def test_documents_say_what_they_hold(document: Document) -> None:
+    """Read back, markup has the document's blocks of code as they are, and its links, and nothing else."""
+    found = wiki_structure(wiki.wiki(document))
+    code = [block for block in document.blocks if isinstance(block, Code) and "\n".join(block.lines)]
+    assert len(found.code) == len(code)
+    for said, block in zip(found.code, code, strict=True):
+        assert said == re.sub(r"\{(?=\s*noformat)", "{ ", "\n".join(block.lines), flags=re.IGNORECASE)
+    assert set(found.links) <= {text.href for text in text_of(document) if text.href}
+    assert found.macros == []
 
 
-def test_links_are_made_of_http_addresses_alone() -> None:
-    """The build's address becomes a link; a script, or an address with markup in it, becomes text."""
-    assert wiki.link("https://ci.example.com/7?a=b", "build *7*") == r"[build \*7*|https://ci.example.com/7?a=b]"
-    assert wiki.link("javascript:alert(1)", "x") == "javascript:\u200balert(1)"
-    assert "[" not in wiki.link("https://x/]|[evil", "x").replace(r"\[", "")
-
-
-def test_label_has_no_space() -> None:
-    """Jira refuses labels with white space, and longer than 255."""
-    assert wiki.label("two words\tand a tab") == "two-words-and-a-tab"
-    assert wiki.units(wiki.label("x" * 300)) == 255
+@FEW
+@given(documents())
+def test_the_same_document_is_always_written_the_same(document: Document) -> None:
+    """Comments are recognised by their text when an answer was lost."""
+    assert wiki.wiki(document) == wiki.wiki(document)
+    assert wiki.size(document) >= len(wiki.wiki(document))
