@@ -128,6 +128,7 @@ class ModelClient:
             restarted=self._restarted,
             left=self._metrics.left,
             router=settings.router,
+            loads=settings.adapters is not None,
         )
 
     async def __aenter__(self) -> Self:

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from processor.errors import FaultstreamError, Retryable
+from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.models.endpoints import Endpoints
 from processor.models.probe import adapter_files, probe
 from processor.models.replicas import Replica, Replicas
@@ -40,7 +40,8 @@ class Keeper:
     """Runs one task that lists replicas and one for each of them. `warm` is called with a replica that was probed.
 
     `restarted` is told of one whose adapters and cache are gone, as far as is known, `left` of the address of one that
-    is gone itself. `model` and `where` are as for `probe`; `router` None finds out.
+    is gone itself. `model` and `where` are as for `probe`; `router` None finds out. `loads`: adapters are loaded into
+    each replica, which can't be done through a router.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Keeper:
         restarted: Callable[[Replica], None],
         left: Callable[[str], None],
         router: bool | None = None,
+        loads: bool = False,
     ) -> None:
         self._endpoints = endpoints
         self._replicas = replicas
@@ -67,6 +69,7 @@ class Keeper:
         self._left = left
         self._asked_router = router
         self.router = bool(router)
+        self._loads = loads
         self._tasks: set[asyncio.Task[None]] = set()
         self._listed = asyncio.Event()
         self._problem: FaultstreamError | None = None
@@ -151,8 +154,8 @@ class Keeper:
             found = await probe(send, self._model, self._where)
             if self.tells and found != replica.capabilities:
                 log.info("model server", action="probe", where=self._where, replica=replica.url, **found.told())
-            self._replicas.probed(replica, found)
             await self._look(replica, first=True)
+            self._replicas.probed(replica, found)
             if before is None or before != replica.started:
                 self._restarted(replica)
             await self._warm(replica)
@@ -210,6 +213,11 @@ class Keeper:
             return
         if first and self._asked_router is None and len(tuple(self._replicas)) == 1:
             self.router = _ROUTER.search(data) is not None
+            if self.router and self._loads:
+                raise ConfigError(
+                    f"{replica.url} is a router: what is loaded through it reaches one of its servers; load adapters "
+                    f"by its own means, and leave {self._where}.adapters out"
+                )
         if queues := _WAITING.findall(data):
             replica.limiter.queued(int(sum(map(float, queues))))
         started = _STARTED.search(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -301,3 +302,14 @@ def test_behind_a_router_requests_carry_who_belongs_together() -> None:
         assert server.headers[-1] == named
 
     play(1, script)
+
+
+def test_adapters_are_not_loaded_through_a_router(tmp_path: Path) -> None:
+    """It is recognised when it is probed, and the start ends with what to leave out."""
+
+    async def script(world: World, client: ModelClient) -> None:
+        world.servers["http://0/v1"].metrics = 'vllm:healthy_pods_total{server="http://a"} 2\n'
+        with pytest.raises(ConfigError, match=r"leave models\.lite\.adapters out"):
+            await client.capabilities()
+
+    play(1, script, adapters={"store": tmp_path})
