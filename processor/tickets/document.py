@@ -152,6 +152,16 @@ def _changed(inline: Inline, change: Callable[[str], str]) -> Inline:
     return replace(inline, text=change(inline.text), href=change(inline.href) if inline.href else None)
 
 
+def of(text: Document | str) -> Document:
+    """A document of plain text: paragraphs are parted by empty lines. A document stays as it is."""
+    return text if isinstance(text, Document) else Document(tuple(map(_paragraph, re.split(r"\n{2,}", clean(text)))))
+
+
+def _paragraph(text: str) -> Paragraph:
+    lines = [(Break(), Text(line)) for line in text.split("\n")]
+    return Paragraph(tuple(each for pair in lines for each in pair)[1:])
+
+
 def plain(document: Document) -> str:
     """The document as bare text: what is compared, logged and shown where there is no markup."""
     return "\n\n".join(text for text in map(_plain, document.blocks) if text)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from processor.contract import FORMAT, Origin, Outbound, Record, too_new, update_first
 from processor.errors import Fatal, Rejected
 from processor.sinks.dead_letters import dead_letter
+from processor.tickets.document import Document
 
 LABEL: Final = "fs-"
 """Begins the label that marks a ticket with its fingerprint; what a lost ticket is found by."""
@@ -238,7 +239,7 @@ class Author(Protocol):
     def seen(self, count: int, first: str, last: str) -> str:
         """The sentence of a description that says how often and when; the writer keeps it up to date."""
 
-    def comment(self, command: Command) -> str:
+    def comment(self, command: Command) -> Document:
         """The comment that says that the fault was seen again; the same command gives the same text."""
 
 

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from processor.errors import Rejected
-from processor.tickets import fit, markdown, parts, wiki
+from processor.tickets import markdown, parts
 from processor.tickets.document import SUMMARY_LIMIT, Document, cut, label, one_line
 from processor.tickets.messages import LABEL, Command, Draft, Recurrence
 
@@ -62,7 +62,7 @@ class Texts:
             "project": {"key": plan.project},
             "issuetype": {"name": plan.type},
             "summary": self._summary(plan, command),
-            "description": self._written(self._description(plan, command)),
+            "description": self._description(plan, command).mapped(self._redact),
             "labels": self._labels(plan, command),
         }
         severity = command.finding.get("result", {}).get("severity")
@@ -88,13 +88,9 @@ class Texts:
         """How often and when, in a sentence."""
         return parts.seen(count, first, last)
 
-    def comment(self, command: Command) -> str:
+    def comment(self, command: Command) -> Document:
         """What a recurrence says: how often by now, in which build, and what the log said this time."""
-        return self._written(markdown.document(parts.comment(command)))
-
-    def _written(self, document: Document) -> str:
-        """The document without secrets, within Jira's limit, in its markup."""
-        return wiki.wiki(fit.fitted(document.mapped(self._redact), wiki.size))
+        return markdown.document(parts.comment(command)).mapped(self._redact)
 
     def _summary(self, plan: Plan, command: Command) -> str:
         text = one_line(self._rendered(plan.summary, "summary", command)) or parts.summary(command)

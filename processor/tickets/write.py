@@ -17,6 +17,7 @@ import structlog
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.tickets.book import Book, Fault, Journal, Load
+from processor.tickets.document import plain
 from processor.tickets.filing import Filing
 from processor.tickets.jira import JiraClient, Unavailable
 from processor.tickets.messages import (
@@ -172,7 +173,7 @@ class Writer:
         """What would be done, and nothing is."""
         command = current(command, state)
         if state is not None and state.key is not None:
-            would = f"would add to {state.key}: {self._author.comment(command)}"
+            would = f"would add to {state.key}: {plain(self._author.comment(command))}"
         else:
             draft = self._author.draft(command)
             would = f"would create in {draft.project}: {draft.fields['summary']}"

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from processor.settings.jira import JiraSettings
+from processor.tickets.document import Document
 from processor.tickets.jira.dialects import PAGE, Cloud, DataCenter, Dialect
 from processor.tickets.jira.errors import Refused
 from processor.tickets.jira.http import Http
@@ -96,7 +97,7 @@ class JiraClient:
             raise self._http.gibberish(write=True)
         return str(key)
 
-    async def comment(self, key: str, body: str) -> None:
+    async def comment(self, key: str, body: Document | str) -> None:
         """Sends one request that adds a comment, once."""
         dialect = await self.dialect()
         await self._send("POST", f"/issue/{key}/comment", {"body": dialect.written(body)})
@@ -106,7 +107,7 @@ class JiraClient:
         dialect = await self.dialect()
         return [dialect.read(comment.get("body")) async for comment in self._pages(f"/issue/{key}/comment", "comments")]
 
-    async def said(self, key: str, body: str) -> bool:
+    async def said(self, key: str, body: Document | str) -> bool:
         """Whether one of an issue's comments is this one, as far as its text tells."""
         dialect = await self.dialect()
         text = _words(dialect.read(dialect.written(body)))
@@ -149,7 +150,7 @@ class JiraClient:
         body = {"type": {"name": await self._link_type()}, "inwardIssue": {"key": key}, "outwardIssue": {"key": older}}
         await self._send("POST", "/issueLink", body)
 
-    async def describe(self, key: str, description: str) -> None:
+    async def describe(self, key: str, description: Document | str) -> None:
         """Replaces an issue's description. Sending it twice does no harm."""
         dialect = await self.dialect()
         await self._edit(key, {"description": dialect.written(description)})

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from processor.tickets import adf, fit, wiki
+from processor.tickets.document import Document, of
 from processor.tickets.jira.issues import mapping
 
 PAGE: Final = 100
@@ -30,8 +32,8 @@ class Dialect(Protocol):
     asks_users: str
     """Parameter of the look-up of users."""
 
-    def written(self, text: str) -> Any:
-        """A description or comment as requests carry it."""
+    def written(self, text: Document | str) -> Any:
+        """A description or comment as requests carry it, within Jira's limit."""
 
     def read(self, raw: Any) -> str:
         """The text of a description or comment as answers carry it."""
@@ -51,9 +53,9 @@ class DataCenter:
     handle = "name"
     asks_users = "username"
 
-    def written(self, text: str) -> str:
+    def written(self, text: Document | str) -> str:
         """Wiki markup."""
-        return text
+        return wiki.wiki(fit.fitted(of(text), wiki.size))
 
     def read(self, raw: Any) -> str:
         """The markup, with the line ends that it was sent with."""
@@ -77,59 +79,19 @@ class Cloud:
     handle = "accountId"
     asks_users = "query"
 
-    def written(self, text: str) -> dict[str, Any]:
-        """Paragraphs; ADF's texts have no line ends (Jira refuses them)."""
-        blocks = [block for block in text.split("\n\n") if block.strip()]
-        return {"type": "doc", "version": 1, "content": [_paragraph(block) for block in blocks or [""]]}
+    def written(self, text: Document | str) -> dict[str, Any]:
+        """ADF."""
+        return adf.adf(fit.fitted(of(text), adf.size))
 
     def read(self, raw: Any) -> str:
         """All texts, blocks parted by empty lines, whatever nodes people have added."""
-        return raw.strip() if isinstance(raw, str) else _texts(raw).strip()
+        return raw.strip() if isinstance(raw, str) else adf.plain(mapping(raw)).strip()
 
     def reworded(self, raw: Any, old: str, new: str) -> Any:
         """The same document, in which one text says something else."""
-        return _replaced(raw, old, new) if old and _occurrences(raw, old) == 1 else None
+        return adf.replaced(mapping(raw), old, new) if old else None
 
     def next_page(self, answer: Mapping[str, Any], seen: int) -> dict[str, str] | None:  # noqa: ARG002  the protocol's
         """By the token of the answer."""
         token = answer.get("nextPageToken")
         return {"nextPageToken": str(token)} if token and not answer.get("isLast") else None
-
-
-def _paragraph(block: str) -> dict[str, Any]:
-    nodes: list[dict[str, Any]] = []
-    for line in block.strip("\n").split("\n"):
-        nodes += [{"type": "hardBreak"}] if nodes else []
-        nodes += [{"type": "text", "text": line}] if line else []
-    return {"type": "paragraph", "content": nodes}
-
-
-_BLOCKS: Final = frozenset({"paragraph", "heading", "codeBlock", "blockquote", "listItem", "panel", "rule", "tableRow"})
-
-
-def _texts(node: Any) -> str:
-    node = mapping(node)
-    kind = node.get("type")
-    if kind == "text":
-        return str(node.get("text", ""))
-    if kind == "hardBreak":
-        return "\n"
-    inner = "".join(map(_texts, node.get("content") or ()))
-    return f"{inner}\n\n" if kind in _BLOCKS else inner
-
-
-def _occurrences(node: Any, sentence: str) -> int:
-    node = mapping(node)
-    if node.get("type") == "text":
-        return str(node.get("text", "")).count(sentence)
-    return sum(_occurrences(each, sentence) for each in node.get("content") or ())
-
-
-def _replaced(node: Any, old: str, new: str) -> Any:
-    if not isinstance(node, Mapping):
-        return node
-    if node.get("type") == "text":
-        return {**node, "text": str(node.get("text", "")).replace(old, new)}
-    if "content" not in node:
-        return dict(node)
-    return {**node, "content": [_replaced(each, old, new) for each in node["content"] or ()]}

@@ -12,7 +12,9 @@ import orjson
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine.delivery import Lost
 from processor.errors import Rejected, Retryable
+from processor.tickets import wiki
 from processor.tickets.book import Loaded
+from processor.tickets.document import Document
 from processor.tickets.jira import Hit, Late, Refused, Standing
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, Topics
@@ -123,26 +125,26 @@ class World:
             raise error[1]
         key = f"BUILD-{len(self.issues) + 1}"
         labels = tuple(fields["labels"])
-        self.issues[key] = Issue(key, labels, fields["description"], ME, self.now, fields=dict(fields))
+        self.issues[key] = Issue(key, labels, wiki.wiki(fields["description"]), ME, self.now, fields=dict(fields))
         self.leave(dies)
         if error:
             raise error[1]
         return key
 
-    async def comment(self, key: str, body: str) -> None:
+    async def comment(self, key: str, body: Document) -> None:
         """POST comment."""
         error = self._error("comment")
         dies = self.enter("comment")
         if error and not error[0]:
             raise error[1]
-        self.issues[key].comments.append(body)
+        self.issues[key].comments.append(wiki.wiki(body))
         self.leave(dies)
         if error:
             raise error[1]
 
-    async def said(self, key: str, body: str) -> bool:
+    async def said(self, key: str, body: Document) -> bool:
         """GET comments."""
-        return body in self.issues[key].comments
+        return wiki.wiki(body) in self.issues[key].comments
 
     async def standing(self, key: str) -> Standing:
         """GET issue."""
