@@ -55,8 +55,10 @@ from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.jira import JiraClient
+from processor.tickets.jira.metrics import JiraMetrics
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import Topics
+from processor.tickets.metrics import TicketMetrics
 from processor.tickets.plans import plans, policies
 from processor.tickets.signals import Signals
 from processor.tickets.text import Texts
@@ -248,7 +250,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     for name, sink in (("decide", deciding), ("write", writing)):
         await sink.start()
         life.cleanup(f"{name} sink", sink.stop)
-    jira = JiraClient(settings.jira)
+    jira, told = JiraClient(settings.jira, JiraMetrics(parts.registry)), TicketMetrics(parts.registry).told
     life.cleanup("jira", jira.close)
     faust = FaustConfig(
         parts.client,
@@ -256,7 +258,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         folder=settings.tickets.store,
         session_timeout_s=settings.kafka.session_timeout_s,
     )
-    signals = Signals(topics, policies(parts.pipelines))
+    signals = Signals(topics, policies(parts.pipelines), told=told)
     decide = Decide(faust, topics, [signals], deciding.publish, redact=redact)
     journal = Journal()
     writer = Writer(
@@ -268,7 +270,10 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         topics,
         unsettled_s=settings.jira.timeout_s + settings.jira.search_lag_s,
         redact=redact,
+        told=told,
     )
+    trouble = Gauge("faultstream_jira_trouble", "1 while Jira can't be written to.", registry=parts.registry)
+    trouble.set_function(lambda: writer.trouble is not None)
     source = KafkaSource(parts.client, _member(settings, topics.writer, {topics.commands: "earliest"}))
     engine = Engine(
         source,

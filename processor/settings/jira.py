@@ -58,6 +58,13 @@ class JiraSettings(Section):
     ca_file: Path | None = Field(None, description="Certificates of the authorities to trust, besides the system's.")
     timeout_s: float = Field(20, gt=0, description="Bound on one request.")
     threads: int = Field(4, ge=1, description="Requests at once.")
+    requests_per_minute: int = Field(
+        600,
+        ge=1,
+        description="Most requests that one daemon sends in a minute. Where Jira allows less, that is found out; "
+        "creating tickets goes before comments, and these before edits.",
+    )
+    requests_per_second: int = Field(20, ge=1, description="Most requests that one daemon sends in a second.")
     search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
 
     @model_validator(mode="before")

@@ -21,8 +21,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self._virtual = max(self._virtual, self._scheduled[0]._when)  # type: ignore[attr-defined] # noqa: SLF001
+        if not self._ready:  # type: ignore[attr-defined]
+            scheduled = self._scheduled  # type: ignore[attr-defined]
+            due = [each._when for each in scheduled if not each._cancelled]  # noqa: SLF001
+            self._virtual = max([self._virtual, *([min(due)] if due else [])])
         super()._run_once()  # type: ignore[misc]
 
 

@@ -43,13 +43,21 @@ class Book:
     """The states by partition; `late_s` is how long an issue that another writer was about to create may be unseen."""
 
     def __init__(
-        self, journal: Journal, load: Load, topics: Topics, *, steady: Callable[[], float], late_s: float
+        self,
+        journal: Journal,
+        load: Load,
+        topics: Topics,
+        *,
+        steady: Callable[[], float],
+        late_s: float,
+        told: Callable[[TicketEvent], None] = lambda _: None,
     ) -> None:
         self._journal = journal
         self._load = load
         self._topics = topics
         self._steady = steady
         self._late_s = late_s
+        self._told = told
         self._held: dict[TopicPartition, dict[str, TicketState]] = {}
         self._loaded: dict[TopicPartition, tuple[Loaded, float]] = {}  # and when, by the steady clock
         self._kept: dict[Fault, list[Outbound]] = {}  # by what is being handled: what leaves with its offset
@@ -137,6 +145,7 @@ class Book:
 
     def tell(self, at: TopicPartition, told: TicketEvent) -> None:
         """Has the event leave with the command's offset, or with the next state."""
+        self._told(told)
         self._kept.setdefault((at, told.fingerprint), []).append(told.record(self._topics))
 
     def _believe(self, at: TopicPartition, state: TicketState) -> None:

@@ -69,7 +69,11 @@ class Filing:
         return await self._look(at, command, state, LONG_AGO if until is None else until, lost)
 
     async def create(self, at: TopicPartition, command: Command, last: TicketState | None) -> None:
-        """Intent, POST, key."""
+        """Intent, POST, key; as many at once as Jira takes while their intents are good. Raises Limited."""
+        with self._jira.room():
+            await self._create(at, command, last)
+
+    async def _create(self, at: TopicPartition, command: Command, last: TicketState | None) -> None:
         command = current(command, last)
         draft = self._author.draft(command)
         known = last or TicketState(command.fingerprint, command.pipeline, draft.project, "idle", 0)

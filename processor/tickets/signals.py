@@ -13,7 +13,7 @@ import structlog
 from processor.contract import FORMAT, Outbound, Record, too_new, update_first
 from processor.errors import Rejected
 from processor.tickets.decider import Newer, Tables
-from processor.tickets.messages import Topics
+from processor.tickets.messages import TicketEvent, Topics
 from processor.tickets.policy import Fault, Policy, decide
 
 log = structlog.get_logger(__name__)
@@ -27,10 +27,12 @@ class Signals:
         topics: Topics,
         policies: Mapping[str, Policy],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        told: Callable[[TicketEvent], None] = lambda _: None,
     ) -> None:
         self._topics = topics
         self._policies = policies
         self._clock = clock
+        self._told = told
 
     @property
     def topic(self) -> str:
@@ -58,6 +60,8 @@ class Signals:
         )
         if decision.fault is not None:
             tables.put(self._topics.table, key, decision.fault.dumps())
+        if decision.event is not None:
+            self._told(decision.event)
         return [part.record(self._topics) for part in (decision.command, decision.event) if part is not None]
 
 

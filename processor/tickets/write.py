@@ -19,7 +19,8 @@ from processor.errors import Rejected, Retryable
 from processor.tickets.book import Book, Fault, Journal, Load
 from processor.tickets.document import plain
 from processor.tickets.filing import Filing
-from processor.tickets.jira import JiraClient, Unavailable
+from processor.tickets.jira import JiraClient, Limited, Unavailable
+from processor.tickets.jira.gate import Kind, at_work
 from processor.tickets.messages import (
     Author,
     Command,
@@ -41,6 +42,9 @@ TOUCH_S: Final = 10.0
 
 HOLD_S: Final = 10.0
 """How long an intent to create is good for."""
+
+RANKS: Final = {"comment": Kind.COMMENT, "recount": Kind.EDIT}
+"""How the requests of a command rank; those of all others rank first."""
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
@@ -67,6 +71,7 @@ class Writer:
         steady: Callable[[], float] = monotonic,
         touch_s: float = TOUCH_S,
         hold_s: float = HOLD_S,
+        told: Callable[[TicketEvent], None] = lambda _: None,
     ) -> None:
         self._author = author
         self._publish = publish
@@ -74,7 +79,7 @@ class Writer:
         self._redact = redact
         self._clock = clock
         self._touch_s = touch_s
-        self.book = Book(journal, load, topics, steady=steady, late_s=hold_s + unsettled_s)
+        self.book = Book(journal, load, topics, steady=steady, late_s=hold_s + unsettled_s, told=told)
         self._filing = Filing(
             jira,
             author,
@@ -135,10 +140,11 @@ class Writer:
             raise Retryable("the partition's ticket state is not loaded", shared=False)
         self.book.begin(at, command.fingerprint)
         try:
-            await self._do(at, command)
+            with at_work(RANKS.get(command.action, Kind.CREATE), command.fingerprint):
+                await self._do(at, command)
         except Retryable as error:
             await self.book.flush(at, command.fingerprint)
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable) and not isinstance(error, Limited):
                 self._troubled(error)
             raise
         self._untroubled()

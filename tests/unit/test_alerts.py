@@ -14,8 +14,14 @@ from processor.home import Homes
 from processor.models.adapters.metrics import AdapterMetrics
 from processor.models.metrics import ModelMetrics
 from processor.telemetry import LineMetrics
+from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.metrics import TicketMetrics
 from processor.tiers.metrics import TierMetrics
 
+FAMILIES = (
+    *(LineMetrics, TierMetrics, BudgetMetrics, MetricFamilies, ModelMetrics, AdapterMetrics),
+    *(JiraMetrics, TicketMetrics),
+)
 FILE = Homes.of(environ={}).find("config/alerts.yaml")
 assert FILE is not None
 RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]]
@@ -24,7 +30,7 @@ RULES = [rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule i
 def known() -> set[str]:
     """Names of the samples of all metrics."""
     registry = CollectorRegistry()
-    for family in (LineMetrics, TierMetrics, BudgetMetrics, MetricFamilies, ModelMetrics, AdapterMetrics):
+    for family in FAMILIES:
         family(registry)
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
     return {f"{each.name}{suffix}" for each in registry.collect() for suffix in suffixes.get(each.type, [""])}

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from processor.errors import FaultstreamError
-from processor.tickets.jira.errors import Refused, Unavailable, Unsettled
-
-LONGEST_WAIT_S: Final = 3600.0
-"""Most seconds that a server's wish to wait is obeyed for at once."""
+from processor.tickets.jira.errors import Limited, Refused, Unavailable, Unsettled
+from processor.tickets.jira.limits import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +41,16 @@ class Answer:
 
 def told(answer: Answer, url: str, *, write: bool) -> FaultstreamError:
     """What an answer with an error status means, credentials apart."""
-    status, said = answer.status, message(answer)
+    status, said, limits = answer.status, message(answer), read(answer.headers, time())
     if 300 <= status < 400:
         return Unavailable(f"Jira at {url} redirects: check jira.url")
     if status == 429:
-        reason = answer.headers.get("RateLimit-Reason") or answer.headers.get("X-RateLimit-Reason")
-        reason = f"; {' '.join(reason.split())[:80]}" if reason else ""
-        return Unavailable(f"Jira limits the rate of requests (429{said}{reason})", wait=retry_after(answer))
+        reason = f"; {limits.reason}" if limits.reason else ""
+        return Limited(f"Jira limits the rate of requests (429{said}{reason})", wait=limits.wait_s)
     if 400 <= status < 500 and status != 408:
         return Refused(f"Jira answered {status}{said}", status=status, fields=blamed(answer))
     kind = Unsettled if write else Unavailable
-    return kind(f"Jira at {url} is not well ({status}{said})", wait=retry_after(answer))
+    return kind(f"Jira at {url} is not well ({status}{said})", wait=limits.wait_s)
 
 
 def blamed(answer: Answer) -> dict[str, str]:
@@ -71,19 +67,6 @@ def message(answer: Answer) -> str:
     said += [f"{name}: {text}" for name, text in blamed(answer).items()]
     line = " ".join("; ".join(said).split())[:300]
     return f": {line}" if line else ""
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Seconds that `Retry-After` asks for, which is a number or an HTTP date (RFC 9110, 10.2.3); at most an hour."""
-    value = (answer.headers.get("Retry-After") or "").strip()
-    if not value:
-        return None
-    try:
-        number = value.replace(".", "", 1).isdigit()
-        seconds = float(value) if number else parsedate_to_datetime(value).timestamp() - time()
-    except ValueError:
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
 def _body(answer: Answer) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 import structlog
@@ -15,8 +16,10 @@ from processor.settings.jira import JiraSettings
 from processor.tickets.document import Document
 from processor.tickets.jira.dialects import PAGE, Cloud, DataCenter, Dialect
 from processor.tickets.jira.errors import Refused
+from processor.tickets.jira.gate import Gate
 from processor.tickets.jira.http import Http
 from processor.tickets.jira.issues import Hit, Standing, category, hit, mapping, names, standing
+from processor.tickets.jira.metrics import JiraMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +47,12 @@ class Way(Protocol):
 class JiraClient:
     """Creates, comments and finds issues. Every method raises Unavailable, Unsettled (writes), or Refused."""
 
-    def __init__(self, config: JiraSettings) -> None:
+    def __init__(self, config: JiraSettings, metrics: JiraMetrics | None = None) -> None:
         self._config = config
-        self._http = Http(config)
+        self.gate = Gate.of(config, metrics)
+        if metrics is not None:
+            metrics.watch(self.gate)
+        self._http = Http(config, self.gate)
         self._dialect: Dialect | None = None
         self._detecting = asyncio.Lock()
         self._me: frozenset[str] | None = None
@@ -184,6 +190,10 @@ class JiraClient:
             if more is None:
                 break
         return found
+
+    def room(self) -> AbstractContextManager[None]:
+        """Room for one ticket to be created; see Gate. Raises Limited."""
+        return self.gate.room()
 
     async def close(self) -> None:
         """Closes the connections."""

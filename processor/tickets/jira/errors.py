@@ -15,6 +15,10 @@ class Unauthorised(Unavailable):
     """Jira does not accept the credentials; the token may be rotated, so the role keeps trying."""
 
 
+class Limited(Unavailable):
+    """Jira allows no more requests now. That is no trouble: what waits is sent when its turn comes."""
+
+
 class Unsettled(Unavailable):
     """A write was sent and no answer says whether it was done: look before it is repeated."""
 

@@ -7,7 +7,6 @@ the request nor its headers, only what Jira answered.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,8 +17,10 @@ import orjson
 from processor.errors import FaultstreamError
 from processor.settings.jira import JiraSettings
 from processor.tickets.jira.answers import Answer, message, told
+from processor.tickets.jira.audit import about, write_down
 from processor.tickets.jira.credentials import credentials
 from processor.tickets.jira.errors import Late, Unauthorised, Unavailable, Unsettled
+from processor.tickets.jira.gate import Gate
 
 CONNECT_S: Final = 5.0
 """Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
@@ -34,10 +35,10 @@ LARGEST_ANSWER: Final = 50_000_000
 class Http:
     """Sends requests to the paths of Jira's API."""
 
-    def __init__(self, config: JiraSettings) -> None:
+    def __init__(self, config: JiraSettings, gate: Gate) -> None:
         self._config = config
         self._credentials = credentials(config)
-        self._turns = asyncio.Semaphore(config.threads)
+        self._gate = gate
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
@@ -69,14 +70,19 @@ class Http:
         may: Callable[[], bool] = lambda: True,
         write: bool,
     ) -> Any:
-        async with self._turns:
+        async with self._gate.turn(*about(method, path), writes=write) as turn:
             session, ours = self._http(), self._credentials
             address = await ours.base(session) + path
             header = await ours.header(session)
-            answer = await self._exchange(method, address, header, query, body, may, write=write)
-            if answer.locked_out and await ours.renewed(header, session):
-                header = await ours.header(session)
-                answer = await self._exchange(method, address, header, query, body, may, write=write)
+            try:
+                answer = turn.heard(await self._exchange(method, address, header, query, body, may, write=write))
+                if answer.locked_out and await ours.renewed(header, session):
+                    header = await ours.header(session)
+                    answer = turn.heard(await self._exchange(method, address, header, query, body, may, write=write))
+            except Unavailable as error:
+                write_down(method, path, body, "unknown" if isinstance(error, Unsettled) else "not sent")
+                raise
+        write_down(method, path, body, str(answer.status), answer)
         if answer.fine:
             return self._read(answer, write=write)
         if answer.locked_out:

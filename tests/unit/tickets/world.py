@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -112,6 +113,11 @@ class World:
     async def myself(self) -> frozenset[str]:
         """The account."""
         return ME
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """As much as is wanted."""
+        yield
 
     async def create(self, fields: Mapping[str, Any], may: Callable[[], bool] = lambda: True) -> str:
         """POST issue."""
