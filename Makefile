@@ -12,7 +12,7 @@ export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTST
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit chaos eval fuzz fuzz-decoder bench bench-kafka bench-reduce bench-serving model-server fmt lock clean python
+.PHONY: help demo test check unit chaos eval fuzz fuzz-decoder bench bench-kafka bench-reduce bench-serving bench-tickets model-server fmt lock clean python
 
 help: ## this list
 	@echo 'make TARGET [VARIABLE=value …]'
@@ -66,6 +66,9 @@ bench-serving: python ## the serving layer on real vLLM beside a bare client and
 	@test -z '$(GPU)' || test -n '$(MODEL)$(URL)' || { echo 'GPU=1 needs MODEL=folder of a 3B model, or URL=http://…/v1' >&2; exit 1; }
 	@$(PYTHON) -m tools.bootstrap dev $(if $(URL),,vllm) && $(RUN) -m bench.serving $(if $(GPU),--in-flight 64 --logs-asked 181 \
 		--naive-logs 60 --naive-rounds 3) $(if $(MODEL),--model '$(MODEL)') $(if $(URL),--url '$(URL)') $(A)
+
+bench-tickets: python ## the ticket role on Apache Kafka: decisions, recovery, a storm, Jira's rate; into bench/results/
+	@$(PYTHON) -m tools.bootstrap bench && $(RUN) -m bench.tickets $(A)
 
 bench-reduce: python ## how well, how fast and how safely logs are read, into bench/results/
 	@$(PYTHON) -m tools.bootstrap reading && $(RUN) -m bench.reduce $(A)

@@ -15,9 +15,14 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.tickets.messages import Topics
+from processor.tickets.policy import Fault
 
 PARTITIONS: Final = 4
 CHUNK: Final = 2000
+KEPT: Final = ("-changelog", "-state")
+"""How the names of topics end that keep the last value of each key."""
+SOURCE: Final = "ci.builds.failed"
+"""The pipeline's own topic, which the role wants to see."""
 
 
 def fingerprint(number: int) -> str:
@@ -58,6 +63,19 @@ def signals(topics: Topics, count: int, faults: int) -> list[Outbound]:
     return [signal(topics, number % faults, number // faults) for number in range(count)]
 
 
+def changes(topics: Topics, count: int) -> list[Outbound]:
+    """What a changelog says of so many faults, each seen a few times."""
+    seen = "2026-11-22T04:21:00.000Z"
+    made = []
+    for number in range(count):
+        ids = tuple(f"{number:08x}-{sight:08x}" for sight in range(3))
+        # The signals topic is empty: its offsets would not fit, were they of the same partition.
+        fault = Fault(3, seen, seen, ids, partition=-1, offset=number, filed=True)
+        where = number % PARTITIONS
+        made.append(Outbound(topics.changelog, fingerprint(number).encode(), fault.dumps(), partition=where))
+    return made
+
+
 async def deployment() -> Topics:
     """A prefix that nobody has."""
     return Topics(f"bench-{uuid.uuid4().hex[:8]}")
@@ -68,7 +86,9 @@ async def create(address: str, names: Iterable[str], partitions: int = PARTITION
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        compact = {"cleanup.policy": "compact"}
+        wanted = [NewTopic(name, partitions, 1, topic_configs=compact if name.endswith(KEPT) else {}) for name in names]
+        await admin.create_topics(wanted)
     finally:
         await admin.close()
 
@@ -95,7 +115,7 @@ def prepared(address: str, *, count: int, faults: int) -> Topics:
 
     async def prepare() -> Topics:
         topics = await deployment()
-        await create(address, of(topics))
+        await create(address, [SOURCE, *of(topics)])
         await fill(address, signals(topics, count, faults))
         return topics
 
