@@ -218,7 +218,11 @@ class Recurrence:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A ticket to be: its project and the fields of the create request."""
+    """A ticket to be: its project and its fields, by the names that pipelines give them.
+
+    Values are as Data Center takes them, but for the description, which is a Document: the client puts them into the
+    words of the Jira that it speaks to.
+    """
 
     project: str
     fields: Mapping[str, Any]

@@ -1,44 +1,111 @@
-"""The Jira client against the double, with a proxy in front that fails as real servers do."""
+"""The Jira client against both Jiras: a strict Data Center and a Cloud double, each behind a proxy that can fail."""
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from processor.errors import Retryable
 from processor.settings import JiraSettings
-from processor.tickets.jira import JiraClient, Refused, Standing, Unauthorised, Unsettled
+from processor.tickets.document import Document, Paragraph, Text
+from processor.tickets.jira import JiraClient, Late, Refused, Unauthorised, Unsettled
 from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy, jira_error
+from tests.servers.jira_cloud import JiraCloud
+from tests.servers.openapi import OpenApi
+from tests.servers.strict_jira import StrictJira
 
 pytestmark = pytest.mark.jira
-ISSUE = "/rest/api/2/issue"
 TOKEN = uuid.uuid4().hex
+CHECKOUT = Path(__file__).parents[2]
+
+
+def described() -> OpenApi | None:
+    """Atlassian's own description of the API, where it is at hand."""
+    folder = Path(os.environ.get("FAULTSTREAM_DATA") or CHECKOUT.parent / "shared" / "data")
+    file = folder / "jira-cloud-openapi-v3.json"
+    return OpenApi(file) if file.exists() else None
+
+
+@dataclass
+class Side:
+    """One of the two Jiras: `api` begins its paths, `proxy` stands in front of it."""
+
+    proxy: FaultProxy
+    api: str
+    double: JiraCloud | StrictJira
+
+    @property
+    def issue(self) -> str:
+        """The path of create requests."""
+        return f"{self.api}/issue"
+
+    def settings(self, **more: Any) -> JiraSettings:
+        """Settings of a client that waits a second at most, and has been told which Jira it is."""
+        kind = "cloud" if isinstance(self.double, JiraCloud) else "datacenter"
+        return JiraSettings(**{"url": self.proxy.url, "deployment": kind, "timeout_s": 1.0, **more})
+
+    async def get(self, path: str) -> Any:
+        """What the API says, past the client."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.proxy.url}{self.api}{path}") as answer:
+            return await answer.json()
+
+    async def resolve(self, key: str) -> None:
+        """Somebody closes an issue."""
+        ways = (await self.get(f"/issue/{key}/transitions"))["transitions"]
+        done = next(way["id"] for way in ways if way["to"]["statusCategory"]["key"] == "done")
+        address = f"{self.proxy.url}{self.issue}/{key}/transitions"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(address, json={"transition": {"id": done}}) as answer,
+        ):
+            assert answer.status == 204
+
+
+@pytest.fixture(scope="module")
+def api() -> OpenApi | None:
+    """The description, read once."""
+    return described()
+
+
+@pytest.fixture(params=["datacenter", "cloud"])
+async def side(request: pytest.FixtureRequest, api: OpenApi | None) -> AsyncIterator[Side]:
+    """Each of the two Jiras. Cloud's requests must be those that its description allows."""
+    async with AsyncExitStack() as stack:
+        if request.param == "cloud":
+            double = await stack.enter_async_context(JiraCloud(api))
+            yield Side(await stack.enter_async_context(FaultProxy(double.url)), "/rest/api/3", double)
+            assert double.strange == []
+        else:
+            strict = await stack.enter_async_context(StrictJira(request.getfixturevalue("jira_double")))
+            yield Side(strict, "/rest/api/2", strict)
 
 
 @pytest.fixture
-async def proxy(jira_double: str) -> AsyncIterator[FaultProxy]:
-    """The double behind a proxy."""
-    async with FaultProxy(jira_double) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(proxy: FaultProxy) -> AsyncIterator[JiraClient]:
-    """A client that waits a second at most."""
-    made = JiraClient(JiraSettings(url=proxy.url, deployment="datacenter", token=TOKEN, timeout_s=1.0))
+async def client(side: Side) -> AsyncIterator[JiraClient]:
+    """A client with a token."""
+    made = JiraClient(side.settings(token=TOKEN))
     yield made
     await made.close()
 
 
+def text(*paragraphs: str) -> Document:
+    """A document of paragraphs."""
+    return Document(tuple(Paragraph((Text(each),)) for each in paragraphs))
+
+
 def fields(label: str, **more: object) -> dict[str, object]:
-    """The fields of a create request."""
+    """The fields of a ticket."""
     kind = {"project": {"key": "BUILD"}, "issuetype": {"name": "Bug"}}
-    return {**kind, "summary": "It broke", "description": "why", "labels": [label], **more}
+    return {**kind, "summary": "It broke", "description": text("why"), "labels": [label], **more}
 
 
 def mark() -> str:
@@ -56,10 +123,10 @@ async def test_created_issue_is_found_by_its_label_with_its_creator(client: Jira
     assert hits[0].creator & await client.myself()
 
 
-async def test_create_sends_one_request_and_no_get(client: JiraClient, proxy: FaultProxy) -> None:
+async def test_create_sends_one_request_and_no_get(client: JiraClient, side: Side) -> None:
     """The library's prefetch is off: its GET after the POST could fail and look like a failed create."""
     await client.create(fields(mark()))
-    assert proxy.seen == [("POST", ISSUE)]
+    assert side.proxy.seen == [("POST", side.issue)]
 
 
 @pytest.mark.parametrize(
@@ -77,28 +144,28 @@ async def test_create_sends_one_request_and_no_get(client: JiraClient, proxy: Fa
     ],
 )
 async def test_create_without_an_answer_is_unsettled_and_never_sent_again(
-    client: JiraClient, proxy: FaultProxy, fault: Fault
+    client: JiraClient, side: Side, fault: Fault
 ) -> None:
     """Whatever hides the outcome: one POST, and an error that says that it must be looked for."""
-    proxy.fail("POST", ISSUE, fault)
+    side.proxy.fail("POST", side.issue, fault)
     with pytest.raises(Unsettled):
         await client.create(fields(mark()))
-    assert proxy.count("POST", ISSUE) == 1
+    assert side.proxy.count("POST", side.issue) == 1
 
 
-async def test_too_many_requests_waits_as_asked(client: JiraClient, proxy: FaultProxy) -> None:
+async def test_too_many_requests_waits_as_asked(client: JiraClient, side: Side) -> None:
     """429 was refused, not done: it may be sent again, after Retry-After."""
-    proxy.fail("POST", ISSUE, Fault(429, headers={"Retry-After": "17"}))
+    side.proxy.fail("POST", side.issue, Fault(429, headers={"Retry-After": "17"}))
     with pytest.raises(Retryable) as caught:
         await client.create(fields(mark()))
     assert not isinstance(caught.value, Unsettled)
     assert caught.value.wait == 17
-    assert proxy.count("POST", ISSUE) == 1
+    assert side.proxy.count("POST", side.issue) == 1
 
 
-async def test_retry_after_may_be_a_date(client: JiraClient, proxy: FaultProxy) -> None:
+async def test_retry_after_may_be_a_date(client: JiraClient, side: Side) -> None:
     """An HTTP date, which crashes the library, is read; one in the past means now."""
-    proxy.fail("POST", ISSUE, Fault(429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}))
+    side.proxy.fail("POST", side.issue, Fault(429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}))
     with pytest.raises(Retryable) as caught:
         await client.create(fields(mark()))
     assert caught.value.wait == 0
@@ -113,9 +180,9 @@ async def test_refused_connection_was_never_sent(unused_tcp_port: int) -> None:
     await client.close()
 
 
-async def test_unauthorised_names_the_setting_and_hides_the_token(client: JiraClient, proxy: FaultProxy) -> None:
+async def test_unauthorised_names_the_setting_and_hides_the_token(client: JiraClient, side: Side) -> None:
     """401 says which setting to check, and shows neither token nor request."""
-    proxy.fail("POST", ISSUE, Fault(401, body={"message": "Client must be authenticated"}))
+    side.proxy.fail("POST", side.issue, Fault(401, body={"message": "Client must be authenticated"}))
     with pytest.raises(Unauthorised, match=r"jira\.token") as caught:
         await client.create(fields(mark()))
     assert TOKEN not in str(caught.value)
@@ -123,16 +190,16 @@ async def test_unauthorised_names_the_setting_and_hides_the_token(client: JiraCl
     assert caught.value.__suppress_context__
 
 
-async def test_rotated_token_is_read_again(proxy: FaultProxy, tmp_path: Path) -> None:
+async def test_rotated_token_is_read_again(side: Side, tmp_path: Path) -> None:
     """After a 401 the token file is read anew, and the request is sent again with the new token."""
     file = tmp_path / "token"
     file.write_text("old")
-    client = JiraClient(JiraSettings(url=proxy.url, deployment="datacenter", token_file=file, timeout_s=1.0))
-    proxy.fail("POST", ISSUE, Fault(401))
+    client = JiraClient(side.settings(token_file=file))
+    side.proxy.fail("POST", side.issue, Fault(401))
     file.write_text("new\n")
     key = await client.create(fields(mark()))
     assert key.startswith("BUILD-")
-    assert proxy.authorisations == ["Bearer old", "Bearer new"]
+    assert side.proxy.authorisations == ["Bearer old", "Bearer new"]
     await client.close()
 
 
@@ -144,49 +211,78 @@ async def test_unknown_project_is_refused_with_its_field(client: JiraClient) -> 
     assert caught.value.status == 400
 
 
-async def test_redirect_is_not_followed(client: JiraClient, proxy: FaultProxy) -> None:
+async def test_redirect_is_not_followed(client: JiraClient, side: Side) -> None:
     """A redirect would turn the POST into a GET of a login page."""
-    proxy.fail("POST", ISSUE, Fault(302, headers={"Location": "/login"}))
+    side.proxy.fail("POST", side.issue, Fault(302, headers={"Location": "/login"}))
     with pytest.raises(Retryable, match=r"jira\.url"):
         await client.create(fields(mark()))
-    assert proxy.seen == [("POST", ISSUE)]
+    assert side.proxy.seen == [("POST", side.issue)]
 
 
-async def test_comment_and_description_can_be_read_back(client: JiraClient) -> None:
-    """What was written is what stands there."""
+async def test_a_request_that_may_not_be_sent_is_not(client: JiraClient, side: Side) -> None:
+    """Ownership is asked right before the POST."""
+    with pytest.raises(Late):
+        await client.create(fields(mark()), lambda: False)
+    assert side.proxy.count("POST", side.issue) == 0
+
+
+async def test_which_jira_it_is_is_found_out(side: Side) -> None:
+    """Without a setting the server is asked, once."""
+    client = JiraClient(side.settings(deployment="auto"))
+    await client.create(fields(mark()))
+    await client.create(fields(mark()))
+    await client.close()
+    assert side.proxy.seen[-2:] == [("POST", side.issue)] * 2
+    assert sum("serverInfo" in path for _, path in side.proxy.seen) <= 2
+
+
+async def test_comment_is_known_again_by_its_text(client: JiraClient) -> None:
+    """Whatever the server makes of line ends and spaces."""
     key = await client.create(fields(mark()))
-    await client.comment(key, "seen again")
-    await client.describe(key, "new text")
-    assert await client.comments(key) == ["seen again"]
-    assert await client.standing(key) == Standing("new text", category="new")
+    await client.comment(key, text("seen again", "in *build* 7"))
+    assert await client.said(key, text("seen again", "in *build* 7"))
+    assert not await client.said(key, text("seen again", "in *build* 8"))
 
 
-async def test_resolved_issue_says_as_what_and_when_and_can_be_opened_again(
-    client: JiraClient, jira_double: str
-) -> None:
+async def test_sentence_of_a_description_can_be_reworded(client: JiraClient) -> None:
+    """All else stays; a sentence that is not there, or is there twice, is left alone."""
+    key = await client.create(fields(mark(), description=text("It broke.", "Seen once.", "More. More.")))
+    stands = await client.standing(key)
+    assert await client.reword(key, stands, "Seen once.", "Seen 2 times.")
+    again = await client.standing(key)
+    assert again.description == "It broke.\n\nSeen 2 times.\n\nMore. More."
+    assert not await client.reword(key, again, "Seen once.", "Seen 3 times.")
+    assert not await client.reword(key, again, "More.", "Less.")
+    assert (await client.standing(key)) == again
+
+
+async def test_resolved_issue_says_as_what_and_when_and_can_be_opened_again(client: JiraClient, side: Side) -> None:
     """Where a transition leads tells by its category, whatever it is called."""
     key = await client.create(fields(mark()))
     before = time.time()
-    async with aiohttp.ClientSession(jira_double) as session:
-        ways = await (await session.get(f"{ISSUE}/{key}/transitions")).json()
-        done = next(way["id"] for way in ways["transitions"] if way["to"]["statusCategory"]["key"] == "done")
-        await session.post(f"{ISSUE}/{key}/transitions", json={"transition": {"id": done}})
+    await side.resolve(key)
     standing = await client.standing(key)
-    assert standing.resolution == "Done"
+    assert standing.resolution in {"Done", "Fertig"}
     assert abs(standing.resolved_at - before) < 86_400
     assert await client.reopen(key)
     assert (await client.standing(key)).resolution is None
 
 
-async def test_two_issues_can_be_linked(client: JiraClient, jira_double: str) -> None:
+async def test_two_issues_can_be_linked(client: JiraClient, side: Side) -> None:
     """The newer one names the older one, also where the request was sent twice."""
     older, newer = await client.create(fields(mark())), await client.create(fields(mark()))
     await client.link(newer, older)
     await client.link(newer, older)
-    async with aiohttp.ClientSession(jira_double) as session:
-        issue = await (await session.get(f"{ISSUE}/{newer}")).json()
-    linked = {(link.get("inwardIssue") or link.get("outwardIssue"))["key"] for link in issue["fields"]["issuelinks"]}
-    assert linked == {older}
+    links = (await side.get(f"/issue/{newer}"))["fields"]["issuelinks"]
+    assert {(link.get("inwardIssue") or link.get("outwardIssue"))["key"] for link in links} == {older}
+
+
+async def test_label_is_added_to_those_there_are(client: JiraClient, side: Side) -> None:
+    """An issue that is taken for a fault's keeps its labels."""
+    label, more = mark(), mark()
+    key = await client.create(fields(label))
+    await client.mark(key, more)
+    assert set((await side.get(f"/issue/{key}"))["fields"]["labels"]) == {label, more}
 
 
 async def test_search_quotes_what_it_is_asked_for(client: JiraClient) -> None:
@@ -194,3 +290,21 @@ async def test_search_quotes_what_it_is_asked_for(client: JiraClient) -> None:
     label = mark()
     await client.create(fields(label))
     assert await client.search("BUILD", f'{label}" OR labels = "{label}') == []
+
+
+async def test_search_and_comments_come_in_pages(client: JiraClient, side: Side) -> None:
+    """All hits, however few the server gives at once."""
+    if isinstance(side.double, JiraCloud):
+        side.double.page = 2
+    label = mark()
+    keys = [await client.create(fields(label)) for _ in range(5)]
+    assert [hit.key for hit in await client.search("BUILD", label)] == keys
+    for number in range(5):
+        await client.comment(keys[0], text(f"comment {number}"))
+    assert await client.said(keys[0], text("comment 4"))
+
+
+async def test_text_beyond_the_limit_is_fitted(client: JiraClient) -> None:
+    """Jira would refuse it, and its fault would have no ticket."""
+    key = await client.create(fields(mark(), description=text("It broke.", "x " * 40_000)))
+    assert (await client.standing(key)).description.startswith("It broke.")

@@ -19,9 +19,17 @@ Says = Callable[[Any], str]
 class RefusedError(Exception):
     """An answer with an error."""
 
-    def __init__(self, status: int, *messages: str, headers: dict[str, str] | None = None, **errors: str) -> None:
-        super().__init__(str(messages or errors))
-        self.status, self.messages, self.errors, self.headers = status, list(messages), errors, headers
+    def __init__(
+        self,
+        status: int,
+        *messages: str,
+        headers: Mapping[str, str] | None = None,
+        errors: Mapping[str, str] | None = None,
+        **blamed: str,
+    ) -> None:
+        super().__init__(str(messages or blamed))
+        self.status, self.messages, self.headers = status, list(messages), headers
+        self.errors = {**(errors or {}), **blamed}
 
     def answer(self) -> web.Response:
         """As Jira puts it."""
@@ -81,7 +89,7 @@ def check(rules: Mapping[str, FieldRule], fields: Mapping[str, Any], *, text: Sa
         elif value is not None and (said := _wrong(rule, value, text, person)):
             errors[name] = said
     if errors:
-        raise RefusedError(400, **errors)
+        raise RefusedError(400, errors=errors)
 
 
 def demand(rules: Mapping[str, FieldRule], fields: Mapping[str, Any]) -> None:
@@ -89,7 +97,7 @@ def demand(rules: Mapping[str, FieldRule], fields: Mapping[str, Any]) -> None:
     needed = [rule for rule in rules.values() if rule.required and not rule.has_default]
     missing = {rule.id: f"{rule.name} is required." for rule in needed if fields.get(rule.id) in (None, "", [])}
     if missing:
-        raise RefusedError(400, **missing)
+        raise RefusedError(400, errors=missing)
 
 
 def _wrong(rule: FieldRule, value: Any, text: Says, person: Says) -> str:

@@ -156,11 +156,6 @@ class JiraClient:
         body = {"type": {"name": await self._link_type()}, "inwardIssue": {"key": key}, "outwardIssue": {"key": older}}
         await self._send("POST", "/issueLink", body)
 
-    async def describe(self, key: str, description: Document | str) -> None:
-        """Replaces an issue's description. Sending it twice does no harm."""
-        dialect = await self.dialect()
-        await self._edit(key, {"description": dialect.written(description)})
-
     async def reword(self, key: str, stands: Standing, old: str, new: str) -> bool:
         """Says a sentence of a description in other words, and leaves all else as it is.
 
