@@ -21,6 +21,7 @@ from processor.cluster.client import KafkaClient
 from processor.cluster.patience import patiently
 from processor.cluster.reach import Reach
 from processor.cluster.topics import ensure
+from processor.contract import PASSED
 from processor.costs.budgets import check_budgets
 from processor.databases.open import Databases
 from processor.engine.engine import Engine
@@ -40,7 +41,7 @@ from processor.models.chat import Model
 from processor.models.client import ModelClient
 from processor.models.metrics import ModelMetrics
 from processor.parts import Parts
-from processor.pipeline import Pipeline, adapter_names, load_all, who_asks
+from processor.pipeline import Pipeline, adapter_names, decode_config, load_all, who_asks
 from processor.pipeline.chain import AskConfig
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSinkConfig
@@ -319,7 +320,8 @@ async def _has_transactions(settings: Settings, client: KafkaClient, stop: async
 
 def _start(pipelines: Sequence[Pipeline], topic: str) -> Start:
     """Where to begin on a topic: what its pipeline says; retry topics from their beginning."""
-    wanted = next((pipeline.source.kafka.start for pipeline in pipelines if topic in pipeline.topics), "earliest")
+    reading = [each.source.kafka for each in pipelines] + [each.outcomes.kafka for each in pipelines if each.outcomes]
+    wanted = next((kafka.start for kafka in reading if topic in kafka.topics), "earliest")
     return wanted if isinstance(wanted, datetime) else parse_start(wanted)
 
 
@@ -333,13 +335,17 @@ def build_line(
         for topic in pipeline.topics:
             by_topic.setdefault(topic, []).append(pipeline)
 
-    def decoder(config: DecodeConfig) -> Decoder:
-        return Decoder(config, providers, settings.group)
+    def decoder(config: DecodeConfig, bodiless: frozenset[str] = frozenset()) -> Decoder:
+        return Decoder(config, providers, settings.group, bodiless)
 
     topics = {
         topic: Topic(decoder(wanting[0].decode), tuple(each.name for each in wanting))
         for topic, wanting in by_topic.items()
     }
+    for part in [each.outcomes for each in pipelines if each.outcomes is not None]:
+        for topic in part.kafka.topics:
+            wanting = tuple(each.name for each in by_topic.get(topic, ()))
+            topics[topic] = Topic(decoder(decode_config(part), frozenset({PASSED})), wanting, outcomes=True)
     for pipeline in pipelines:
         for kind in ("retry", "parked"):
             topics[f"{shared.prefix}.{kind}.{pipeline.name}"] = Topic(

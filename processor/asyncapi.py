@@ -5,7 +5,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0; the schemas keep t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, OUTPUT, PIPELINE, REASON, SPENT, TIME
 from processor.stages.park import TIME as PARKED
 from processor.tickets.messages import Command, TicketEvent, TicketState
+from processor.tickets.outcomes import Job
 from processor.tickets.policy import Fault
 
 KAFKA: Final = "0.5.0"
@@ -37,8 +38,8 @@ SENT: Final = (
     "ticket-commands",
     "ticket-events",
 )
-READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog")
-KEPT: Final = ("replays", "ticket-state", "changelog")
+READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog", "jobs")
+KEPT: Final = ("replays", "ticket-state", "changelog", "jobs")
 """Kinds of topics by what the daemon does with them; what is kept is both written and read."""
 
 
@@ -126,11 +127,12 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "replays": _message("What was sent once more, and how far that came.", ledger_schema(), "what was sent", JSON),
         "unrouted": _message("Attributes of an event.", unrouted_schema(), "as received", JSON),
         "shadow": _message("A result beside that of a larger model.", shadow_schema(), "fingerprint", JSON),
-        "signals": _message("A slim finding.", signal_schema(), "repository", JSON),
+        "signals": _message("A slim finding, or a build that passed.", signal_schema(), "repository", JSON),
         "ticket-commands": _message("What shall be done with a ticket.", _of(Command), "fingerprint", JSON),
         "ticket-state": _message("What is known of a ticket.", _of(TicketState), "fingerprint", JSON),
         "ticket-events": _message("What was done with a ticket.", _of(TicketEvent), "fingerprint", JSON),
         "fault": _message("What is remembered of a fault.", _of(Fault), "fingerprint", JSON),
+        "jobs": _message("What is remembered of a job.", _of(Job), "job", JSON),
     }
     for pipeline in pipelines:
         schema = _plain(finding_schema(pipeline))
@@ -251,7 +253,18 @@ _ORIGIN: Final = {"type": "string", "description": "JSON: group, topic, partitio
 def _of(kind: type[Any]) -> dict[str, Any]:
     """The schema of what is written of a dataclass: every field is there."""
     schema = TypeAdapter(kind).json_schema(mode="serialization")
-    return schema | {"required": sorted(schema["properties"]), "description": schema["description"].split("\n\n")[0]}
+    parts = schema.pop("$defs", {})
+    made = schema | {"required": sorted(schema["properties"]), "description": schema["description"].split("\n\n")[0]}
+    return dict(_inlined(made, parts))
+
+
+def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
+    """The schema with its parts in their places: a reference would be read from the document's root."""
+    if isinstance(schema, Mapping):
+        if "$ref" in schema:
+            return _inlined(parts[str(schema["$ref"]).rpartition("/")[2]], parts)
+        return {key: _inlined(value, parts) for key, value in schema.items()}
+    return [_inlined(each, parts) for each in schema] if isinstance(schema, list) else schema
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

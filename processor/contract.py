@@ -23,6 +23,9 @@ NO_TICKETS_HEADER: Final = "fs-no-tickets"
 NAMESPACE: Final = uuid.UUID("6f1c1d0e-6c1f-5d54-9a52-6a2b7a7d9f10")
 """Namespace of every deterministic (version 5) id that Faultstream makes."""
 
+PASSED: Final = "build.passed"
+"""Type of the events that say that a build passed: outcomes, which no model reads."""
+
 REASONS: Final[Mapping[str, str]] = {
     "unknown_format": "the record is neither a log, a JSON payload nor a CloudEvent",
     "invalid_json": "the body says it is JSON but does not parse, or is no object",

@@ -18,6 +18,7 @@ import structlog
 
 from processor.contract import (
     NO_TICKETS_HEADER,
+    PASSED,
     Event,
     Outbound,
     Record,
@@ -28,6 +29,7 @@ from processor.errors import Rejected, Retryable, Suspect
 from processor.lane import Lane
 from processor.sinks.dead_letters import dead_letter, shown
 from processor.sources.decode import Decoder
+from processor.stages.outcome import outcome
 from processor.stages.park import PROBE_S, WAIT_S, Ward, Way, parked
 from processor.stages.redact import Redact
 from processor.stages.route import Route, unrouted
@@ -53,6 +55,8 @@ class Topic:
     decoder: Decoder
     pipelines: tuple[str, ...]
     kind: Literal["source", "retry", "parked"] = "source"
+    outcomes: bool = False
+    """Whether passed builds are told to *decide*."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,21 @@ class Line:
             return self.reject(record, error)
         if topic.kind == "parked":  # by the one pipeline that has wanted it
             return await self._through(topic.pipelines[0], event, topic)
+        told = self._outcome(event, topic)
+        if told and not (event.body or event.payload or event.reference):
+            return told
+        return [*told, *await self._routed(event, topic, silent=bool(told))]
+
+    def _outcome(self, event: Event, topic: Topic) -> list[Outbound]:
+        """The signal of a passed build, where such are wanted."""
+        if not topic.outcomes or event.attributes["type"] != PASSED:
+            return []
+        self.metrics.outcome(event.record.topic)
+        return [outcome(self.prefix, self.redact(event)[0])]
+
+    async def _routed(self, event: Event, topic: Topic, *, silent: bool) -> list[Outbound]:
+        """What the pipelines that want the event make of it; `silent`: nobody else need want it."""
+        record = event.record
         routed = self.route(event, topic.pipelines)  # of a dead letter it may not have been known who wants it
         outputs = [self._dead_letter(record, error, name) for name, error in routed.failed]
         if len(routed.wanted) == 1:
@@ -87,7 +106,7 @@ class Line:
             outputs += await self._through(routed.wanted[0], event, topic, tickets=tickets)
         elif routed.wanted:
             outputs += await self._through_all(routed.wanted, event, topic)
-        elif not outputs:
+        elif not outputs and not silent:
             self.metrics.unrouted(record.topic)
             outputs.append(unrouted(self.prefix, event, self.redact.text))
         return outputs
@@ -164,12 +183,18 @@ class Line:
         return outputs
 
     def reject(self, record: Record, error: Rejected) -> list[Outbound]:
-        """The dead letters of a record that met a defect of ours: one for each pipeline that may have wanted it."""
-        return [self._dead_letter(record, error, name) for name in self.topics[record.topic].pipelines]
+        """The dead letters of a record that met a defect of ours: one for each pipeline that may have wanted it.
 
-    def _dead_letter(self, record: Record, error: Rejected, pipeline: str, spent: Sequence[Step] = ()) -> Outbound:
+        On a topic that is read for outcomes alone it is nobody's.
+        """
+        names = self.topics[record.topic].pipelines or (None,)
+        return [self._dead_letter(record, error, name) for name in names]
+
+    def _dead_letter(
+        self, record: Record, error: Rejected, pipeline: str | None, spent: Sequence[Step] = ()
+    ) -> Outbound:
         message = self.redact.text(str(error))
-        self.metrics.rejected(pipeline, error.reason)
+        self.metrics.rejected(pipeline or "", error.reason)
         log.warning("dead letter", action="reject", pipeline=pipeline, reason=error.reason, error=message)
         origin = self.topics[record.topic].decoder.origin(record)
         output = shown(self.redact.text, error.output)

@@ -224,6 +224,7 @@ class LineMetrics:
         self._repaired = Counter(f"{prefix}_repairs", "Answers asked for again.", [*one, "reason"], registry=registry)
         self._waiting = Counter(f"{prefix}_waits", "Tries that wait for a dependency.", one, registry=registry)
         self._unrouted = Counter(f"{prefix}_unrouted", "Events no pipeline wanted.", ["topic"], registry=registry)
+        self._passed = Counter(f"{prefix}_passed", "Passed builds told to decide.", ["topic"], registry=registry)
         self._parked = Counter(f"{prefix}_parked", "Events put aside.", one, registry=registry)
         self._aside = Gauge(f"{prefix}_parked_waiting", "Events that lie aside, at most.", one, registry=registry)
         self._age = Gauge(f"{prefix}_parked_age_seconds", "Age of the oldest of them.", one, registry=registry)
@@ -307,6 +308,10 @@ class LineMetrics:
         self._aside.labels(pipeline).set(count)
         self._age.labels(pipeline).set(age_s)
         self._kept.labels(pipeline).set(kept_s)
+
+    def outcome(self, topic: str) -> None:
+        """A passed build."""
+        self._passed.labels(topic).inc()
 
     def unrouted(self, topic: str) -> None:
         """An event that no pipeline wanted."""

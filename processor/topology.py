@@ -30,6 +30,7 @@ Kind = Literal[
     "ticket-events",
     "ticket-state",
     "changelog",
+    "jobs",
 ]
 
 
@@ -74,19 +75,22 @@ def kept_s(topic: Found, settings: Settings) -> float:
 
 
 def _sources(pipelines: Sequence[Pipeline]) -> list[Topic]:
-    first: dict[str, str] = {}
+    first: dict[str, tuple[str, str, str]] = {}
     for pipeline in pipelines:
         for name in pipeline.topics:
-            first.setdefault(name, pipeline.name)
+            first.setdefault(name, (pipeline.name, "source", "events: logs and payloads"))
+    for pipeline in pipelines:
+        for name in pipeline.outcome_topics:
+            first.setdefault(name, (pipeline.name, "outcomes", "events: builds that passed"))
     return [
         Topic(
-            Wanted(name, source=True, setting=f"source.kafka.topics of {pipeline}"),
+            Wanted(name, source=True, setting=f"{part}.kafka.topics of {pipeline}"),
             "source",
             "as you like",
-            "events: logs and payloads",
+            holds,
             pipeline,
         )
-        for name, pipeline in first.items()
+        for name, (pipeline, part, holds) in first.items()
     ]
 
 
@@ -142,7 +146,12 @@ def _shared(prefix: str) -> list[Topic]:
 
 def _tickets(names: Topics) -> list[Topic]:
     return [
-        Topic(Wanted(names.signals), "signals", "repository", "slim findings, from the line to decide"),
+        Topic(
+            Wanted(names.signals),
+            "signals",
+            "repository",
+            "slim findings and passed builds, from the line to decide",
+        ),
         Topic(
             Wanted(names.commands),
             "ticket-commands",
@@ -161,5 +170,11 @@ def _tickets(names: Topics) -> list[Topic]:
             "changelog",
             "fingerprint",
             "how often a fault was seen (Faust's own)",
+        ),
+        Topic(
+            Wanted(names.jobs_changelog, compact=True, like=names.signals),
+            "jobs",
+            "job",
+            "which faults a job may have, and when it last passed (Faust's own)",
         ),
     ]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from processor.pipeline.chain import PromptConfig
 from processor.pipeline.checked import Checked
 from processor.pipeline.checks import check, try_adapter, try_rules
-from processor.pipeline.load import Pipeline, PipelineError, adapter_names, clashes, conflicts, load_all, who_asks
+from processor.pipeline.load import (
+    Pipeline,
+    PipelineError,
+    adapter_names,
+    clashes,
+    conflicts,
+    decode_config,
+    load_all,
+    who_asks,
+)
 from processor.pipeline.ticket import TicketConfig
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "check",
     "clashes",
     "conflicts",
+    "decode_config",
     "load_all",
     "try_adapter",
     "try_rules",

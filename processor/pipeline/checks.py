@@ -77,13 +77,14 @@ def _name(checked: Checked) -> None:
 
 
 def _source(checked: Checked) -> None:
-    for index, topic in enumerate(checked.items("source", "kafka", "topics")):
-        if isinstance(topic, str) and not _TOPIC.fullmatch(topic):
-            checked.say(("source", "kafka", "topics", index), f"{topic!r} is no name of a topic")
-    for name in checked.mapping("source", "attributes"):
-        if name not in ATTRIBUTES and name != "body":
-            hint = nearest(name, [*ATTRIBUTES, "body"], most=16)
-            checked.say(("source", "attributes", name), f"unknown attribute {name!r}", hint, key=True)
+    for part in ("source", "outcomes"):
+        for index, topic in enumerate(checked.items(part, "kafka", "topics")):
+            if isinstance(topic, str) and not _TOPIC.fullmatch(topic):
+                checked.say((part, "kafka", "topics", index), f"{topic!r} is no name of a topic")
+        for name in checked.mapping(part, "attributes"):
+            if name not in ATTRIBUTES and name != "body":
+                hint = nearest(name, [*ATTRIBUTES, "body"], most=16)
+                checked.say((part, "attributes", name), f"unknown attribute {name!r}", hint, key=True)
     key = checked.text("source", "assemble", "key")
     if key is not None and key not in ATTRIBUTES:
         checked.say(("source", "assemble", "key"), f"unknown attribute {key!r}", nearest(key, ATTRIBUTES, most=16))

@@ -50,6 +50,12 @@ SEEN: Final = object_of({
 })  # fmt: skip
 
 
+FAULT: Final = object_of({
+    "flaky": BOOL.note("Whether a job has passed on the very commit on which the fault had failed it."),
+    "count": INT.note("How often the fault was seen before."),
+})  # fmt: skip
+"""`fault`: what is remembered of a fault when another finding of it comes."""
+
 NO_CHAIN: Final = object_of({})
 """`chain` of a pipeline that has none."""
 
@@ -111,7 +117,7 @@ def escalate_roots(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[
 
 def ticket_roots(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:
     """Roots of `ticket.when`."""
-    return {"finding": finding(schema, chain, sure=True)}
+    return {"finding": finding(schema, chain, sure=True), "fault": FAULT}
 
 
 def summary_context(schema: ResultSchema | None, chain: Type = NO_CHAIN) -> dict[str, Type]:

@@ -70,6 +70,24 @@ class Source(Part):
     )
 
 
+class Outcomes(Part):
+    """Where passed builds come from; the topics may be those of `source`."""
+
+    kafka: KafkaSource = Field(
+        description="Kafka topics. Of their events only passed builds count; others are for the pipelines that read "
+        "the topic.",
+        examples=[{"topics": ["ci.builds.passed"]}],
+    )
+    attributes: dict[str, Places] = Field(
+        default_factory=dict,
+        description="As for `source`.",
+        examples=[{"repo": "x-project", "commit": ["build.sha", "after"]}],
+    )
+    max_bytes: Size = Field(
+        50_000_000, description="A body larger than this, unpacked, is a dead letter.", examples=["50MB"]
+    )
+
+
 class ReducePart(Part):
     """How much of a log the model reads."""
 
@@ -181,6 +199,13 @@ class PipelineDocument(Part):
     )
     source: Source = Field(
         description="Where events come from.", examples=[{"kafka": {"topics": ["ci.builds.failed"]}}]
+    )
+    outcomes: Outcomes | None = Field(
+        None,
+        description="Where it is told which builds passed: events of the type `build.passed`, which no model reads. "
+        "They tell faults that are gone from those that are not, and flaky ones (`ticket.resolve`). Every pipeline "
+        "hears of those that any pipeline's section names.",
+        examples=[{"kafka": {"topics": ["ci.builds.passed"]}}],
     )
     match: str | None = Field(
         None,

@@ -61,9 +61,18 @@ def signal_schema() -> dict[str, Any]:
     return _object({
         "kind": {"enum": ["finding", "outcome"]},
         "finding": {"anyOf": [finding, {"type": "null"}]},
-        "outcome": {"type": ["object", "null"]},
+        "outcome": {"anyOf": [_outcome(), {"type": "null"}]},
         "v": {"type": "integer"},
     })  # fmt: skip
+
+
+def _outcome() -> dict[str, Any]:
+    """A build that passed."""
+    texts = dict.fromkeys(("repo", "branch", "commit", "job", "run_id", "url", "provider", "time"), _TEXT)
+    state = {"enum": ["passed"]}
+    return _object(
+        {"id": {"type": "string", "format": "uuid"}, "state": state, "attempt": {"type": "integer"}, **texts}
+    )
 
 
 def _common() -> dict[str, Any]:

@@ -33,7 +33,7 @@ from processor.pipeline.chain import (
 )
 from processor.pipeline.checked import Checked
 from processor.pipeline.checks import check
-from processor.pipeline.document import ModelPart, PipelineDocument, ReducePart, Source
+from processor.pipeline.document import ModelPart, Outcomes, PipelineDocument, ReducePart, Source
 from processor.pipeline.rules import load_rules
 from processor.pipeline.ticket import TicketConfig, TicketDocument
 from processor.sources.decode import DecodeConfig
@@ -73,6 +73,7 @@ class Pipeline:
     ticket: TicketConfig | None
     calibrations: Calibrations
     asked: ResultSchema
+    outcomes: Outcomes | None = None
     chain: tuple[StepConfig, ...] = ()
     fill: Mapping[str, Expression] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -113,6 +114,11 @@ class Pipeline:
         return tuple(self.source.kafka.topics)
 
     @property
+    def outcome_topics(self) -> tuple[str, ...]:
+        """The topics that tell it which builds passed."""
+        return tuple(self.outcomes.kafka.topics) if self.outcomes is not None else ()
+
+    @property
     def decode(self) -> DecodeConfig:
         """How the records of its topics are read."""
         return decode_config(self.source)
@@ -123,7 +129,7 @@ class Pipeline:
         return {name: one.ground for name, one in self.schema.fields.items() if one.ground is not None}
 
 
-def decode_config(source: Source) -> DecodeConfig:
+def decode_config(source: Source | Outcomes) -> DecodeConfig:
     """How the records of these topics are read."""
     attributes = {name: tuple(places) for name, places in source.attributes.items()}
     return DecodeConfig(source.kafka.format, attributes, source.max_bytes)
@@ -154,6 +160,7 @@ def build(checked: Checked) -> Pipeline:
         ticket=_ticket(checked, model.ticket, schema) if model.ticket is not None else None,
         calibrations=_calibrations(checked, model),
         asked=asked,
+        outcomes=model.outcomes,
         chain=tuple(_step(checked, model, index) for index in range(len(model.chain))),
         fill=_fill(checked, model),
         files=dict(checked.files),
@@ -240,6 +247,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         priority=dict(ticket.priority),
         after=ticket.after,
         recur=ticket.recur,
+        resolve=ticket.resolve,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
         dry_run=ticket.dry_run,
     )
@@ -288,22 +296,22 @@ def clashes(homes: Homes) -> Iterator[Problem]:
 
 def conflicts(checked: Sequence[Checked]) -> Iterator[Problem]:
     """Pipelines that read one topic in different ways."""
-    seen: dict[str, tuple[str, Source]] = {}
-    for one in checked:
-        if one.model is None:
-            continue
-        name, source = one.model.pipeline, one.model.source
-        for index, topic in enumerate(source.kafka.topics):
-            other, first = seen.setdefault(topic, (name, source))
-            different = [key for key, left, right in _settings(first, source) if left != right]
-            if different:
-                message = f"pipeline {other!r} reads {topic} with another {', '.join(different)}"
-                hint = "a topic is read in one way"
-                yield one.document.problem(("source", "kafka", "topics", index), message, hint)
+    seen: dict[str, tuple[str, Source | Outcomes]] = {}
+    models = [(one, one.model) for one in checked if one.model is not None]
+    for one, model in models:
+        for part, source in (("source", model.source), ("outcomes", model.outcomes)):
+            for index, topic in enumerate(source.kafka.topics if source is not None else ()):
+                other, first = seen.setdefault(topic, (model.pipeline, source or model.source))
+                different = [key for key, left, right in _settings(first, source or model.source) if left != right]
+                if different:
+                    message = f"pipeline {other!r} reads {topic} with another {', '.join(different)}"
+                    hint = "a topic is read in one way"
+                    yield one.document.problem((part, "kafka", "topics", index), message, hint)
 
 
-def _settings(first: Source, second: Source) -> Iterator[tuple[str, object, object]]:
+def _settings(first: Source | Outcomes, second: Source | Outcomes) -> Iterator[tuple[str, object, object]]:
     yield "format", first.kafka.format, second.kafka.format
     yield "start", first.kafka.start, second.kafka.start
-    for key in ("attributes", "assemble", "max_bytes"):
+    for key in ("attributes", "max_bytes"):
         yield key, getattr(first, key), getattr(second, key)
+    yield "assemble", getattr(first, "assemble", None), getattr(second, "assemble", None)

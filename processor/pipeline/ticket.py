@@ -14,6 +14,7 @@ from processor.lang.validate import Part
 from processor.lang.values import Duration
 
 Unsure = Literal["file", "review", "drop"]
+Green = Literal["resolve", "comment", "nothing"]
 
 
 MOST_HITS: Final = 256
@@ -51,12 +52,39 @@ class Recur(Part):
     )
 
 
+class Resolve(Part):
+    """What becomes of a ticket once the jobs that its fault broke pass again; see `outcomes`."""
+
+    when_green: Green = Field(
+        "comment",
+        description="When every job and branch on which the fault was seen has passed since: `resolve` the ticket with "
+        "a comment that names the build (only if nobody has moved it on), `comment` alone, or do `nothing`.",
+        examples=["resolve"],
+    )
+    transition: str | None = Field(
+        None,
+        description="Name of the transition, or of the status that it leads to, where several lead to a status of the "
+        "category done. Without it, one is chosen that needs no other resolution than a fixed one.",
+        examples=["Close Issue"],
+    )
+    resolution: str | None = Field(
+        None, description="Name of the resolution, where the transition's screen asks for one.", examples=["Fixed"]
+    )
+    flaky_within: Duration = Field(
+        21_600.0,
+        description="A job that passes on the same commit within this time after it has failed was flaky: its fault's "
+        "ticket is labelled `flaky` and left open. A re-run of the same run counts at any time.",
+        examples=["6h"],
+    )
+
+
 class TicketDocument(Part):
     """What becomes a Jira ticket."""
 
     when: str | None = Field(
         None,
-        description="Predicate over `finding`. `finding.confidence.value` is never null here: see `unsure`.",
+        description="Predicate over `finding` and `fault` (`flaky`, `count`). `finding.confidence.value` is never null "
+        "here: see `unsure`.",
         examples=['finding.result.category != "infra_cancel" && finding.confidence.value >= 0.6'],
     )
     unsure: Unsure = Field(
@@ -93,6 +121,9 @@ class TicketDocument(Part):
     recur: Recur = Field(
         default_factory=Recur, description="When it is seen again.", examples=[{"comment_every": "1h"}]
     )
+    resolve: Resolve = Field(
+        default_factory=Resolve, description="When its jobs pass again.", examples=[{"when_green": "resolve"}]
+    )
     dry_run: bool = Field(
         False,
         description="Do nothing in Jira, and say on `<prefix>.ticket-events` and in the log what would be done.",
@@ -116,5 +147,6 @@ class TicketConfig:
     priority: Mapping[str, str] = field(default_factory=dict)
     after: After = field(default_factory=After)
     recur: Recur = field(default_factory=Recur)
+    resolve: Resolve = field(default_factory=Resolve)
     assignee: Template | None = None
     dry_run: bool = False

@@ -55,11 +55,15 @@ class DecodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Makes events of records. `group` is the consumer group, part of the event's origin."""
+    """Makes events of records. `group` is the consumer group, part of the event's origin.
+
+    `bodiless` are the types of events that need say nothing but their attributes.
+    """
 
     config: DecodeConfig
     providers: Providers
     group: str
+    bodiless: frozenset[str] = frozenset()
 
     def decode(self, record: Record) -> Event:
         """The event of a record. Raises Rejected with a reason of `contract.REASONS`; never anything else."""
@@ -159,7 +163,7 @@ class Decoder:
             attributes["time"] = stamp.isoformat(timespec="milliseconds")
         if not event.body:
             event.reference = attributes["log_url"] or None
-            if event.reference is None and event.payload is None:
+            if event.reference is None and event.payload is None and attributes["type"] not in self.bodiless:
                 raise Rejected("empty", "the record has no body, and no log_url that says where it lies")
 
 

@@ -64,6 +64,16 @@ class Topics:
         return "faults"
 
     @property
+    def jobs(self) -> str:
+        """Name of *decide*'s table of jobs."""
+        return "jobs"
+
+    @property
+    def jobs_changelog(self) -> str:
+        """Changelog topic of that table."""
+        return f"{self.decide}-{self.jobs}-changelog"
+
+    @property
     def changelog(self) -> str:
         """Changelog topic of the table, as Faust names it."""
         return f"{self.decide}-{self.table}-changelog"
@@ -78,13 +88,15 @@ class Topics:
 class Command:
     """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
 
-    `recount` is the writer's own: the counts in a ticket's description are behind. `forget` and `adopt` (of `key`) are
-    ordered by hand. Repeats are harmless: the writer
+    `green` says that the jobs which the fault broke pass again, `flaky` that one has passed on the same commit; `build`
+    is the build that tells, and `id` of such a command its own. `recount` is the writer's own: the counts in a ticket's
+    description are behind. `forget` and `adopt` (of `key`) are ordered by hand. `known_flaky`: the fault has been flaky
+    before. Repeats are harmless: the writer
     does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
     this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment", "recount", "forget", "adopt"]
+    action: Literal["create", "comment", "green", "flaky", "recount", "forget", "adopt"]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
@@ -92,12 +104,14 @@ class Command:
     first_seen: str
     last_seen: str
     key: str | None = None
+    build: dict[str, Any] = field(default_factory=dict)
+    known_flaky: bool = False
     v: int = FORMAT
 
     @property
     def id(self) -> str:
-        """The finding's id."""
-        return str(self.finding.get("id", ""))
+        """The finding's id, or that of what came of a build."""
+        return str(self.finding.get("id") or self.build.get("id", ""))
 
     def record(self, topics: Topics) -> Outbound:
         """The record of the command."""
@@ -157,6 +171,10 @@ class TicketState:
             seen=(*self.seen, command.id)[-REMEMBERED:],
         )
 
+    def done(self, command: Command) -> TicketState:
+        """The state after a command that is no sight of the fault."""
+        return replace(self, commenting=None, seen=(*self.seen, command.id)[-REMEMBERED:])
+
     def count_with(self, command: Command) -> int:
         """How often the fault has been seen with the command's finding; never less than either part counted."""
         return max(self.count + 1, command.count)
@@ -173,6 +191,9 @@ Action = Literal[
     "counted",
     "reopened",
     "renewed",
+    "resolved",
+    "green",
+    "flaky",
     "suppressed",
     "dry_run",
     "forgotten",
@@ -208,12 +229,16 @@ def event(action: Action, command: Command, key: str | None = None, reason: str 
 class Recurrence:
     """What a pipeline says about faults that come again. Times are seconds.
 
-    `never_touch`: the resolutions after which a ticket is left alone, and no new one is filed.
+    `never_touch`: the resolutions after which a ticket is left alone, and no new one is filed. `when_green`: what
+    happens when the jobs pass again, by which `transition` and `resolution` where they are named.
     """
 
     comment_every: float = 0.0
     reopen_within: float = 1_209_600.0
     never_touch: frozenset[str] = frozenset()
+    when_green: Literal["resolve", "comment", "nothing"] = "comment"
+    transition: str | None = None
+    resolution: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +270,9 @@ class Author(Protocol):
 
     def comment(self, command: Command) -> Document:
         """The comment that says that the fault was seen again; the same command gives the same text."""
+
+    def passed(self, command: Command) -> Document:
+        """The comment that says that the fault is gone, or flaky; the same command gives the same text."""
 
 
 _COMMAND: Final = TypeAdapter(Command)

@@ -64,6 +64,16 @@ def comment(command: Command) -> Markdown:
     return join((again, build, lines), "\n\n")
 
 
+def passed(command: Command) -> Markdown:
+    """What is said when builds pass again: that the fault is gone, or flaky, and which build tells."""
+    said = (
+        "Flaky: the same job has passed on the same commit."
+        if command.action == "flaky"
+        else "Gone: every job and branch on which this fault was seen has passed since."
+    )
+    return join((Markdown(said), join((run(command.build), commit(command.build)), "\n")), "\n\n")
+
+
 def cause(command: Command) -> str:
     """What broke, in one line: the result's summary, else the first evidence line, else the subject."""
     finding = command.finding

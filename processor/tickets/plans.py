@@ -16,7 +16,9 @@ from processor.tickets.text import Plan
 
 def policies(pipelines: Iterable[Pipeline]) -> Mapping[str, Policy]:
     """The policies of all pipelines that file tickets, by pipeline."""
-    return {each.name: policy(each.ticket) for each in pipelines if each.ticket is not None}
+    pipelines = list(pipelines)
+    outcomes = any(each.outcomes is not None for each in pipelines)
+    return {each.name: policy(each.ticket, outcomes=outcomes) for each in pipelines if each.ticket is not None}
 
 
 def plans(pipelines: Iterable[Pipeline]) -> Mapping[str, Plan]:
@@ -26,8 +28,8 @@ def plans(pipelines: Iterable[Pipeline]) -> Mapping[str, Plan]:
     }
 
 
-def policy(ticket: TicketConfig) -> Policy:
-    """Which findings become tickets."""
+def policy(ticket: TicketConfig, *, outcomes: bool = False) -> Policy:
+    """Which findings become tickets; `outcomes` says whether it is told which builds pass."""
     after = ticket.after
     return Policy(
         ticket.when,
@@ -36,6 +38,9 @@ def policy(ticket: TicketConfig) -> Policy:
         hits=after.hits,
         branches=after.branches,
         within=timedelta(seconds=after.within),
+        follows=outcomes,
+        when_green=ticket.resolve.when_green,
+        flaky_within=timedelta(seconds=ticket.resolve.flaky_within),
     )
 
 
@@ -53,7 +58,12 @@ def plan(pipeline: str, ticket: TicketConfig) -> Plan:
         components=ticket.components,
         assignee=ticket.assignee,
         recurrence=Recurrence(
-            ticket.recur.comment_every, ticket.recur.reopen_within, frozenset(ticket.recur.never_touch)
+            ticket.recur.comment_every,
+            ticket.recur.reopen_within,
+            frozenset(ticket.recur.never_touch),
+            ticket.resolve.when_green,
+            ticket.resolve.transition,
+            ticket.resolve.resolution,
         ),
         dry_run=ticket.dry_run,
     )

@@ -15,11 +15,22 @@ from pydantic import TypeAdapter
 
 from processor.contract import FORMAT, too_new, update_first
 from processor.errors import Fatal
-from processor.pipeline.ticket import MOST_HITS
+from processor.pipeline.ticket import MOST_HITS, Green
 from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
 
 CERTAIN: Final = 1.0
 """Stands for an unsure finding's confidence in `when`, once `unsure: file` has said that it is no obstacle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A job on a branch, by the key that it is remembered under, and its last build that the fault broke."""
+
+    job: str
+    time: str
+    commit: str
+    run: str
+    attempt: int
 
 
 class Condition(Protocol):
@@ -41,6 +52,10 @@ class Policy:
     hits: int = 1
     branches: int = 1
     within: timedelta = timedelta(hours=1)
+    follows: bool = False
+    """Whether it is told which builds pass, so that it must be remembered where faults were seen."""
+    when_green: Green = "comment"
+    flaky_within: timedelta = timedelta(hours=6)
 
     def lacks(self, fault: Fault) -> str:
         """What a fault without a ticket still lacks for one; empty if nothing."""
@@ -56,7 +71,9 @@ class Fault:
 
     `filed`: its ticket was asked for; until then `recent` holds when and on which branches it was seen, within the
     policy's window of event time. `partition` and `offset` are the last signal's: one at or before it has been counted
-    already. `era` is how often the signals topic was made anew, with offsets from zero.
+    already. `era` is how often the signals topic was made anew, with offsets from zero. `places` are the jobs and
+    branches that it broke last and that have not passed since; `flaky`: one of them has passed on the very commit on
+    which it had failed.
     """
 
     count: int = 0
@@ -68,6 +85,8 @@ class Fault:
     era: int = 0
     filed: bool = False
     recent: tuple[tuple[str, str], ...] = ()
+    places: tuple[Place, ...] = ()
+    flaky: bool = False
     v: int = FORMAT
 
     def dumps(self) -> bytes:
@@ -135,7 +154,7 @@ def decide(
     name, fingerprint, identity = str(finding["pipeline"]), str(finding["fingerprint"]), str(finding["id"])
     if fault.counted(identity, partition, offset):
         return Decision()
-    reason = refusal(finding, policies.get(name), at)
+    reason = refusal(finding, fault, policies.get(name), at)
     if reason:
         return Decision(event=TicketEvent("suppressed", fingerprint, name, identity, reason=reason))
     policy, time = policies[name], instant(finding)
@@ -153,12 +172,13 @@ def decide(
         fault.count,
         fault.first_seen,
         fault.last_seen,
+        known_flaky=fault.flaky,
     )
     return Decision(fault, command)
 
 
-def refusal(finding: Mapping[str, Any], policy: Policy | None, at: datetime) -> str:
-    """Why the finding gets no ticket; empty if it gets one."""
+def refusal(finding: Mapping[str, Any], fault: Fault, policy: Policy | None, at: datetime) -> str:
+    """Why the finding of a fault gets no ticket; empty if it gets one."""
     if policy is None:
         return "no pipeline here with a ticket section"
     seen = moment(str(finding.get("time", "")))
@@ -167,8 +187,10 @@ def refusal(finding: Mapping[str, Any], policy: Policy | None, at: datetime) -> 
     doubtful = unsure(finding)
     if doubtful and policy.unsure != "file":
         return f"ticket.unsure: {policy.unsure}"
-    if policy.when is not None and not policy.when.evaluate({"finding": sure(finding) if doubtful else finding}):
-        return f"ticket.when does not hold: {policy.when.text}"
+    if policy.when is not None:
+        known = {"flaky": fault.flaky, "count": fault.count}
+        if not policy.when.evaluate({"finding": sure(finding) if doubtful else finding, "fault": known}):
+            return f"ticket.when does not hold: {policy.when.text}"
     return ""
 
 

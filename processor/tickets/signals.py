@@ -1,4 +1,7 @@
-"""Decides on signals: what a pipeline's policy says of a finding, given what the table remembers of its fault."""
+"""Decides on signals: what a pipeline's policy says of a finding, given what the table remembers of its fault.
+
+And what follows from builds that passed, for the faults that their jobs may have had.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from typing import Any
 import orjson
 import structlog
 
-from processor.contract import FORMAT, Outbound, Record, too_new, update_first
+from processor.contract import FORMAT, Outbound, Record, Signal, too_new, update_first
 from processor.errors import Rejected
 from processor.tickets.decider import Newer, Tables
 from processor.tickets.messages import TicketEvent, Topics
+from processor.tickets.outcomes import Job, Verdict, again, failed, passed
 from processor.tickets.policy import Fault, Policy, decide
 
 log = structlog.get_logger(__name__)
@@ -42,27 +46,71 @@ class Signals:
     @property
     def tables(self) -> Mapping[str, Newer]:
         """See Decider."""
-        return {self._topics.table: may_follow}
+        return {self._topics.table: may_follow, self._topics.jobs: job_may_follow}
 
     def __call__(self, record: Record, tables: Tables) -> Sequence[Outbound]:
-        """A command, or an event that says why there is none, or nothing."""
-        signal = read_signal(record.value)
-        if signal is None:
-            return ()
-        key = str(signal["fingerprint"]).encode()
-        fault = Fault.loads(tables.get(self._topics.table, key))
-        if fault.partition == record.partition and fault.offset >= tables.end:
-            # The signals topic was made anew: offsets of the old one say nothing about its records.
-            log.warning("the signals topic was made anew", action="decide", partition=record.partition)
-            fault = replace(fault, era=fault.era + 1, offset=-1)
+        """Commands, or an event that says why there is none, or nothing."""
+        signal, memory = read_signal(record.value), Memory(self._topics, record, tables)
+        if signal.finding is not None:
+            verdict = self._finding(signal.finding, memory, record)
+        else:
+            verdict = passed(signal.outcome, self._policies, memory) if signal.outcome else Verdict()
+        memory.keep(verdict)
+        for each in verdict.said:
+            if isinstance(each, TicketEvent):
+                self._told(each)
+        return [each.record(self._topics) for each in verdict.said]
+
+    def _finding(self, finding: Mapping[str, Any], memory: Memory, record: Record) -> Verdict:
+        fingerprint = str(finding["fingerprint"])
+        fault, policy = memory.fault(fingerprint), self._policies.get(str(finding["pipeline"]))
         decision = decide(
-            signal, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
+            finding, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
         )
+        said = tuple(part for part in (decision.command, decision.event) if part is not None)
+        if policy is None or not policy.follows:
+            return Verdict(said, {fingerprint: decision.fault} if decision.fault is not None else {})
         if decision.fault is not None:
-            tables.put(self._topics.table, key, decision.fault.dumps())
-        if decision.event is not None:
-            self._told(decision.event)
-        return [part.record(self._topics) for part in (decision.command, decision.event) if part is not None]
+            follows = failed(finding, decision.fault, policy, memory)
+            return replace(follows, said=(*said, *follows.said))
+        return Verdict(said, jobs=again(finding, fault, memory) if not said else {})
+
+
+class Memory:
+    """What the tables have for one record."""
+
+    def __init__(self, topics: Topics, record: Record, tables: Tables) -> None:
+        self._topics = topics
+        self._record = record
+        self._tables = tables
+
+    def fault(self, fingerprint: str) -> Fault:
+        """What is remembered of a fault. Raises Fatal for what is too new to be read."""
+        fault = Fault.loads(self._tables.get(self._topics.table, fingerprint.encode()))
+        if fault.partition == self._record.partition and self._anew(fault.offset):
+            return replace(fault, era=fault.era + 1, offset=-1)
+        return fault
+
+    def job(self, key: str) -> Job:
+        """What is remembered of a job. Raises Fatal for what is too new to be read."""
+        job = Job.loads(self._tables.get(self._topics.jobs, key.encode()))
+        return replace(job, era=job.era + 1, offset=-1) if self._anew(job.offset) else job
+
+    def keep(self, verdict: Verdict) -> None:
+        """Remembers what is to be remembered, and up to which signal it is true."""
+        partition, offset = self._record.partition, self._record.offset
+        for fingerprint, fault in verdict.faults.items():
+            known = replace(fault, partition=partition, offset=offset)
+            self._tables.put(self._topics.table, fingerprint.encode(), known.dumps())
+        for key, job in verdict.jobs.items():
+            self._tables.put(self._topics.jobs, key.encode(), replace(job, offset=offset).dumps())
+
+    def _anew(self, offset: int) -> bool:
+        """Whether the signals topic was made anew: offsets of the old one say nothing about its records."""
+        anew = offset >= self._tables.end
+        if anew:
+            log.warning("the signals topic was made anew", action="decide", partition=self._record.partition)
+        return anew
 
 
 def may_follow(old: bytes, new: bytes) -> bool:
@@ -73,18 +121,26 @@ def may_follow(old: bytes, new: bytes) -> bool:
     return (after.era, after.offset) >= (before.era, before.offset)
 
 
-def read_signal(value: bytes | None) -> dict[str, Any] | None:
-    """The finding in a signal; None for a signal that carries none. Raises Rejected for what is no signal."""
+def job_may_follow(old: bytes, new: bytes) -> bool:
+    """The same for what is remembered of a job."""
+    before, after = Job.loads(old), Job.loads(new)
+    return (after.era, after.offset) >= (before.era, before.offset)
+
+
+def read_signal(value: bytes | None) -> Signal:
+    """The signal in a record's value. Raises Rejected for what is none."""
     try:
         signal = orjson.loads(value or b"")
         if too_new(version := signal.get("v", FORMAT)):
             raise Rejected("invalid_signal", update_first("the signal", version))
-        finding = signal["finding"]
-        if finding is None:
-            return None
-        missing = {"id", "pipeline", "fingerprint"} - set(finding)
+        finding, outcome = signal["finding"], signal.get("outcome")
+        missing = {"id", "pipeline", "fingerprint"} - set(finding) if finding is not None else set()
+        missing |= {"id"} - set(outcome) if outcome else set()
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise Rejected("invalid_signal", f"no signal: {type(error).__name__}") from None
     if missing:
-        raise Rejected("invalid_signal", f"the finding has no {', '.join(sorted(missing))}")
-    return dict(finding)
+        kind = "outcome" if finding is None else "finding"
+        raise Rejected("invalid_signal", f"the {kind} has no {', '.join(sorted(missing))}")
+    if finding is not None:
+        return Signal("finding", dict(finding))
+    return Signal("outcome", outcome=dict(outcome) if outcome else None)

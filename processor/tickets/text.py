@@ -92,6 +92,10 @@ class Texts:
         """What a recurrence says: how often by now, in which build, and what the log said this time."""
         return markdown.document(parts.comment(command)).mapped(self._redact)
 
+    def passed(self, command: Command) -> Document:
+        """Says that the fault is gone, or that it is flaky, and which build tells."""
+        return markdown.document(parts.passed(command)).mapped(self._redact)
+
     def _summary(self, plan: Plan, command: Command) -> str:
         text = one_line(self._rendered(plan.summary, "summary", command)) or parts.summary(command)
         return cut(one_line(self._redact(text)), SUMMARY_LIMIT) or "Failed build"
@@ -104,6 +108,7 @@ class Texts:
     def _labels(self, plan: Plan, command: Command) -> list[str]:
         texts = [f"{LABEL}{command.fingerprint}"]
         texts += [self._rendered(template, "labels", command) for template in plan.labels]
+        texts += ["flaky"] if command.known_flaky else []
         return list(dict.fromkeys(name for name in map(label, texts) if name))
 
     def _rendered(self, template: Renders | None, setting: str, command: Command, **more: Any) -> str:

@@ -19,6 +19,7 @@ from processor.errors import Rejected, Retryable
 from processor.tickets.book import Book, Fault, Journal, Load
 from processor.tickets.document import plain
 from processor.tickets.filing import Filing
+from processor.tickets.green import Green
 from processor.tickets.jira import JiraClient, Limited, Unavailable
 from processor.tickets.jira.gate import Kind, at_work
 from processor.tickets.messages import (
@@ -43,7 +44,7 @@ TOUCH_S: Final = 10.0
 HOLD_S: Final = 10.0
 """How long an intent to create is good for."""
 
-RANKS: Final = {"comment": Kind.COMMENT, "recount": Kind.EDIT}
+RANKS: Final = {"comment": Kind.COMMENT, "green": Kind.COMMENT, "flaky": Kind.COMMENT, "recount": Kind.EDIT}
 """How the requests of a command rank; those of all others rank first."""
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
@@ -101,6 +102,7 @@ class Writer:
             clock=clock,
             touch_s=touch_s,
         )
+        self._green = Green(jira, author, save=self.book.save, keep=self.book.keep, redact=redact)
         self._orders = Orders(jira, self.book.save, redact)
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
@@ -164,6 +166,8 @@ class Writer:
             done = [await self._orders(at, command, state)]
         elif command.action == "recount":
             await self._recur.caught_up(at, command, state)
+        elif command.action in {"green", "flaky"}:
+            done = await self._green(at, command, state)
         elif state is None:
             await self._filing.first(at, command)
         elif state.status in {"idle", "failed"}:
@@ -177,11 +181,13 @@ class Writer:
 
     def _dry(self, command: Command, state: TicketState | None) -> TicketEvent:
         """What would be done, and nothing is."""
-        command = current(command, state)
-        if state is not None and state.key is not None:
+        if command.action in {"green", "flaky"}:
+            would = f"would tell {state.key if state else 'no ticket'}: {plain(self._author.passed(command))}"
+        elif state is not None and state.key is not None:
+            command = current(command, state)
             would = f"would add to {state.key}: {plain(self._author.comment(command))}"
         else:
-            draft = self._author.draft(command)
+            draft = self._author.draft(current(command, state))
             would = f"would create in {draft.project}: {draft.fields['summary']}"
         log.info("dry run", action="dry_run", fingerprint=command.fingerprint, pipeline=command.pipeline, would=would)
         return event("dry_run", command, state.key if state is not None else None, would)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import orjson
@@ -54,7 +54,15 @@ class Cluster:
     def _names(self) -> list[str]:
         topics = self.topics
         letters = f"{topics.prefix}.dead-letters"
-        return [topics.signals, topics.changelog, topics.commands, topics.state, topics.events, letters]
+        return [
+            topics.signals,
+            topics.changelog,
+            topics.jobs_changelog,
+            topics.commands,
+            topics.state,
+            topics.events,
+            letters,
+        ]
 
     async def create(self, partitions: dict[str, int]) -> None:
         """Creates topics and waits until their partitions can be written to."""
@@ -78,10 +86,10 @@ class Cluster:
         await writing.send_and_wait(self.topics.signals, signal(fingerprint, number), key=b"repo")
 
     @contextlib.asynccontextmanager
-    async def deciding(self, **config: Any) -> AsyncIterator[Decide]:
+    async def deciding(self, policy: Policy = Policy(), **config: Any) -> AsyncIterator[Decide]:  # noqa: B008
         """Runs decide; leaving is a clean stop."""
         faust = FaustConfig(KafkaClient(self.bootstrap), PARTITIONS, session_timeout_s=SESSION_S, **config)
-        decide = Decide(faust, self.topics, [Signals(self.topics, {"ci": Policy()})], self.publish)
+        decide = Decide(faust, self.topics, [Signals(self.topics, {"ci": policy})], self.publish)
         stop = asyncio.Event()
         task = asyncio.create_task(decide.run(stop))
         try:
@@ -124,6 +132,13 @@ def signal(fingerprint: str, number: int) -> bytes:
         "confidence": {"value": None, "calibrated": False},
     }
     return orjson.dumps({"kind": "finding", "finding": finding, "outcome": None, "v": 1})
+
+
+def outcome() -> bytes:
+    """The signal of the job's next build, which passed."""
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    passed = {"id": "p1", "state": "passed", "time": later.isoformat()}
+    return orjson.dumps({"kind": "outcome", "finding": None, "outcome": passed, "v": 1})
 
 
 async def eventually(holds: Callable[[], bool]) -> None:

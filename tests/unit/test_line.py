@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -24,6 +25,8 @@ from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Completion, Model
 from processor.models.form import Form
 from processor.pipeline import Pipeline, PromptConfig, contexts
+from processor.pipeline.document import KafkaSource, Outcomes
+from processor.pipeline.finding_schema import signal_schema
 from processor.settings import Settings
 from processor.settings.fetch import FetchSettings
 from processor.sinks.dead_letters import replayable
@@ -353,3 +356,46 @@ async def test_a_copy_that_shall_become_no_ticket_has_no_signal() -> None:
     topics = [{out.topic for out in await line(StubModel()).handle(each)} for each in (marked, again, plain)]
     with_ticket = {"t.findings.ci_failure", "t.signals"}
     assert topics == [with_ticket, {"t.findings.ci_failure"}, with_ticket]
+
+
+PASSES = replace(CI_FAILURE, outcomes=Outcomes(kafka=KafkaSource(topics=["ci.builds.failed", "ci.builds.passed"])))
+"""The pipeline, told which builds pass: on its own topic, and on another one."""
+
+
+@pytest.mark.parametrize("topic", ["ci.builds.failed", "ci.builds.passed"])
+@pytest.mark.parametrize("body", [b"", b"all is well\n"])
+async def test_a_passed_build_is_a_signal_and_no_model_reads_it(topic: str, body: bytes) -> None:
+    """Keyed by its repository as findings are, without its secrets, and not unrouted; it needs no log."""
+    model = StubModel()
+    token = "ghp_" + "a1B2" * 9
+    told = record(body, topic, ce_type="build.passed", url=f"https://x:{token}@ci.example/9", attempt="2")
+    [out] = await line(model, PASSES).handle(told)
+    assert (out.topic, out.key, model.requests) == ("t.signals", b"acme/web", 0)
+    signal = json.loads(out.value or b"")
+    jsonschema.validate(signal, signal_schema())
+    assert (signal["kind"], signal["finding"], signal["outcome"]["attempt"]) == ("outcome", None, 2)
+    assert token not in (out.value or b"").decode()
+    [again] = await line(model, PASSES).handle(told)
+    assert again == out, "its id comes from where it was first read"
+
+
+@pytest.mark.parametrize("kind", ["build.failed", "build.cancelled"])
+async def test_on_a_topic_of_outcomes_other_builds_are_unrouted(kind: str) -> None:
+    """Nobody reads them; on the pipeline's own topic it is asked as ever."""
+    log = sample("npm-eresolve-a1")
+    [out] = await line(StubModel(), PASSES).handle(record(log, "ci.builds.passed", ce_type=kind))
+    assert out.topic == "t.unrouted"
+    found(await line(StubModel(), PASSES).handle(record(log)))
+
+
+async def test_what_is_no_event_on_a_topic_of_outcomes_is_a_dead_letter() -> None:
+    """Nobody's, since no pipeline reads the topic."""
+    outputs = await line(StubModel(), PASSES).handle(record(b"", "ci.builds.passed"))
+    assert letter(outputs)["fs-reason"] == "empty"
+    assert letter(outputs)["fs-pipeline"] == ""
+
+
+async def test_passed_builds_are_no_signals_where_nobody_wants_them() -> None:
+    """As without outcomes."""
+    [out] = await line(StubModel()).handle(record(b"fine\n", ce_type="build.passed"))
+    assert out.topic == "t.unrouted"

@@ -109,6 +109,7 @@ def test_the_bundled_pipelines_topics() -> None:
     assert {topic.name: topic.wanted.like for topic in listed if topic.wanted.compact} == {
         "fs.ticket-state": "fs.ticket-commands",
         "fs.decide-faults-changelog": "fs.signals",
+        "fs.decide-jobs-changelog": "fs.signals",
         "fs.replays": None,
     }
     originals = {topic.name for topic in listed if topic.wanted.originals}

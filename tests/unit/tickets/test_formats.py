@@ -25,7 +25,7 @@ from tests.unit.tickets.world import AT, TOPICS, World, command, record
 LINES = (Path(__file__).parents[2] / "data" / "formats_v1.jsonl").read_text().splitlines()
 RECORDED: dict[str, dict[str, Any]] = {line["kind"]: line["value"] for line in map(json.loads, LINES)}
 READ = {
-    "signal": read_signal,
+    "signal": lambda value: read_signal(value).finding,
     "command": read_command,
     "state": read_state,
     "fault": Fault.loads,

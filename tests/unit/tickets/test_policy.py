@@ -146,9 +146,13 @@ def test_what_is_no_signal_is_rejected(value: bytes | None) -> None:
         read_signal(value)
 
 
-def test_outcome_carries_no_finding() -> None:
-    """An outcome is none of the policy's business yet."""
-    assert read_signal(b'{"kind": "outcome", "finding": null, "outcome": {}}') is None
+def test_a_signal_carries_a_finding_or_an_outcome() -> None:
+    """Or, of a version that is not known, neither."""
+    assert read_signal(b'{"kind": "outcome", "finding": null, "outcome": {}}').outcome is None
+    outcome = read_signal(b'{"kind": "outcome", "finding": null, "outcome": {"id": "p1"}, "v": 1}')
+    assert (outcome.finding, outcome.outcome) == (None, {"id": "p1"})
+    with pytest.raises(Rejected, match="the outcome has no id"):
+        read_signal(b'{"kind": "outcome", "finding": null, "outcome": {"state": "passed"}}')
 
 
 def test_fault_is_a_value() -> None:

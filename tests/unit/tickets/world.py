@@ -20,6 +20,7 @@ from processor.tickets.jira import Hit, Late, Refused, Standing
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, Topics
 from processor.tickets.text import Plan, Texts
+from processor.tickets.transitions import Way
 from processor.tickets.write import Writer
 
 ME = frozenset({"faultstream"})
@@ -44,6 +45,8 @@ class Issue:
     comments: list[str] = field(default_factory=list)
     resolution: str | None = None
     resolved_at: float = 0.0
+    category: str = "new"
+    moved: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ class World:
     posts: int = 0
     erased: frozenset[str] = frozenset()
     cut: bool = False
+    ways: list[Any] = field(default_factory=lambda: [{"id": "31", "to": {"statusCategory": {"key": "done"}}}])
     plan: Plan = field(default_factory=lambda: Plan("ci_failure", "BUILD"))
 
     def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
@@ -157,7 +161,7 @@ class World:
         if error := self._error("standing"):
             raise error[1]
         issue = self.issues[key]
-        return Standing(issue.description, issue.resolution, issue.resolved_at)
+        return Standing(issue.description, issue.resolution, issue.resolved_at, issue.category)
 
     async def reopen(self, key: str) -> bool:
         """POST transition."""
@@ -179,6 +183,16 @@ class World:
         dies = self.enter("link")
         self.issues[key].links.add(older)
         self.leave(dies)
+
+    async def transition(self, key: str, choose: Callable[[Any], Way | None]) -> bool:
+        """POST transition."""
+        if (way := choose(self.ways)) is None:
+            return False
+        dies = self.enter("resolve")
+        self.issues[key].resolution, self.issues[key].resolved_at = "Done", self.now
+        self.issues[key].moved.append(way.id)
+        self.leave(dies)
+        return True
 
     def resolve(self, key: str, resolution: str = "Done") -> None:
         """Somebody closes it."""

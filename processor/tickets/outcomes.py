@@ -1,0 +1,220 @@
+"""What follows from builds that pass: faults that are gone, faults that are flaky. Pure, like `policy`.
+
+Remembered are, of a fault, the places (jobs on branches) that it broke and that have not passed since; of a place, the
+faults that it may still have and its last passes. Both change with every order of events to the same end: what counts
+is when the builds were, not when they are heard of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+from pydantic import TypeAdapter
+
+from processor.contract import FORMAT, too_new, update_first
+from processor.errors import Fatal
+from processor.tickets.messages import Command, TicketEvent
+from processor.tickets.policy import Fault, Place, Policy, instant
+
+PASSES: Final = 8
+"""Passes of a job that are remembered."""
+
+MOST_FAULTS: Final = 256
+"""Faults that are remembered of a place, and places of a fault; the oldest are forgotten."""
+
+STALE: Final = timedelta(days=7)
+"""A place that a fault has not broken for so long stands in nobody's way: its branch may be gone."""
+
+
+class Recall(Protocol):
+    """What is remembered."""
+
+    def fault(self, fingerprint: str) -> Fault:
+        """Of a fault; a new one where nothing is."""
+
+    def job(self, key: str) -> Job:
+        """Of a job on a branch; a new one where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A build that passed."""
+
+    time: str
+    commit: str
+    run: str
+    attempt: int
+    build: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is known of a place: the faults (with their pipelines) that it may have, and its last passes, by time.
+
+    `offset` is the last signal's that changed it, `era` how often the signals topic was made anew.
+    """
+
+    faults: tuple[tuple[str, str], ...] = ()
+    passes: tuple[Pass, ...] = ()
+    offset: int = -1
+    era: int = 0
+    v: int = FORMAT
+
+    @classmethod
+    def loads(cls, value: bytes | None) -> Job:
+        """From the table; a new one where there is none. Raises Fatal for one that is too new to be read."""
+        if not value:
+            return cls()
+        job = _JOB.validate_json(value)
+        if too_new(job.v):
+            raise Fatal(update_first("what is remembered of a job", job.v))
+        return replace(job, v=FORMAT)
+
+    def dumps(self) -> bytes:
+        """As the table keeps it."""
+        return orjson.dumps(self)
+
+    def has(self, fingerprint: str, pipeline: str) -> Job:
+        """The place once a fault was seen there."""
+        others = [each for each in self.faults if each[0] != fingerprint]
+        return replace(self, faults=(*others, (fingerprint, pipeline))[-MOST_FAULTS:])
+
+    def passed(self, by: Pass) -> Job:
+        """The place once one more pass is known."""
+        known = {each.build["id"]: each for each in (*self.passes, by)}
+        return replace(self, passes=tuple(sorted(known.values(), key=lambda each: each.time)[-PASSES:]))
+
+
+_JOB: Final = TypeAdapter(Job)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows: what to say, and after it what to remember."""
+
+    said: tuple[Command | TicketEvent, ...] = ()
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+
+
+def job_key(build: Mapping[str, Any]) -> str:
+    """What a job on a branch is remembered under."""
+    return "\n".join(str(build.get(name) or "") for name in ("repo", "branch", "job"))
+
+
+def failed(finding: Mapping[str, Any], fault: Fault, policy: Policy, recall: Recall) -> Verdict:
+    """What follows from a finding that was counted: where its fault is now, and whether it is gone by now."""
+    build, fingerprint = finding.get("build") or {}, str(finding["fingerprint"])
+    key = job_key(build)
+    place = Place(key, instant(finding), _text(build, "commit"), _text(build, "run_id"), _attempt(build))
+    job = recall.job(key).has(fingerprint, str(finding["pipeline"]))
+    fault, job, said = _settled(fingerprint, str(finding["pipeline"]), _seen_at(fault, place), policy, key, job, recall)
+    return Verdict(said, {fingerprint: fault}, {key: job})
+
+
+def again(finding: Mapping[str, Any], fault: Fault, recall: Recall) -> dict[str, Job]:
+    """What to remember of a finding that was counted already: a crash may have lost which job it was."""
+    key, fingerprint = job_key(finding.get("build") or {}), str(finding["fingerprint"])
+    job = recall.job(key)
+    lost = any(place.job == key for place in fault.places) and all(each[0] != fingerprint for each in job.faults)
+    return {key: job.has(fingerprint, str(finding["pipeline"]))} if lost else {}
+
+
+def passed(outcome: Mapping[str, Any], policies: Mapping[str, Policy], recall: Recall) -> Verdict:
+    """What follows from a build that passed, for all faults that it may have had."""
+    key, run = job_key(outcome), _text(outcome, "run_id")
+    by = Pass(instant(outcome), _text(outcome, "commit"), run, _attempt(outcome), dict(outcome))
+    job = recall.job(key).passed(by)
+    said: list[Command | TicketEvent] = []
+    faults: dict[str, Fault] = {}
+    for fingerprint, pipeline in job.faults:
+        if pipeline in policies:
+            fault = recall.fault(fingerprint)
+            fault, job, follows = _settled(fingerprint, pipeline, fault, policies[pipeline], key, job, recall)
+            faults[fingerprint] = fault
+            said += follows
+    return Verdict(tuple(said), faults, {key: job})
+
+
+def _settled(
+    fingerprint: str, pipeline: str, fault: Fault, policy: Policy, key: str, job: Job, recall: Recall
+) -> tuple[Fault, Job, tuple[Command | TicketEvent, ...]]:
+    """What the passes of all places of a fault say; `job` is the one of `key`, which has just changed."""
+    known = {each.job: job if each.job == key else recall.job(each.job) for each in fault.places}
+    passes = [by for place in fault.places for by in _after(place, known[place.job])]
+    red = [place for place in fault.places if not _after(place, known[place.job])]
+    last = max([*(place.time for place in fault.places), *(by.time for by in passes)], default="")
+    gone = bool(passes) and not any(_counts(place, last) for place in red)
+    rerun = next((by for place in fault.places if (by := _rerun(place, known[place.job], policy))), None)
+    said: tuple[Command | TicketEvent, ...] = ()
+    if rerun is not None and not fault.flaky:
+        fault = replace(fault, flaky=True)
+        said = _say("flaky", fingerprint, pipeline, fault, rerun)
+    elif gone and not fault.flaky and fault.filed and policy.when_green != "nothing":
+        said = _say("green", fingerprint, pipeline, fault, max(passes, key=lambda by: by.time))
+    fault = replace(fault, places=() if gone else tuple(red))
+    if key not in {each.job for each in fault.places}:
+        job = replace(job, faults=tuple(each for each in job.faults if each[0] != fingerprint))
+    return fault, job, said
+
+
+def _say(
+    action: Literal["green", "flaky"], fingerprint: str, pipeline: str, fault: Fault, by: Pass
+) -> tuple[Command | TicketEvent, ...]:
+    """The command for a fault that has a ticket; an event for one that has none."""
+    said = f"{by.build.get('job', '')} passed: {by.build.get('url') or by.build.get('run_id') or by.build['id']}"
+    # The same pass may settle a fault twice, if a failure before it is heard of late.
+    build = {**by.build, "id": f"{by.build['id']}/{fault.count}"}
+    if not fault.filed:
+        return (TicketEvent(action, fingerprint, pipeline, str(build["id"]), reason=said),)
+    seen = (fault.count, fault.first_seen, fault.last_seen)
+    return (Command(action, fingerprint, pipeline, {}, *seen, build=build, known_flaky=fault.flaky),)
+
+
+def _seen_at(fault: Fault, place: Place) -> Fault:
+    """The fault with its last sight at a place."""
+    known = next((each for each in fault.places if each.job == place.job), None)
+    newest = place if known is None or _order(known) <= _order(place) else known
+    others = [each for each in fault.places if each.job != place.job]
+    return replace(fault, places=tuple(sorted((*others, newest), key=_order))[-MOST_FAULTS:])
+
+
+def _after(place: Place, job: Job) -> list[Pass]:
+    """The passes of a place after its failure; a re-run of the same run is after it, whatever the clocks say."""
+    return [by for by in job.passes if by.time > place.time or _same_run(place, by)]
+
+
+def _rerun(place: Place, job: Job, policy: Policy) -> Pass | None:
+    """The pass after a failure that was built of the same commit, soon enough for nothing else to have changed."""
+    within = datetime.fromisoformat(place.time) + policy.flaky_within
+    for by in _after(place, job):
+        same = by.commit == place.commit != ""
+        if same and (_same_run(place, by) or datetime.fromisoformat(by.time) <= within):
+            return by
+    return None
+
+
+def _same_run(place: Place, by: Pass) -> bool:
+    return by.run == place.run != "" and by.attempt > place.attempt
+
+
+def _counts(place: Place, last: str) -> bool:
+    """Whether a place that is still red keeps its fault alive."""
+    return datetime.fromisoformat(last) - datetime.fromisoformat(place.time) < STALE
+
+
+def _order(place: Place) -> tuple[str, int]:
+    return place.time, place.attempt
+
+
+def _text(build: Mapping[str, Any], name: str) -> str:
+    return str(build.get(name) or "")
+
+
+def _attempt(build: Mapping[str, Any]) -> int:
+    attempt = build.get("attempt")
+    return attempt if isinstance(attempt, int) else 1
