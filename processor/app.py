@@ -57,6 +57,8 @@ from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.jira import JiraClient
 from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.jira.watch import Watch
+from processor.tickets.listen import Listener, last_mark
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import Topics
 from processor.tickets.metrics import TicketMetrics
@@ -251,7 +253,8 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     for name, sink in (("decide", deciding), ("write", writing)):
         await sink.start()
         life.cleanup(f"{name} sink", sink.stop)
-    jira, told = JiraClient(settings.jira, JiraMetrics(parts.registry)), TicketMetrics(parts.registry).told
+    measured, told = JiraMetrics(parts.registry), TicketMetrics(parts.registry).told
+    jira = JiraClient(settings.jira, measured)
     life.cleanup("jira", jira.close)
     faust = FaustConfig(
         parts.client,
@@ -273,8 +276,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         redact=redact,
         told=told,
     )
-    trouble = Gauge("faultstream_jira_trouble", "1 while Jira can't be written to.", registry=parts.registry)
-    trouble.set_function(lambda: writer.trouble is not None)
+    measured.trouble.set_function(lambda: writer.trouble is not None)
     source = KafkaSource(parts.client, _member(settings, topics.writer, {topics.commands: "earliest"}))
     engine = Engine(
         source,
@@ -291,6 +293,21 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     life.task("decide", decide.run(life.stop))
     life.task("write", engine.run(life.stop))
     life.task("recount", writer.catch_up(life.stop))
+    feedback = settings.jira.feedback
+    if feedback.every_s:
+        listener = Listener(
+            Watch(jira, feedback.category_field),
+            jira.myself,
+            writing.publish,
+            last_mark(parts.client, topics),
+            lambda: writer.holds(0),
+            topics,
+            every_s=feedback.every_s,
+            lag_s=settings.jira.search_lag_s,
+            label=feedback.label,
+            redact=redact,
+        )
+        life.task("feedback", listener.run(life.stop))
 
 
 def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:

@@ -18,6 +18,7 @@ from processor.pipeline.finding_schema import finding_schema, signal_schema, ste
 from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, OUTPUT, PIPELINE, REASON, SPENT, TIME
 from processor.stages.park import TIME as PARKED
+from processor.tickets.feedback import Feedback
 from processor.tickets.messages import Command, TicketEvent, TicketState
 from processor.tickets.outcomes import Job
 from processor.tickets.policy import Fault
@@ -37,9 +38,10 @@ SENT: Final = (
     "signals",
     "ticket-commands",
     "ticket-events",
+    "feedback",
 )
 READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog", "jobs")
-KEPT: Final = ("replays", "ticket-state", "changelog", "jobs")
+KEPT: Final = ("replays", "ticket-state", "feedback-heard", "changelog", "jobs")
 """Kinds of topics by what the daemon does with them; what is kept is both written and read."""
 
 
@@ -131,6 +133,8 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "ticket-commands": _message("What shall be done with a ticket.", _of(Command), "fingerprint", JSON),
         "ticket-state": _message("What is known of a ticket.", _of(TicketState), "fingerprint", JSON),
         "ticket-events": _message("What was done with a ticket.", _of(TicketEvent), "fingerprint", JSON),
+        "feedback": _message("What a person did with a ticket.", _of(Feedback), "fingerprint", JSON),
+        "feedback-heard": _message("When Jira was last asked.", heard_schema(), "mark", JSON),
         "fault": _message("What is remembered of a fault.", _of(Fault), "fingerprint", JSON),
         "jobs": _message("What is remembered of a job.", _of(Job), "job", JSON),
     }
@@ -182,6 +186,11 @@ def ledger_schema() -> dict[str, Any]:
         "v": number,
     }
     return {"type": "object", "properties": properties, "required": ["v"]}
+
+
+def heard_schema() -> dict[str, Any]:
+    """The schema of records on `<p>.feedback-heard`."""
+    return _object({"since": {"type": "number", "description": "Unix seconds."}, "v": {"type": "integer"}})
 
 
 def shadow_schema() -> dict[str, Any]:

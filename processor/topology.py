@@ -29,6 +29,8 @@ Kind = Literal[
     "ticket-commands",
     "ticket-events",
     "ticket-state",
+    "feedback",
+    "feedback-heard",
     "changelog",
     "jobs",
 ]
@@ -165,6 +167,13 @@ def _tickets(names: Topics) -> list[Topic]:
             "fingerprint",
             "which ticket a fault has",
         ),
+        Topic(
+            Wanted(names.feedback),
+            "feedback",
+            "fingerprint",
+            "what people say of findings, by what they do with tickets",
+        ),
+        Topic(Wanted(names.heard, compact=True), "feedback-heard", "mark", "how far Jira was asked for feedback"),
         Topic(
             Wanted(names.changelog, compact=True, like=names.signals),
             "changelog",

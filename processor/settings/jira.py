@@ -40,6 +40,18 @@ class JiraOAuthSettings(Section):
         return self
 
 
+class JiraFeedbackSettings(Section):
+    """How the daemon hears what people say of findings by what they do with tickets."""
+
+    every_s: float = Field(60, ge=0, description="Seconds between two looks at what has changed; 0: none is taken.")
+    label: str = Field(
+        "faultstream-wrong", pattern=r"^[\w.-]+$", description="Label that says that a ticket's finding is wrong."
+    )
+    category_field: str | None = Field(
+        None, description="Name or id of the field in which people correct the category of a finding."
+    )
+
+
 class JiraSettings(Section):
     """The Jira that tickets go to."""
 
@@ -66,6 +78,10 @@ class JiraSettings(Section):
     )
     requests_per_second: int = Field(20, ge=1, description="Most requests that one daemon sends in a second.")
     search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
+
+    feedback: JiraFeedbackSettings = Field(
+        default_factory=JiraFeedbackSettings, description="What people do with tickets, heard by asking."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -148,6 +148,10 @@ class Book:
         self._told(told)
         self._kept.setdefault((at, told.fingerprint), []).append(told.record(self._topics))
 
+    def add(self, at: TopicPartition, fingerprint: str, record: Outbound) -> None:
+        """Has a record leave with the command's offset, or with the next state."""
+        self._kept.setdefault((at, fingerprint), []).append(record)
+
     def _believe(self, at: TopicPartition, state: TicketState) -> None:
         name = (at, state.fingerprint)
         if at not in self._held:

@@ -54,6 +54,16 @@ class Topics:
         return f"{self.prefix}.ticket-events"
 
     @property
+    def feedback(self) -> str:
+        """What people say of findings."""
+        return f"{self.prefix}.feedback"
+
+    @property
+    def heard(self) -> str:
+        """How far Jira was asked for feedback, compacted."""
+        return f"{self.prefix}.feedback-heard"
+
+    @property
     def decide(self) -> str:
         """Faust id of *decide*, and its consumer group."""
         return f"{self.prefix}.decide"
@@ -90,13 +100,13 @@ class Command:
 
     `green` says that the jobs which the fault broke pass again, `flaky` that one has passed on the same commit; `build`
     is the build that tells, and `id` of such a command its own. `recount` is the writer's own: the counts in a ticket's
-    description are behind. `forget` and `adopt` (of `key`) are ordered by hand. `known_flaky`: the fault has been flaky
-    before. Repeats are harmless: the writer
+    description are behind. `forget` and `adopt` (of `key`) are ordered by hand. `heard` tells of what a person did with
+    the ticket `key`. `known_flaky`: the fault has been flaky before. Repeats are harmless: the writer
     does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
     this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment", "green", "flaky", "recount", "forget", "adopt"]
+    action: Literal["create", "comment", "green", "flaky", "recount", "forget", "adopt", "heard"]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
@@ -127,7 +137,7 @@ class TicketState:
     intended (Unix seconds). `commenting` names the finding whose comment may be under way, `told` what tickets and
     comments have said lately (digests), `commented` and `touched` when the ticket had its last comment and was last
     looked at (Unix seconds), `shown` the count that its description gives in the words `says`, `previous` the tickets
-    that the fault had before.
+    that the fault had before, `heard` the last things that were heard of people.
     """
 
     fingerprint: str
@@ -149,6 +159,7 @@ class TicketState:
     shown: int = -1
     says: str = ""
     previous: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
     v: int = FORMAT
 
     @property
@@ -199,6 +210,7 @@ Action = Literal[
     "forgotten",
     "failed",
     "missing",
+    "feedback",
 ]
 
 

@@ -21,6 +21,7 @@ _WORDS: Final = (
     ("deleted or moved", "missing"),
     ("twin", "twin"),
     ("Jira answered", "refused"),
+    *((f"{kind}: ", kind) for kind in ("wrong", "right", "resolution", "transition", "category")),
 )
 
 

@@ -18,6 +18,7 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
 from processor.tickets.book import Book, Fault, Journal, Load
 from processor.tickets.document import plain
+from processor.tickets.feedback import Heard
 from processor.tickets.filing import Filing
 from processor.tickets.green import Green
 from processor.tickets.jira import JiraClient, Limited, Unavailable
@@ -103,6 +104,7 @@ class Writer:
             touch_s=touch_s,
         )
         self._green = Green(jira, author, save=self.book.save, keep=self.book.keep, redact=redact)
+        self._heard = Heard(self.book, topics, redact)
         self._orders = Orders(jira, self.book.save, redact)
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
@@ -119,6 +121,10 @@ class Writer:
     async def revoked(self, partition: TopicPartition) -> None:
         """Forgets the partition."""
         self.book.close(partition)
+
+    def holds(self, partition: int) -> bool:
+        """Whether the commands of a partition are ours."""
+        return TopicPartition(self._topics.commands, partition) in self.book.partitions
 
     def state(self, partition: TopicPartition, fingerprint: str) -> TicketState | None:
         """What is known of a fingerprint."""
@@ -154,6 +160,9 @@ class Writer:
 
     async def _do(self, at: TopicPartition, command: Command) -> None:
         state = self.state(at, command.fingerprint)
+        if command.action == "heard":
+            self._heard(at, command, state)
+            return
         if state is not None and command.id in state.seen:
             return
         ordered = command.action in {"forget", "adopt"}

@@ -110,6 +110,7 @@ def test_the_bundled_pipelines_topics() -> None:
         "fs.ticket-state": "fs.ticket-commands",
         "fs.decide-faults-changelog": "fs.signals",
         "fs.decide-jobs-changelog": "fs.signals",
+        "fs.feedback-heard": None,
         "fs.replays": None,
     }
     originals = {topic.name for topic in listed if topic.wanted.originals}

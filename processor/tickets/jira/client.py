@@ -218,6 +218,10 @@ class JiraClient:
             if not entries or seen >= int(answer.get("total") or 0):
                 break
 
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """What Jira has at a path below that of its API."""
+        return await self._get(path, query)
+
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         return await self._http.get((await self.dialect()).api + path, query)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -28,6 +28,7 @@ class JiraMetrics:
             f"{_PREFIX}_wait_seconds", "Time before a request's turn.", kind, buckets=_SECONDS, registry=registry
         )
         self._limited = Counter(f"{_PREFIX}_limited", "Requests refused for their rate.", ["reason"], registry=registry)
+        self.trouble = Gauge(f"{_PREFIX}_trouble", "1 while Jira can't be written to.", registry=registry)
         self._gate: Gate | None = None
         registry.register(self)
 
