@@ -293,6 +293,7 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     life.task("decide", decide.run(life.stop))
     life.task("write", engine.run(life.stop))
     life.task("recount", writer.catch_up(life.stop))
+    life.task("reconcile", writer.reconciler.run(life.stop))
     feedback = settings.jira.feedback
     if feedback.every_s:
         listener = Listener(

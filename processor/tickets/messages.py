@@ -99,14 +99,15 @@ class Command:
     """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
 
     `green` says that the jobs which the fault broke pass again, `flaky` that one has passed on the same commit; `build`
-    is the build that tells, and `id` of such a command its own. `recount` is the writer's own: the counts in a ticket's
-    description are behind. `forget` and `adopt` (of `key`) are ordered by hand. `heard` tells of what a person did with
-    the ticket `key`. `known_flaky`: the fault has been flaky before. Repeats are harmless: the writer
+    is the build that tells, and `id` of such a command its own. `recount` and `reconcile` are the writer's own: the
+    counts in a ticket's description are behind; there seems to be a second ticket. `forget` and `adopt` (of `key`) are
+    ordered by hand. `heard` tells of what a person did with the ticket `key`. `known_flaky`: the fault has been flaky
+    before. Repeats are harmless: the writer
     does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
     this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment", "green", "flaky", "recount", "forget", "adopt", "heard"]
+    action: Literal["create", "comment", "green", "flaky", "recount", "reconcile", "forget", "adopt", "heard"]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
@@ -211,6 +212,7 @@ Action = Literal[
     "failed",
     "missing",
     "feedback",
+    "duplicate",
 ]
 
 

@@ -35,6 +35,7 @@ from processor.tickets.messages import (
     read_command,
 )
 from processor.tickets.orders import Orders
+from processor.tickets.reconcile import Reconciler, Twins
 from processor.tickets.recur import Recur
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,8 @@ class Writer:
         self._green = Green(jira, author, save=self.book.save, keep=self.book.keep, redact=redact)
         self._heard = Heard(self.book, topics, redact)
         self._orders = Orders(jira, self.book.save, redact)
+        self._twins = Twins(jira, self.book, redact=redact)
+        self.reconciler = Reconciler(jira, self.book, publish, topics, redact=redact)
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
 
@@ -167,26 +170,32 @@ class Writer:
             return
         ordered = command.action in {"forget", "adopt"}
         if not ordered and self._author.dry_run(command.pipeline):
-            if command.action != "recount":
+            if command.action not in {"recount", "reconcile"}:
                 self.book.tell(at, self._dry(command, state))
             return
-        done: list[TicketEvent] = []
-        if ordered:
-            done = [await self._orders(at, command, state)]
-        elif command.action == "recount":
-            await self._recur.caught_up(at, command, state)
-        elif command.action in {"green", "flaky"}:
-            done = await self._green(at, command, state)
-        elif state is None:
-            await self._filing.first(at, command)
-        elif state.status in {"idle", "failed"}:
-            await self._filing.create(at, command, state)
-        elif state.status == "creating":
-            await self._filing.settle(at, command, state)
-        else:
-            done = await self._recur(at, command, state)
-        for each in done:
+        for each in await self._done(at, command, state):
             self.book.tell(at, each)
+
+    async def _done(self, at: TopicPartition, command: Command, state: TicketState | None) -> Sequence[TicketEvent]:
+        """Does it; the events that are still to be told."""
+        match command.action:
+            case "forget" | "adopt":
+                return [await self._orders(at, command, state)]
+            case "recount":
+                await self._recur.caught_up(at, command, state)
+            case "reconcile":
+                await self._twins(at, command, state)
+            case "green" | "flaky":
+                return await self._green(at, command, state)
+            case _ if state is None:
+                await self._filing.first(at, command)
+            case _ if state.status in {"idle", "failed"}:
+                await self._filing.create(at, command, state)
+            case _ if state.status == "creating":
+                await self._filing.settle(at, command, state)
+            case _:
+                return await self._recur(at, command, state)
+        return ()
 
     def _dry(self, command: Command, state: TicketState | None) -> TicketEvent:
         """What would be done, and nothing is."""

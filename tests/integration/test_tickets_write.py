@@ -341,3 +341,29 @@ async def test_secret_in_an_error_of_jira_reaches_no_record(role: Role, proxy: F
     written = [*role.broker.records("fs.dead-letters"), *role.broker.records(role.topics.events)]
     assert written
     assert b"very-secret-token" not in b"".join((each.value or b"") + repr(each.headers).encode() for each in written)
+
+
+async def test_second_ticket_is_found_linked_and_closed(role: Role, jira_double: str) -> None:
+    """As a process makes one that stood still right before its POST: by the double's own search, links and workflow."""
+    fault = fault_name()
+    async with role.running():
+        role.send(fault)
+        (created,) = await role.until("created")
+        fields = {
+            "project": {"key": "BUILD"},
+            "issuetype": {"name": "Bug"},
+            "summary": "late",
+            "labels": [f"fs-{fault}"],
+        }
+        async with aiohttp.ClientSession(jira_double) as session:
+            answer = await session.post(ISSUE, json={"fields": fields})
+            twin = (await answer.json())["key"]
+        assert role.writer is not None
+        assert await role.writer.reconciler.look() == 1
+        told = (await role.until("created", "duplicate"))[-1]
+    assert (told["key"], told["reason"]) == (twin, f"a second ticket, a duplicate of {created['key']}")
+    by_key = {each["key"]: each["fields"] for each in await issues(jira_double, fault)}
+    assert by_key[twin]["status"]["statusCategory"]["key"] == "done"
+    assert by_key[created["key"]]["status"]["statusCategory"]["key"] != "done"
+    (linked,) = by_key[twin]["issuelinks"]
+    assert (linked["type"]["name"], linked["outwardIssue"]["key"]) == ("Duplicate", created["key"])

@@ -20,6 +20,7 @@ from processor.tickets.jira.gate import Gate
 from processor.tickets.jira.http import Http
 from processor.tickets.jira.issues import Hit, Standing, category, hit, mapping, names, standing
 from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.messages import moment
 
 log = structlog.get_logger(__name__)
 
@@ -151,9 +152,13 @@ class JiraClient:
         if label not in labels:
             await self._edit(key, {"labels": [*labels, label]})
 
-    async def link(self, key: str, older: str) -> None:
+    async def link(self, key: str, older: str, kind: str = LINK) -> None:
         """Says on both issues that they belong together. Sending it twice does no harm."""
-        body = {"type": {"name": await self._link_type()}, "inwardIssue": {"key": key}, "outwardIssue": {"key": older}}
+        body = {
+            "type": {"name": await self._link_type(kind)},
+            "inwardIssue": {"key": key},
+            "outwardIssue": {"key": older},
+        }
         await self._send("POST", "/issueLink", body)
 
     async def reword(self, key: str, stands: Standing, old: str, new: str) -> bool:
@@ -169,22 +174,44 @@ class JiraClient:
 
     async def search(self, project: str, label: str) -> list[Hit]:
         """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""
-        dialect = await self.dialect()
         jql = f'project = "{_quoted(project)}" AND labels = "{_quoted(label)}" ORDER BY created ASC'
+        return [issue async for issue in self._hits(jql)]
+
+    async def recent(self, project: str, back_s: float) -> list[Hit]:
+        """Issues of the project that this account has created, the newest first, as far back from that one.
+
+        Counted from the newest one, so that our clock does not matter.
+        """
+        me, found, since = await self.myself(), list[Hit](), 0.0
+        async for issue in self._hits(
+            f'project = "{_quoted(project)}" AND creator = currentUser() ORDER BY created DESC'
+        ):
+            created = moment(issue.created)
+            if created is None or not issue.creator & me:
+                continue
+            since = since or created.timestamp() - back_s
+            if created.timestamp() < since:
+                break
+            found.append(issue)
+        return found
+
+    async def _hits(self, jql: str) -> AsyncIterator[Hit]:
+        dialect = await self.dialect()
         # One parameter for all fields: not every server takes it several times.
         query = {"jql": jql, "maxResults": str(PAGE), "fields": "labels,creator,created"}
-        found: list[Hit] = []
-        more: dict[str, str] | None = {}
+        seen, more = 0, dict[str, str]()
         for _ in range(MOST_PAGES):
-            answer = mapping(await self._get(dialect.search, query | (more or {})))
+            answer = mapping(await self._get(dialect.search, query | more))
             issues = answer.get("issues")
             if not isinstance(issues, list):
                 raise self._http.gibberish()
-            found += [hit(mapping(issue)) for issue in issues]
-            more = dialect.next_page(answer, len(found)) if issues else None
-            if more is None:
+            for issue in issues:
+                yield hit(mapping(issue))
+            seen += len(issues)
+            following = dialect.next_page(answer, seen) if issues else None
+            if following is None:
                 break
-        return found
+            more = following
 
     def room(self) -> AbstractContextManager[None]:
         """Room for one ticket to be created; see Gate. Raises Limited."""
@@ -198,13 +225,13 @@ class JiraClient:
         answer = mapping(await self._get(f"/issue/{key}/transitions", {"expand": "transitions.fields"}))
         return [mapping(way) for way in answer.get("transitions") or ()]
 
-    async def _link_type(self) -> str:
-        """The type of link to use: the plain one, whatever it is called here, else the first there is."""
+    async def _link_type(self, kind: str) -> str:
+        """The type of link to use: the one asked for, else the plain one or what stands for it, else the first."""
         if self._links is None:
             kinds = [mapping(each) for each in mapping(await self._get("/issueLinkType")).get("issueLinkTypes") or ()]
             even = [str(each.get("name")) for each in kinds if each.get("inward") == each.get("outward")]
             self._links = even + [str(each.get("name")) for each in kinds]
-        return LINK if LINK in self._links or not self._links else self._links[0]
+        return next((name for name in (kind, LINK) if name in self._links), self._links[0] if self._links else kind)
 
     async def _pages(self, path: str, name: str) -> AsyncIterator[Mapping[str, Any]]:
         """The entries of a list that comes in pages by number."""

@@ -178,7 +178,12 @@ class World:
         self.issues[key].labels = (*self.issues[key].labels, label)
         self.leave(dies)
 
-    async def link(self, key: str, older: str) -> None:
+    async def recent(self, project: str, back_s: float) -> list[Hit]:
+        """Search for what this account has created, the newest first."""
+        hits = await self.search(project, "")
+        return sorted((hit for hit in hits if hit.creator & ME), key=lambda hit: hit.created, reverse=True)
+
+    async def link(self, key: str, older: str, kind: str = "Relates") -> None:
         """POST link."""
         dies = self.enter("link")
         self.issues[key].links.add(older)
@@ -189,7 +194,7 @@ class World:
         if (way := choose(self.ways)) is None:
             return False
         dies = self.enter("resolve")
-        self.issues[key].resolution, self.issues[key].resolved_at = "Done", self.now
+        self.resolve(key, way.fields.get("resolution", {}).get("id", "Done"))
         self.issues[key].moved.append(way.id)
         self.leave(dies)
         return True
