@@ -359,7 +359,7 @@ class Finding:
     """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6).
 
     `log` is how large what was read is: `bytes`, unpacked, and `lines`. `chain` is what its steps gave, by name, where
-    the pipeline has one.
+    the pipeline has one. `context` are the lines next to the evidence, for tickets alone.
     """
 
     id: str
@@ -381,6 +381,7 @@ class Finding:
     review: bool = False
     log: dict[str, int] = field(default_factory=dict)
     chain: dict[str, Any] = field(default_factory=dict)
+    context: list[Evidence] = field(default_factory=list)
 
 
 @dataclass(slots=True)

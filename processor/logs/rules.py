@@ -282,6 +282,10 @@ def _follow(
     return found
 
 
+_GAP: Final = regex.compile(r" +(?=[.,;:](?:\s|$))")
+"""White space that a capture which took no part leaves before a full stop."""
+
+
 def _fill(value: Any, captures: Mapping[str, str]) -> Any:
     """`value` with every `{capture}` filled in; a capture that took no part gives null (or nothing, within text)."""
     if isinstance(value, Mapping):
@@ -293,7 +297,7 @@ def _fill(value: Any, captures: Mapping[str, str]) -> Any:
         return value
     if whole := placeholder.fullmatch(value):
         return captures.get(whole[1])
-    return placeholder.sub(lambda match: captures.get(match[1], ""), value)
+    return _GAP.sub("", placeholder.sub(lambda match: captures.get(match[1], ""), value))
 
 
 def _ended(hit: Hit, total_lines: int) -> bool:

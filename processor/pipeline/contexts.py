@@ -25,6 +25,7 @@ EVIDENCE: Final = list_of(object_of({"line": INT.note("1-based number in the log
 DECIDED: Final = object_of({
     "by": enum_of("rule", "model", "evaluate"),
     "rule": STRING.or_null(), "model": STRING.or_null(), "adapter": STRING.or_null(),
+    "shrunk": object_of({"lines": INT, "of": INT}).or_null(),
 })  # fmt: skip
 
 PARTS: Final = object_of({
@@ -74,6 +75,7 @@ def finding(schema: ResultSchema | None, chain: Type = NO_CHAIN, *, sure: bool =
         "also": list_of(STRING),
         "review": BOOL.note("Whether a person should look at it."),
         "evidence": EVIDENCE,
+        "context": EVIDENCE.note("The lines next to the evidence."),
         "confidence": object_of({"value": value.note("0 to 1."), "calibrated": BOOL}),
         "decided": DECIDED.note("Who decided: a rule or a model."),
         "build": BUILD,

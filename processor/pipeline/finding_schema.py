@@ -47,6 +47,7 @@ def signal_schema() -> dict[str, Any]:
     decided = {
         "by": {"enum": ["rule", "model", "evaluate"]},
         **dict.fromkeys(("rule", "model", "adapter"), _TEXT_OR_NULL),
+        "shrunk": {"type": ["object", "null"]},
     }
     finding = _object({
         "id": {"type": "string", "format": "uuid"},
@@ -54,6 +55,7 @@ def signal_schema() -> dict[str, Any]:
         **_common(),
         "result": {"type": "object"},
         "decided": _object(decided),
+        "context": _list(_object({"line": {"type": "integer", "minimum": 1}, "text": _TEXT})),
         "time": {"type": "string", "format": "date-time"},
         "source": _TEXT,
         "subject": _TEXT,

@@ -18,6 +18,8 @@ from processor.contract import (
     Confidence,
     Event,
     Evidence,
+    Excerpt,
+    ExcerptLine,
     Finding,
     Headers,
     Origin,
@@ -33,6 +35,18 @@ FINDING_TYPE: Final = "faultstream.finding.v1"
 STRUCTURED: Final[Headers] = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 _TRACE: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """Any other text in that header might be a secret."""
+
+NEAR: Final = 8
+"""Most lines of the log between an evidence line and one that is shown beside it; after it, half as many."""
+
+BESIDE: Final = 8
+"""Lines of a signal up to which the evidence gets company."""
+
+BESIDE_CHARACTERS: Final = 200
+"""Most characters of a line beside the evidence."""
+
+_LEVEL: Final = re.compile(r"^\W*(?:(?:INFO|WARN(?:ING)?|ERROR|DEBUG)\b|npm (?:ERR!|error)(?: \w+)?)", re.IGNORECASE)
+"""What begins lines that may say nothing else."""
 
 BUILD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")
 """The attributes of an event that a finding carries as `build`."""
@@ -106,6 +120,7 @@ class Emit:
             review=review,
             log={"bytes": size, "lines": reading.excerpt.total_lines},
             chain=dict(chain or {}),
+            context=beside(reading.excerpt, evidence),
         )
 
     def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
@@ -152,6 +167,41 @@ class Emit:
         return envelope
 
 
+def beside(excerpt: Excerpt, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The lines of the excerpt nearest to the evidence, in their order: what people look at first.
+
+    Of equal lines one is shown, and none that says nothing.
+    """
+    marked = {each.line for each in evidence}
+    near: list[tuple[int, ExcerptLine]] = []
+    for line in excerpt.lines:
+        far = min((_far(line.number - number) for number in marked), default=NEAR + 1)
+        if line.number not in marked and far <= NEAR and _says(line.text):
+            near.append((far, line))
+    texts = {each.text.strip() for each in evidence}
+    room = BESIDE - len(marked)
+    kept: list[ExcerptLine] = []
+    for _, line in sorted(near):
+        if line.text.strip() not in texts and len(kept) < room:
+            texts.add(line.text.strip())
+            kept.append(line)
+    return [Evidence(line.number, shorten(line.text)) for line in sorted(kept)]
+
+
+def shorten(text: str) -> str:
+    """A line that is shown beside others, not longer than a few lines of a phone."""
+    return text if len(text) <= BESIDE_CHARACTERS else text[: BESIDE_CHARACTERS - 1].rstrip() + "…"
+
+
+def _says(text: str) -> bool:
+    """Whether there is more in a line than its level and a row of dashes."""
+    return sum(map(str.isalnum, _LEVEL.sub("", text, count=1))) > 2
+
+
+def _far(lines: int) -> int:
+    return -lines if lines < 0 else 2 * lines
+
+
 def slim(finding: Finding) -> dict[str, Any]:
     """What *decide* and the ticket's text need of a finding: all but steps and usage, and who decided it."""
     step = deciding(finding.steps)
@@ -165,12 +215,14 @@ def slim(finding: Finding) -> dict[str, Any]:
         "also": finding.also,
         "review": finding.review,
         "evidence": finding.evidence,
+        "context": finding.context,
         "confidence": finding.confidence,
         "decided": {
             "by": step.decided_by if step else "rule",
             "rule": step.rule if step else None,
             "model": step.model if step else None,
             "adapter": step.adapter if step else None,
+            "shrunk": step.shrunk if step else None,
         },
         "build": finding.build,
         "event": finding.event,

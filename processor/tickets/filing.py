@@ -94,7 +94,7 @@ class Filing:
         may = self._lease()
         self._book.await_issue(at, command.fingerprint, self._hold_s + self._unsettled_s)
         try:
-            key, reason = await self._posted(draft, may)
+            key, refused = await self._posted(draft, may)
         except Unsettled:
             self._book.await_issue(at, command.fingerprint, self._unsettled_s)
             raise
@@ -107,7 +107,7 @@ class Filing:
             await self._book.save(at, replace(state, status="failed", reason=reason))
             self._book.tell(at, event("failed", command, reason=reason))
             raise Rejected("ticket_refused", reason) from error
-        await self._opened(at, command, state, key, reason)
+        await self._opened(at, command, state, key, "; ".join(filter(None, (*draft.notes, refused))))
 
     async def settle(self, at: TopicPartition, command: Command, state: TicketState) -> None:
         """Looks for the issue that an earlier POST may have made; creates one only when there can be none."""

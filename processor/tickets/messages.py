@@ -257,7 +257,7 @@ class Recurrence:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A ticket to be: its project and its fields, by the names that pipelines give them.
+    """A ticket to be: its project, its fields by the names that pipelines give them, and what went wrong in writing it.
 
     Values are as Data Center takes them, but for the description, which is a Document: the client puts them into the
     words of the Jira that it speaks to.
@@ -265,6 +265,7 @@ class Draft:
 
     project: str
     fields: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class Author(Protocol):

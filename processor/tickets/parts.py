@@ -6,6 +6,7 @@ A piece that there is nothing to say for is empty. The cause comes first, the fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from textwrap import dedent
 from typing import Any, Final
 
 from processor.tickets.document import clean, cut, one_line
@@ -34,7 +35,7 @@ def parts(command: Command) -> dict[str, Markdown]:
         "cause": hide(cause(command)),
         "dependency": dependency(result.get("faulty_dependency")),
         "facts": facts(result),
-        "evidence": evidence(finding.get("evidence") or ()),
+        "evidence": evidence(finding.get("evidence") or (), finding.get("context") or ()),
         "build": run(build),
         "commit": commit(build),
         "seen": Markdown(hide(seen(command.count, command.first_seen, command.last_seen))),
@@ -117,11 +118,16 @@ def _fact(value: Any) -> Markdown:
     return hide(text.replace("_", " ") if text.replace("_", "").isalpha() and text.islower() else text)
 
 
-def evidence(lines: Iterable[Mapping[str, Any]]) -> Markdown:
-    """Log lines with their numbers in the original log, as they are."""
-    rows = [(str(line.get("line", "")), clean(line.get("text", ""))) for line in lines]
-    width = max((len(number) for number, _ in rows), default=0)
-    return log(cut(f"{number:>{width}}  {text}".rstrip(), LINE_LIMIT) for number, text in rows)
+def evidence(lines: Iterable[Mapping[str, Any]], beside: Iterable[Mapping[str, Any]] = ()) -> Markdown:
+    """Log lines with their numbers in the original log; those that decided are pointed at among those beside them."""
+    shown = {int(line.get("line") or 0): ("  ", line) for line in beside}
+    mark = "> " if shown else ""
+    shown |= {int(line.get("line") or 0): (mark, line) for line in lines}
+    width = len(str(max(shown, default=0)))
+    rows = [clean(line.get("text", "")).expandtabs(4).rstrip() for _, (_, line) in sorted(shown.items())]
+    texts = dedent("\n".join(row.replace("\n", " ") for row in rows)).split("\n")
+    said = zip(sorted(shown), texts, strict=True)
+    return log(cut(f"{shown[number][0]}{number:>{width}}  {text}".rstrip(), LINE_LIMIT) for number, text in said)
 
 
 def run(build: Mapping[str, Any]) -> Markdown:

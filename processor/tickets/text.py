@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 import structlog
@@ -20,6 +20,10 @@ from processor.tickets.document import SUMMARY_LIMIT, Document, cut, label, one_
 from processor.tickets.messages import LABEL, Command, Draft, Recurrence
 
 log = structlog.get_logger(__name__)
+
+
+NOTE_LIMIT: Final = 300
+"""Most UTF-16 units of what an event says of a template that fails."""
 
 
 class Renders(Protocol):
@@ -58,21 +62,22 @@ class Texts:
         plan = self._plans.get(command.pipeline)
         if plan is None:
             raise Rejected("unknown_pipeline", f"pipeline {command.pipeline} files no tickets here")
+        notes: list[str] = []
         fields: dict[str, Any] = {
             "project": {"key": plan.project},
             "issuetype": {"name": plan.type},
-            "summary": self._summary(plan, command),
-            "description": self._description(plan, command).mapped(self._redact),
-            "labels": self._labels(plan, command),
+            "summary": self._summary(plan, command, notes),
+            "description": self._description(plan, command, notes).mapped(self._redact),
+            "labels": self._labels(plan, command, notes),
         }
         severity = command.finding.get("result", {}).get("severity")
         if priority := plan.priority.get(str(severity)):
             fields["priority"] = {"name": priority}
         if plan.components:
             fields["components"] = [{"name": name} for name in plan.components]
-        if assignee := one_line(self._rendered(plan.assignee, "assignee", command)):
+        if assignee := one_line(self._rendered(plan.assignee, "assignee", command, notes)):
             fields["assignee"] = {"name": assignee}
-        return Draft(plan.project, fields)
+        return Draft(plan.project, fields, tuple(notes))
 
     def recurrence(self, pipeline: str) -> Recurrence:
         """What to do when a fault of the pipeline is seen again."""
@@ -96,34 +101,36 @@ class Texts:
         """Says that the fault is gone, or that it is flaky, and which build tells."""
         return markdown.document(parts.passed(command)).mapped(self._redact)
 
-    def _summary(self, plan: Plan, command: Command) -> str:
-        text = one_line(self._rendered(plan.summary, "summary", command)) or parts.summary(command)
+    def _summary(self, plan: Plan, command: Command, notes: list[str]) -> str:
+        text = one_line(self._rendered(plan.summary, "summary", command, notes)) or parts.summary(command)
         return cut(one_line(self._redact(text)), SUMMARY_LIMIT) or "Failed build"
 
-    def _description(self, plan: Plan, command: Command) -> Document:
+    def _description(self, plan: Plan, command: Command, notes: list[str]) -> Document:
         made = parts.parts(command)
-        text = self._rendered(plan.description, "description", command, parts=made)
+        text = self._rendered(plan.description, "description", command, notes, parts=made)
         return markdown.document(text or parts.whole(command))
 
-    def _labels(self, plan: Plan, command: Command) -> list[str]:
+    def _labels(self, plan: Plan, command: Command, notes: list[str]) -> list[str]:
         texts = [f"{LABEL}{command.fingerprint}"]
-        texts += [self._rendered(template, "labels", command) for template in plan.labels]
+        texts += [self._rendered(template, "labels", command, notes) for template in plan.labels]
         texts += ["flaky"] if command.known_flaky else []
         return list(dict.fromkeys(name for name in map(label, texts) if name))
 
-    def _rendered(self, template: Renders | None, setting: str, command: Command, **more: Any) -> str:
+    def _rendered(self, template: Renders | None, setting: str, command: Command, notes: list[str], **more: Any) -> str:
         """The template's text; empty where there is none or it fails, so that the ticket is filed all the same."""
         if template is None:
             return ""
         try:
             return template.render(**context(command), **more).strip()
         except Rejected as error:
+            said = self._redact(str(error))
+            notes.append(cut(f"a plain text, since ticket.{setting} fails: {one_line(said)}", NOTE_LIMIT))
             log.warning(
                 "template failed, the ticket gets a plain text",
                 action="template_failed",
                 pipeline=command.pipeline,
                 setting=f"ticket.{setting}",
-                error=self._redact(str(error)),
+                error=said,
             )
             return ""
 

@@ -217,3 +217,10 @@ def test_what_must_be_final_only_proposes_where_the_job_went_on() -> None:
     assert near is not None
     assert far is not None
     assert (near.decides, far.decides) == (True, False)
+
+
+def test_a_capture_that_took_no_part_leaves_no_gap() -> None:
+    """`{name} {version}.` without a version ends as a sentence does."""
+    raw = rule(pattern=r"no (?P<name>\w+)(?:==(?P<version>\S+))?", fields={"summary": "no {name} {version}."})
+    matches = [RuleSet.parse([raw]).match(excerpt(text)) for text in ("no a", "no a==1")]
+    assert [match.fields["summary"] for match in matches if match is not None] == ["no a.", "no a 1."]

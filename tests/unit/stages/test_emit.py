@@ -24,7 +24,7 @@ from processor.contract import (
     Step,
     Usage,
 )
-from processor.stages.emit import Emit, total, trace_of
+from processor.stages.emit import Emit, beside, total, trace_of
 
 RESULT = {"category": "test", "faulty_dependency": None, "failing_tests": ["a"], "summary": "s", "severity": "major"}
 
@@ -137,7 +137,7 @@ def test_signal_is_slim_and_keyed_by_repository() -> None:
     finding = TypeAdapter(Signal).validate_json(record.value or b"").finding
     assert finding is not None
     assert not {"steps", "usage"} & set(finding)
-    assert finding["decided"] == {"by": "model", "rule": None, "model": "m", "adapter": None}
+    assert finding["decided"] == {"by": "model", "rule": None, "model": "m", "adapter": None, "shrunk": None}
     assert {"id", "pipeline", "fingerprint", "time", "result", "build", "evidence", "confidence"} <= set(finding)
 
 
@@ -172,3 +172,36 @@ def test_emitting_costs_little() -> None:
             emitted(emit, made)
         best = min(best, (time.process_time() - began) / 200)
     assert best < 100e-6
+
+
+def test_signals_show_what_stands_beside_the_evidence() -> None:
+    """The nearest lines that say something, each text once, those before it rather than those after it."""
+    texts = {
+        1: "far away",
+        90: "run: apt-get install x",
+        92: "Reading lists",
+        93: "waiting for the lock",
+        94: "waiting for the lock",
+        95: "[ERROR] ------",
+        96: "E: no package x",
+        97: "E: no package x",
+        99: "exit code 100 " + "y" * 300,
+        120: "cleaning up",
+    }
+    excerpt = Excerpt(tuple(ExcerptLine(number, text) for number, text in texts.items()), 120)
+    made = Emit("ci_failure", "1", "fs", ticket=True)
+    found = made.finding(
+        event(),
+        Reading(excerpt, anchor="a"),
+        result=dict(RESULT),
+        evidence=[Evidence(97, "E: no package x")],
+        confidence=Confidence(None),
+        steps=[],
+    )
+    assert [each.line for each in found.context] == [90, 92, 94, 99]
+    assert len(found.context[-1].text) == 200
+    (_, signal) = made.records(found)
+    assert [each["line"] for each in orjson.loads(signal.value or b"")["finding"]["context"]] == [90, 92, 94, 99]
+    many = [Evidence(number, text) for number, text in texts.items()]
+    assert beside(excerpt, many) == []
+    assert beside(excerpt, []) == []

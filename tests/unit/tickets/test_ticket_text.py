@@ -94,7 +94,7 @@ def test_ticket_of_the_bundled_pipeline_reads_as_a_whole(ci_failure: Plan) -> No
         "\n"
         "Seen once, on 22 Nov 2026 04:01 UTC.\n"
         "\n"
-        "*Kind:* dependency resolution, major\n"
+        "*Kind:* dependency can't be resolved (major)\n"
         "*How sure:* Not known. A language model chose this, and how often it is right has not been measured. "
         "Check it against the log.\n"
         "*Wrong?* Add the label {{faultstream-wrong}}, and say in a comment what it was.\n"
@@ -298,3 +298,19 @@ def test_a_build_with_much_to_say_keeps_its_cause_in_both_formats(ci_failure: Pl
         assert "do not fit in here" in plain(fitted)
     drafted = Texts({"ci_failure": ci_failure}).draft(of(result=huge, evidence=lines))
     assert described(drafted.fields).startswith("It broke.")
+
+
+def test_the_lines_beside_the_evidence_are_shown_and_told_apart() -> None:
+    """In the order of the log, tabs and common indents gone, what decided pointed at."""
+    lines = [{"line": 101, "text": "\tE: no package x"}]
+    beside = [{"line": 99, "text": "\t  apt-get install x"}, {"line": 103, "text": "\tfailed"}]
+    shown = parts.evidence(lines, beside)
+    assert plain(markdown.document(shown)) == "   99    apt-get install x\n> 101  E: no package x\n  103  failed"
+
+
+def test_a_template_that_fails_is_told_of(ci_failure: Plan) -> None:
+    """The event of a ticket says which of its texts is a plain one."""
+    drafted = Texts({"ci_failure": replace(ci_failure, description=Breaks())}).draft(of())
+    (note,) = drafted.notes
+    assert note == "a plain text, since ticket.description fails: x.j2: 'dict object' has no attribute 'nope'"
+    assert Texts({"ci_failure": ci_failure}).draft(of()).notes == ()
