@@ -56,8 +56,11 @@ class LimitedJira:
             await self._moved.wait()
 
     def share(self, skip: int) -> float:
-        """Calls per second as a share of the allowed rate, without the first ones, which the full bucket gave."""
-        times = self.passed[skip:]
+        """Calls per second as a share of the allowed rate.
+
+        Without the first ones, which the full bucket gave, and without the last ones, behind which nothing waited.
+        """
+        times = self.passed[skip:-BURST]
         return (len(times) - 1) / (times[-1] - times[0]) / self._rate
 
     async def _answer(self, request: web.Request) -> web.Response:

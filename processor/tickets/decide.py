@@ -8,6 +8,7 @@ of it are: Faust by itself acknowledges an event whose handling failed. At least
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Decide:
         self._ledger = Ledger({decider.topic for decider in deciders})
         self._moved_at = 0.0  # when there was no work, or some was done
         self._handled_at = 0.0
-        self._breath_at = 0.0  # when this event loop was last seen alive
+        self._breath_at = math.inf  # when this event loop was last seen alive
         self._frozen = False
         self._failure: BaseException | None = None
         self._started = False

@@ -88,7 +88,7 @@ class Cluster:
     @contextlib.asynccontextmanager
     async def deciding(self, policy: Policy = Policy(), **config: Any) -> AsyncIterator[Decide]:  # noqa: B008
         """Runs decide; leaving is a clean stop."""
-        faust = FaustConfig(KafkaClient(self.bootstrap), PARTITIONS, session_timeout_s=SESSION_S, **config)
+        faust = FaustConfig(KafkaClient(self.bootstrap), PARTITIONS, **{"session_timeout_s": SESSION_S, **config})
         decide = Decide(faust, self.topics, [Signals(self.topics, {"ci": policy})], self.publish)
         stop = asyncio.Event()
         task = asyncio.create_task(decide.run(stop))
