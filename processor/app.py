@@ -54,6 +54,7 @@ from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
+from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.jira import JiraClient
 from processor.tickets.jira.metrics import JiraMetrics
@@ -263,7 +264,8 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         session_timeout_s=settings.kafka.session_timeout_s,
     )
     signals = Signals(topics, policies(parts.pipelines), told=told)
-    decide = Decide(faust, topics, [signals], deciding.publish, redact=redact)
+    caps = Caps(topics, policies(parts.pipelines), told)
+    decide = Decide(faust, topics, [signals, caps], deciding.publish, redact=redact)
     journal = Journal()
     writer = Writer(
         jira,

@@ -18,6 +18,7 @@ from processor.pipeline.finding_schema import finding_schema, signal_schema, ste
 from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, OUTPUT, PIPELINE, REASON, SPENT, TIME
 from processor.stages.park import TIME as PARKED
+from processor.tickets.caps import Room
 from processor.tickets.feedback import Feedback
 from processor.tickets.messages import Command, TicketEvent, TicketState
 from processor.tickets.outcomes import Job
@@ -36,12 +37,24 @@ SENT: Final = (
     "dead-letters",
     "unrouted",
     "signals",
+    "group-signals",
     "ticket-commands",
     "ticket-events",
     "feedback",
 )
-READ: Final = ("source", "retry", "parked", "signals", "ticket-commands", "ticket-state", "changelog", "jobs")
-KEPT: Final = ("replays", "ticket-state", "feedback-heard", "changelog", "jobs")
+READ: Final = (
+    "source",
+    "retry",
+    "parked",
+    "signals",
+    "group-signals",
+    "ticket-commands",
+    "ticket-state",
+    "changelog",
+    "jobs",
+    "rooms",
+)
+KEPT: Final = ("replays", "ticket-state", "feedback-heard", "changelog", "jobs", "rooms")
 """Kinds of topics by what the daemon does with them; what is kept is both written and read."""
 
 
@@ -136,6 +149,8 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "feedback": _message("What a person did with a ticket.", _of(Feedback), "fingerprint", JSON),
         "feedback-heard": _message("When Jira was last asked.", heard_schema(), "mark", JSON),
         "fault": _message("What is remembered of a fault.", _of(Fault), "fingerprint", JSON),
+        "group-signals": _message("What shall be done with a ticket, under a cap.", _of(Command), "project", JSON),
+        "rooms": _message("What is remembered of a project, or of a fault of it.", _of(Room), "project or fault", JSON),
         "jobs": _message("What is remembered of a job.", _of(Job), "job", JSON),
     }
     for pipeline in pipelines:

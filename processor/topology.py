@@ -32,7 +32,9 @@ Kind = Literal[
     "feedback",
     "feedback-heard",
     "changelog",
+    "group-signals",
     "jobs",
+    "rooms",
 ]
 
 
@@ -155,6 +157,12 @@ def _tickets(names: Topics) -> list[Topic]:
             "slim findings and passed builds, from the line to decide",
         ),
         Topic(
+            Wanted(names.groups, like=names.signals),
+            "group-signals",
+            "project",
+            "commands under a project's cap, on their way",
+        ),
+        Topic(
             Wanted(names.commands),
             "ticket-commands",
             "fingerprint",
@@ -185,5 +193,11 @@ def _tickets(names: Topics) -> list[Topic]:
             "jobs",
             "job",
             "which faults a job may have, and when it last passed (Faust's own)",
+        ),
+        Topic(
+            Wanted(names.rooms_changelog, compact=True, like=names.signals),
+            "rooms",
+            "project or fault",
+            "which faults have room under their project's cap (Faust's own)",
         ),
     ]

@@ -248,6 +248,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         after=ticket.after,
         recur=ticket.recur,
         resolve=ticket.resolve,
+        cap=ticket.cap,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
         dry_run=ticket.dry_run,
     )

@@ -78,6 +78,13 @@ class Resolve(Part):
     )
 
 
+class Cap(Part):
+    """How many new tickets are too many."""
+
+    per_project: int = Field(ge=1, description="New tickets of the project within the window.", examples=[20])
+    per: Duration = Field(3600.0, ge=60, description="Window of event time.", examples=["1h"])
+
+
 class TicketDocument(Part):
     """What becomes a Jira ticket."""
 
@@ -124,6 +131,12 @@ class TicketDocument(Part):
     resolve: Resolve = Field(
         default_factory=Resolve, description="When its jobs pass again.", examples=[{"when_green": "resolve"}]
     )
+    cap: Cap | None = Field(
+        None,
+        description="Storm guard: of more new faults than this one ticket tells, which counts and lists them. "
+        "Pipelines that file in one project count together, each up to its own cap.",
+        examples=[{"per_project": 20, "per": "1h"}],
+    )
     dry_run: bool = Field(
         False,
         description="Do nothing in Jira, and say on `<prefix>.ticket-events` and in the log what would be done.",
@@ -148,5 +161,6 @@ class TicketConfig:
     after: After = field(default_factory=After)
     recur: Recur = field(default_factory=Recur)
     resolve: Resolve = field(default_factory=Resolve)
+    cap: Cap | None = None
     assignee: Template | None = None
     dry_run: bool = False

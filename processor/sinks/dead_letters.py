@@ -88,7 +88,11 @@ def replayable(prefix: str, record: Record, *, replay: str | None = None) -> Out
     pipeline = headers.get(PIPELINE, b"").decode()
     origin = decode_origin(headers[ORIGIN_HEADER]) if ORIGIN_HEADER in headers else None
     back = f"{prefix}.retry.{pipeline}"
-    if origin is not None and origin.topic in {f"{prefix}.signals", f"{prefix}.ticket-commands"}:
+    if origin is not None and origin.topic in {
+        f"{prefix}.signals",
+        f"{prefix}.group-signals",
+        f"{prefix}.ticket-commands",
+    }:
         back = origin.topic
     elif origin is None or not pipeline:
         raise FaultstreamError(f"{record.topic}/{record.partition}/{record.offset} names no pipeline to go back to")

@@ -89,6 +89,7 @@ class Filing:
             last_seen=known.last_seen,
             seen=known.seen,
             previous=known.previous,
+            digest=command.digest,
         )
         await self._book.save(at, state)  # by which only the owner gets past
         may = self._lease()

@@ -74,6 +74,21 @@ class Topics:
         return "faults"
 
     @property
+    def groups(self) -> str:
+        """What crosses repositories, keyed by what it shares."""
+        return f"{self.prefix}.group-signals"
+
+    @property
+    def rooms(self) -> str:
+        """Name of *decide*'s table of caps."""
+        return "rooms"
+
+    @property
+    def rooms_changelog(self) -> str:
+        """Changelog topic of that table."""
+        return f"{self.decide}-{self.rooms}-changelog"
+
+    @property
     def jobs(self) -> str:
         """Name of *decide*'s table of jobs."""
         return "jobs"
@@ -102,7 +117,7 @@ class Command:
     is the build that tells, and `id` of such a command its own. `recount` and `reconcile` are the writer's own: the
     counts in a ticket's description are behind; there seems to be a second ticket. `forget` and `adopt` (of `key`) are
     ordered by hand. `heard` tells of what a person did with the ticket `key`. `known_flaky`: the fault has been flaky
-    before. Repeats are harmless: the writer
+    before. `digest` is what a ticket tells that stands for many faults. Repeats are harmless: the writer
     does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
     this time included; the times are RFC 3339.
     """
@@ -117,6 +132,7 @@ class Command:
     key: str | None = None
     build: dict[str, Any] = field(default_factory=dict)
     known_flaky: bool = False
+    digest: dict[str, Any] = field(default_factory=dict)
     v: int = FORMAT
 
     @property
@@ -161,6 +177,7 @@ class TicketState:
     says: str = ""
     previous: tuple[str, ...] = ()
     heard: tuple[str, ...] = ()
+    digest: dict[str, Any] = field(default_factory=dict)
     v: int = FORMAT
 
     @property

@@ -56,6 +56,10 @@ class Policy:
     """Whether it is told which builds pass, so that it must be remembered where faults were seen."""
     when_green: Green = "comment"
     flaky_within: timedelta = timedelta(hours=6)
+    project: str = ""
+    cap: int = 0
+    """New tickets of the project within `per`; 0 for as many as there are."""
+    per: timedelta = timedelta(hours=1)
 
     def lacks(self, fault: Fault) -> str:
         """What a fault without a ticket still lacks for one; empty if nothing."""

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from processor.errors import Rejected
-from processor.tickets import markdown, parts
+from processor.tickets import digests, markdown, parts
 from processor.tickets.document import SUMMARY_LIMIT, Document, cut, label, one_line
 from processor.tickets.messages import LABEL, Command, Draft, Recurrence
 
@@ -62,6 +62,8 @@ class Texts:
         plan = self._plans.get(command.pipeline)
         if plan is None:
             raise Rejected("unknown_pipeline", f"pipeline {command.pipeline} files no tickets here")
+        if command.digest:
+            return self._digest(plan, command)
         notes: list[str] = []
         fields: dict[str, Any] = {
             "project": {"key": plan.project},
@@ -78,6 +80,20 @@ class Texts:
         if assignee := one_line(self._rendered(plan.assignee, "assignee", command, notes)):
             fields["assignee"] = {"name": assignee}
         return Draft(plan.project, fields, tuple(notes))
+
+    def _digest(self, plan: Plan, command: Command) -> Draft:
+        """The ticket that stands for many faults."""
+        description = markdown.document(digests.body(command.digest, command.fingerprint)).mapped(self._redact)
+        fields: dict[str, Any] = {
+            "project": {"key": plan.project},
+            "issuetype": {"name": plan.type},
+            "summary": cut(one_line(self._redact(digests.headline(command.digest))), SUMMARY_LIMIT),
+            "description": description,
+            "labels": [f"{LABEL}{command.fingerprint}", "faultstream-summary"],
+        }
+        if plan.components:
+            fields["components"] = [{"name": name} for name in plan.components]
+        return Draft(plan.project, fields)
 
     def recurrence(self, pipeline: str) -> Recurrence:
         """What to do when a fault of the pipeline is seen again."""

@@ -37,6 +37,7 @@ from processor.tickets.messages import (
 from processor.tickets.orders import Orders
 from processor.tickets.reconcile import Reconciler, Twins
 from processor.tickets.recur import Recur
+from processor.tickets.summaries import Summaries
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +107,7 @@ class Writer:
         )
         self._green = Green(jira, author, save=self.book.save, keep=self.book.keep, redact=redact)
         self._heard = Heard(self.book, topics, redact)
+        self._summaries = Summaries(jira, author, keep=self.book.keep, redact=redact, clock=clock, touch_s=touch_s)
         self._orders = Orders(jira, self.book.save, redact)
         self._twins = Twins(jira, self.book, redact=redact)
         self.reconciler = Reconciler(jira, self.book, publish, topics, redact=redact)
@@ -182,7 +184,8 @@ class Writer:
             case "forget" | "adopt":
                 return [await self._orders(at, command, state)]
             case "recount":
-                await self._recur.caught_up(at, command, state)
+                shows = self._summaries if state is not None and state.digest else self._recur
+                await shows.caught_up(at, command, state)
             case "reconcile":
                 await self._twins(at, command, state)
             case "green" | "flaky":
@@ -194,7 +197,8 @@ class Writer:
             case _ if state.status == "creating":
                 await self._filing.settle(at, command, state)
             case _:
-                return await self._recur(at, command, state)
+                adds = self._summaries if command.digest else self._recur
+                return await adds(at, command, state)
         return ()
 
     def _dry(self, command: Command, state: TicketState | None) -> TicketEvent:

@@ -19,7 +19,9 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
 from processor.errors import Fatal
 from processor.tickets.book import Loaded
+from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
+from processor.tickets.decider import Decider
 from processor.tickets.faust_consumer import CarefulConsumer
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import TicketState, Topics
@@ -58,6 +60,8 @@ class Cluster:
             topics.signals,
             topics.changelog,
             topics.jobs_changelog,
+            topics.rooms_changelog,
+            topics.groups,
             topics.commands,
             topics.state,
             topics.events,
@@ -89,7 +93,10 @@ class Cluster:
     async def deciding(self, policy: Policy = Policy(), **config: Any) -> AsyncIterator[Decide]:  # noqa: B008
         """Runs decide; leaving is a clean stop."""
         faust = FaustConfig(KafkaClient(self.bootstrap), PARTITIONS, **{"session_timeout_s": SESSION_S, **config})
-        decide = Decide(faust, self.topics, [Signals(self.topics, {"ci": policy})], self.publish)
+        policies = {"ci": policy}
+        deciders: list[Decider] = [Signals(self.topics, policies)]
+        deciders += [Caps(self.topics, policies)] if policy.cap else []
+        decide = Decide(faust, self.topics, deciders, self.publish)
         stop = asyncio.Event()
         task = asyncio.create_task(decide.run(stop))
         try:
@@ -188,6 +195,28 @@ async def test_first_sight_is_a_create_and_the_table_survives_a_restart(cluster:
         commands = await cluster.commands(4)
     assert ("comment", "f1", 3) in commands
     assert len(commands) == 4
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(240)
+async def test_builds_that_pass_and_a_cap_over_all_repositories(kafka: Cluster) -> None:
+    """Two deciders with a table each: what is over the cap is told by one ticket, what has passed by its job."""
+    for number in range(4):
+        await kafka.send(f"f{number}")
+    await kafka.publish([Outbound(kafka.topics.signals, b"repo", outcome())])
+    async with kafka.deciding(Policy(follows=True, project="BUILD", cap=2)):
+        commands = await kafka.commands(6)
+    (summary,) = {name for _, name, _ in commands} - {"f0", "f1", "f2", "f3"}
+    assert sorted(commands) == sorted(
+        [
+            ("create", "f0", 1),
+            ("create", "f1", 1),
+            ("green", "f0", 1),
+            ("green", "f1", 1),
+            ("create", summary, 1),
+            ("comment", summary, 2),
+        ]
+    )
 
 
 @pytest.mark.kafka

@@ -111,6 +111,7 @@ def test_the_bundled_pipelines_topics() -> None:
         "fs.decide-faults-changelog": "fs.signals",
         "fs.decide-jobs-changelog": "fs.signals",
         "fs.feedback-heard": None,
+        "fs.decide-rooms-changelog": "fs.signals",
         "fs.replays": None,
     }
     originals = {topic.name for topic in listed if topic.wanted.originals}

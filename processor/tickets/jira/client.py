@@ -172,6 +172,13 @@ class JiraClient:
             await self._edit(key, {"description": description})
         return description is not None
 
+    async def edit(self, key: str, fields: Mapping[str, Any]) -> None:
+        """Replaces fields of an issue. Sending it twice does no harm."""
+        dialect = await self.dialect()
+        await self._edit(
+            key, {name: dialect.written(value) if name == "description" else value for name, value in fields.items()}
+        )
+
     async def search(self, project: str, label: str) -> list[Hit]:
         """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""
         jql = f'project = "{_quoted(project)}" AND labels = "{_quoted(label)}" ORDER BY created ASC'

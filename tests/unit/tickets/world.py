@@ -210,6 +210,13 @@ class World:
         self.leave(dies)
         return True
 
+    async def edit(self, key: str, fields: Mapping[str, Any]) -> None:
+        """PUT issue."""
+        dies = self.enter("edit")
+        self.issues[key].fields |= fields
+        self.issues[key].description = wiki.wiki(fields["description"])
+        self.leave(dies)
+
     async def search(self, project: str, label: str) -> list[Hit]:
         """Search, which knows an issue only after the lag, and is lenient: all issues are hits."""
         known = [issue for issue in self.issues.values() if issue.created + self.lag_s <= self.now]
