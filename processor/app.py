@@ -63,7 +63,8 @@ from processor.tickets.listen import Listener, last_mark
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import Topics
 from processor.tickets.metrics import TicketMetrics
-from processor.tickets.plans import plans, policies
+from processor.tickets.plans import plans, policies, wishes
+from processor.tickets.screening import Screening
 from processor.tickets.signals import Signals
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
@@ -257,6 +258,8 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
     measured, told = JiraMetrics(parts.registry), TicketMetrics(parts.registry).told
     jira = JiraClient(settings.jira, measured)
     life.cleanup("jira", jira.close)
+    screening = Screening(jira, wishes(parts.pipelines), redact)
+    await screening.at_start()
     faust = FaustConfig(
         parts.client,
         parts.topics[topics.signals].partitions,
@@ -291,9 +294,14 @@ async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> N
         metrics=families.of("write"),
         name="write",
     )
-    parts.health.ready |= {"decide": decide.problem, "write": engine.problem, "jira": lambda: writer.trouble}
+    parts.health.ready |= {
+        "decide": decide.problem,
+        "write": engine.problem,
+        "jira": lambda: writer.trouble or screening.problem(),
+    }
     life.task("decide", decide.run(life.stop))
     life.task("write", engine.run(life.stop))
+    life.task("screening", screening.run(life.stop))
     life.task("recount", writer.catch_up(life.stop))
     life.task("reconcile", writer.reconciler.run(life.stop))
     feedback = settings.jira.feedback

@@ -199,9 +199,14 @@ def _ticket(checked: Checked) -> None:
         file = file_of(checked, ("ticket", key), checked.text("ticket", key) if key in ticket else default)
         if file is not None:
             checked.problems += template_problems(file, context)
-    for index, label in enumerate(checked.items("ticket", "labels")):
-        if isinstance(label, str):
-            checked.issues(("ticket", "labels", index), template.check(label, summary))
+    for key in ("labels", "affects_versions", "fix_versions"):
+        for index, text in enumerate(checked.items("ticket", key)):
+            if isinstance(text, str):
+                checked.issues(("ticket", key, index), template.check(text, summary))
+    for name, value in checked.mapping("ticket", "fields").items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                checked.issues(("ticket", "fields", name), template.check(text, summary))
     assignee = checked.text("ticket", "assignee")
     if assignee is not None:
         checked.issues(("ticket", "assignee"), template.check(assignee, summary))

@@ -35,7 +35,7 @@ from processor.pipeline.checked import Checked
 from processor.pipeline.checks import check
 from processor.pipeline.document import ModelPart, Outcomes, PipelineDocument, ReducePart, Source
 from processor.pipeline.rules import load_rules
-from processor.pipeline.ticket import TicketConfig, TicketDocument
+from processor.pipeline.ticket import FieldTemplate, TicketConfig, TicketDocument
 from processor.sources.decode import DecodeConfig
 
 
@@ -232,6 +232,10 @@ def _escalate(checked: Checked, model: PipelineDocument) -> Predicate | None:
     return Predicate.compile(escalate.when, roots) if escalate is not None else None
 
 
+def _field(name: str, value: str | float) -> FieldTemplate:
+    return Template(value, f"field {name!r}") if isinstance(value, str) else value
+
+
 def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> TicketConfig:
     roots = contexts.ticket_roots(schema, checked.chain)
     return TicketConfig(
@@ -251,6 +255,12 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         cap=ticket.cap,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
         dry_run=ticket.dry_run,
+        affects_versions=tuple(Template(each, f"version {each!r}") for each in ticket.affects_versions),
+        fix_versions=tuple(Template(each, f"version {each!r}") for each in ticket.fix_versions),
+        fields={
+            name: [_field(name, each) for each in value] if isinstance(value, list) else _field(name, value)
+            for name, value in ticket.fields.items()
+        },
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictFloat, StrictInt, StrictStr
 
 from processor.lang.predicate import Predicate
 from processor.lang.template import Template
@@ -14,6 +14,10 @@ from processor.lang.validate import Part
 from processor.lang.values import Duration
 
 Unsure = Literal["file", "review", "drop"]
+
+FieldValue = StrictStr | StrictInt | StrictFloat
+FieldTemplate = Template | int | float
+"""One value of a field; a text is a template."""
 Green = Literal["resolve", "comment", "nothing"]
 
 
@@ -120,6 +124,23 @@ class TicketDocument(Part):
         "ticket nothing but its assignee.",
         examples=["build-team"],
     )
+    affects_versions: list[str] = Field(
+        default_factory=list,
+        description="Versions that the fault is in; each may be a template over `finding`.",
+        examples=[["{{ finding.build.branch }}"]],
+    )
+    fix_versions: list[str] = Field(
+        default_factory=list,
+        description="Versions that it is to be fixed in; each may be a template over `finding`.",
+        examples=[["2.1"]],
+    )
+    fields: dict[str, FieldValue | list[FieldValue]] = Field(
+        default_factory=dict,
+        description="Other fields, by the name or id that Jira has for them: one value or several. Texts may be "
+        "templates over `finding`; one that is empty leaves the field out. Values become what the field takes: the "
+        "name of an option, a number, a date, a person's name or address.",
+        examples=[{"Team": "Platform", "customfield_10010": 3}],
+    )
     priority: dict[str, str] = Field(
         default_factory=dict,
         description="Severity (a value of the result's `severity`) to the name of a Jira priority.",
@@ -164,3 +185,6 @@ class TicketConfig:
     cap: Cap | None = None
     assignee: Template | None = None
     dry_run: bool = False
+    affects_versions: tuple[Template, ...] = ()
+    fix_versions: tuple[Template, ...] = ()
+    fields: Mapping[str, FieldTemplate | list[FieldTemplate]] = field(default_factory=dict)

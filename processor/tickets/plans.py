@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from processor.lang.template import Template
 from processor.pipeline import Pipeline
-from processor.pipeline.ticket import TicketConfig
+from processor.pipeline.ticket import FieldTemplate, TicketConfig
+from processor.tickets.jira.forms import Wish
 from processor.tickets.markdown import hide
 from processor.tickets.messages import Recurrence
 from processor.tickets.policy import Policy
@@ -47,6 +49,36 @@ def policy(ticket: TicketConfig, *, outcomes: bool = False) -> Policy:
     )
 
 
+def wishes(pipelines: Iterable[Pipeline]) -> list[Wish]:
+    """What all pipelines that file tickets will fill in, as far as it is known before there is a finding."""
+    return [wish(each.name, each.ticket) for each in pipelines if each.ticket is not None and not each.ticket.dry_run]
+
+
+def wish(pipeline: str, ticket: TicketConfig) -> Wish:
+    """The fields of a pipeline's tickets, with the values that are no templates."""
+    given: dict[str, Sequence[Any]] = {name: _fixed(value) for name, value in ticket.fields.items()}
+    if ticket.components:
+        given["components"] = [list(ticket.components)]
+    if ticket.priority:
+        given["priority"] = list(ticket.priority.values())
+    if ticket.assignee is not None:
+        given["assignee"] = ()
+    for name, versions in (("versions", ticket.affects_versions), ("fixVersions", ticket.fix_versions)):
+        if versions:
+            given[name] = _fixed(list(versions))
+    return Wish(pipeline, ticket.project, ticket.type, given)
+
+
+def _fixed(value: FieldTemplate | list[FieldTemplate]) -> Sequence[Any]:
+    """The value, if it is the same for all findings."""
+    values = [
+        each.text if isinstance(each, Template) else each for each in (value if isinstance(value, list) else [value])
+    ]
+    if any(isinstance(each, str) and "{" in each for each in values):
+        return ()
+    return [values if isinstance(value, list) else values[0]]
+
+
 def plan(pipeline: str, ticket: TicketConfig) -> Plan:
     """What tickets say and where they go. What the description's template prints is no markup."""
     description = ticket.description
@@ -69,4 +101,7 @@ def plan(pipeline: str, ticket: TicketConfig) -> Plan:
             ticket.resolve.resolution,
         ),
         dry_run=ticket.dry_run,
+        affects_versions=ticket.affects_versions,
+        fix_versions=ticket.fix_versions,
+        fields=ticket.fields,
     )

@@ -7,7 +7,7 @@ template that fails at run time costs the ticket its looks, not its existence.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,10 @@ class Renders(Protocol):
         """The text. Raises Rejected("template_failed")."""
 
 
+Own = Renders | int | float
+"""A value of a field that the pipeline names itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a pipeline says about its tickets. `priority` maps a severity to the name of a priority."""
@@ -48,6 +52,9 @@ class Plan:
     assignee: Renders | None = None
     recurrence: Recurrence = field(default_factory=Recurrence)
     dry_run: bool = False
+    affects_versions: tuple[Renders, ...] = ()
+    fix_versions: tuple[Renders, ...] = ()
+    fields: Mapping[str, Own | Sequence[Own]] = field(default_factory=dict)
 
 
 class Texts:
@@ -79,7 +86,26 @@ class Texts:
             fields["components"] = [{"name": name} for name in plan.components]
         if assignee := one_line(self._rendered(plan.assignee, "assignee", command, notes)):
             fields["assignee"] = {"name": assignee}
-        return Draft(plan.project, fields, tuple(notes))
+        for name, templates in (("versions", plan.affects_versions), ("fixVersions", plan.fix_versions)):
+            lines = (one_line(self._redact(self._rendered(each, name, command, notes))) for each in templates)
+            if versions := [each for each in lines if each]:
+                fields[name] = [{"name": each} for each in versions]
+        return Draft(plan.project, fields | self._own(plan, command, notes), tuple(notes))
+
+    def _own(self, plan: Plan, command: Command, notes: list[str]) -> dict[str, Any]:
+        """The fields that the pipeline names itself; without those that came out empty."""
+        made: dict[str, Any] = {}
+        for name, value in plan.fields.items():
+            several = isinstance(value, Sequence)
+            values = value if isinstance(value, Sequence) else [value]
+            if kept := [one for each in values if (one := self._value(each, name, command, notes)) != ""]:
+                made[name] = kept if several else kept[0]
+        return made
+
+    def _value(self, value: Own, name: str, command: Command, notes: list[str]) -> str | int | float:
+        if isinstance(value, (int, float)):
+            return value
+        return self._redact(self._rendered(value, f"fields.{name}", command, notes))
 
     def _digest(self, plan: Plan, command: Command) -> Draft:
         """The ticket that stands for many faults."""

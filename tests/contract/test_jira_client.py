@@ -18,8 +18,10 @@ from processor.errors import Retryable
 from processor.settings import JiraSettings
 from processor.tickets.document import Document, Paragraph, Text
 from processor.tickets.jira import JiraClient, Late, Refused, Unauthorised, Unsettled
+from processor.tickets.jira.forms import Wish
 from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy, jira_error
-from tests.servers.jira_cloud import JiraCloud
+from tests.servers.jira_cloud import JiraCloud, Project
+from tests.servers.jira_rules import FieldRule
 from tests.servers.openapi import OpenApi
 from tests.servers.strict_jira import StrictJira
 
@@ -308,3 +310,110 @@ async def test_text_beyond_the_limit_is_fitted(client: JiraClient) -> None:
     """Jira would refuse it, and its fault would have no ticket."""
     key = await client.create(fields(mark(), description=text("It broke.", "x " * 40_000)))
     assert (await client.standing(key)).description.startswith("It broke.")
+
+
+TEAM = FieldRule(
+    "customfield_10010",
+    "Team",
+    "option",
+    custom="com.atlassian.jira.plugin.system.customfieldtypes:select",
+    allowed=[{"id": "1", "value": "Platform"}, {"id": "2", "value": "Web"}],
+)
+NOTES = FieldRule("customfield_10011", "Notes", custom="com.atlassian.jira.plugin.system.customfieldtypes:textarea")
+COST = FieldRule("customfield_10012", "Cost centre", custom="x:textfield", required=True)
+
+
+def on_screen(side: Side, *rules: FieldRule) -> None:
+    """Has the project ask for more fields."""
+    held = side.double.projects["BUILD"]
+    screen = held.fields if isinstance(held, Project) else held
+    screen |= {rule.id: rule for rule in rules}
+
+
+def wish(**given: Any) -> Wish:
+    """What a pipeline fills in."""
+    return Wish("ci", "BUILD", "Bug", given)
+
+
+async def test_fields_are_filled_in_by_name_and_type(client: JiraClient, side: Side) -> None:
+    """Options, long texts, versions, components, priorities, as each Jira wants them."""
+    on_screen(side, TEAM, NOTES)
+    given = {"Team": "web", "customfield_10011": "first\n\nsecond", "priority": {"name": "High"}}
+    key = await client.create(fields(mark(), components=[{"name": "Build"}], fixVersions=[{"name": "1.0"}], **given))
+    assert key.startswith("BUILD-")
+    assert await client.wrong(wish(Team=["Web"], Notes=(), priority=["High"], components=[["Build"]])) == []
+
+
+async def test_what_does_not_fit_is_known_before_the_first_ticket(client: JiraClient, side: Side) -> None:
+    """Each names its key; unknown priorities, fields, options, and a required field that nothing fills in."""
+    on_screen(side, TEAM, COST)
+    said = "\n".join(await client.wrong(wish(Team=["Wbe"], Tame=["x"], priority=["Blocker"], components=[["UI"]])))
+    for part in (
+        "ticket.fields.Team: Team (customfield_10010) does not take Wbe; did you mean Web?",
+        "ticket.fields.Tame: project BUILD has no field Tame for Bug; did you mean",
+        "ticket.priority: Priority (priority) does not take Blocker",
+        "ticket.components: Components (components) does not take UI",
+        "ticket.fields.'Cost centre': BUILD requires the field Cost centre (customfield_10012)",
+    ):
+        assert part in said
+
+
+async def test_unknown_projects_and_types_are_known_before_the_first_ticket(client: JiraClient) -> None:
+    """With the types that there are."""
+    assert "ticket.project: there is no project NOPE" in str(await client.wrong(Wish("ci", "NOPE", "Bug")))
+    assert "ticket.type: project BUILD has no issue type Bugg; did you mean Bug?" in str(
+        await client.wrong(Wish("ci", "BUILD", "Bugg"))
+    )
+
+
+async def test_field_that_becomes_required_in_mid_run_is_named(client: JiraClient, side: Side) -> None:
+    """The refusal says which key of the pipeline fills it in, and the next ticket with it is filed."""
+    assert await client.wrong(wish()) == []
+    on_screen(side, COST)
+    with pytest.raises(Refused, match=r"ticket\.fields\.'Cost centre'"):
+        await client.create(fields(mark()))
+    assert await client.create(fields(mark(), **{"Cost centre": "4711"}))
+
+
+async def test_project_that_is_archived_in_mid_run_is_named(client: JiraClient, side: Side) -> None:
+    """Also where it could be written to before."""
+    assert await client.wrong(wish()) == []
+    if isinstance(side.double, JiraCloud):
+        side.double.projects["BUILD"].archived = True
+    else:
+        side.double.archived.add("BUILD")
+    with pytest.raises(Refused) as caught:
+        await client.create(fields(mark()))
+    assert "project" in caught.value.fields
+
+
+async def test_issue_type_that_is_removed_in_mid_run_is_named(client: JiraClient, side: Side) -> None:
+    """With the types that are left."""
+    types = side.double.projects["BUILD"].types if isinstance(side.double, JiraCloud) else side.double.types
+    del types["Bug"]
+    with pytest.raises(Refused, match="has no issue type Bug; there are Task"):
+        await client.create(fields(mark()))
+
+
+async def test_people_are_found_by_name_and_address(client: JiraClient, side: Side) -> None:
+    """Cloud wants the account's id, Data Center the user's name; who is nobody is blamed on the assignee."""
+    if isinstance(side.double, JiraCloud):
+        side.double.user("Ann Dev", "ann@example.com")
+        side.double.user("Bob Dev", "bob@example.com")
+    for name in ("Ann Dev", "ann@example.com"):
+        key = await client.create(fields(mark(), assignee={"name": name}))
+        assert (await side.get(f"/issue/{key}"))["fields"]["assignee"]
+    with pytest.raises(Refused) as caught:
+        await client.create(fields(mark(), assignee={"name": "nobody-at-all"}))
+    assert set(caught.value.fields) == {"assignee"}
+
+
+async def test_older_servers_tell_of_their_types_too(jira_double: str) -> None:
+    """Create metadata of the older form; what it leaves out may be there all the same."""
+    async with StrictJira(jira_double) as strict:
+        strict.older = True
+        client = JiraClient(JiraSettings(url=strict.url, timeout_s=5.0))
+        assert await client.wrong(wish(priority=["High"])) == []
+        assert "no issue type Bugg" in str(await client.wrong(Wish("ci", "BUILD", "Bugg")))
+        assert "no project NOPE" in str(await client.wrong(Wish("ci", "NOPE", "Bug")))
+        await client.close()

@@ -48,7 +48,7 @@ def told(answer: Answer, url: str, *, write: bool) -> FaultstreamError:
         reason = f"; {limits.reason}" if limits.reason else ""
         return Limited(f"Jira limits the rate of requests (429{said}{reason})", wait=limits.wait_s)
     if 400 <= status < 500 and status != 408:
-        return Refused(f"Jira answered {status}{said}", status=status, fields=blamed(answer))
+        return Refused(f"Jira answered {status}{said}", status=status, fields=blamed(answer), explained=bool(said))
     kind = Unsettled if write else Unavailable
     return kind(f"Jira at {url} is not well ({status}{said})", wait=limits.wait_s)
 

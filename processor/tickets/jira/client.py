@@ -16,6 +16,8 @@ from processor.settings.jira import JiraSettings
 from processor.tickets.document import Document
 from processor.tickets.jira.dialects import PAGE, Cloud, DataCenter, Dialect
 from processor.tickets.jira.errors import Refused
+from processor.tickets.jira.filling import Forms
+from processor.tickets.jira.forms import Wish
 from processor.tickets.jira.gate import Gate
 from processor.tickets.jira.http import Http
 from processor.tickets.jira.issues import Hit, Standing, category, hit, mapping, names, standing
@@ -58,6 +60,7 @@ class JiraClient:
         self._detecting = asyncio.Lock()
         self._me: frozenset[str] | None = None
         self._links: list[str] | None = None
+        self._forms = Forms(self._get)
 
     async def dialect(self) -> Dialect:
         """How this Jira is spoken to; asked of it once, where the settings do not say."""
@@ -94,15 +97,22 @@ class JiraClient:
     async def create(self, fields: Mapping[str, Any], may: Callable[[], bool] = lambda: True) -> str:
         """Sends one create request, once, and returns the new issue's key.
 
-        Asks right before whether it `may`; raises Late if not.
+        Asks right before whether it `may`; raises Late if not. `fields` are a ticket's, by the names of its pipeline:
+        those of Jira, and others by name or id; a person is a name, an address or an id.
         """
-        dialect = await self.dialect()
-        made = {name: dialect.written(value) if name == "description" else value for name, value in fields.items()}
-        issue = await self._send("POST", "/issue", {"fields": made}, may)
+        made = await self._forms.filled(await self.dialect(), fields)
+        try:
+            issue = await self._send("POST", "/issue", {"fields": made}, may)
+        except Refused as error:
+            raise await self._forms.explained(error, fields) from None
         key = mapping(issue).get("key")
         if not key:
             raise self._http.gibberish(write=True)
         return str(key)
+
+    async def wrong(self, wish: Wish) -> list[str]:
+        """What Jira will not take of what a pipeline will fill in: each names the key, the project and the field."""
+        return await self._forms.wrong(wish)
 
     async def comment(self, key: str, body: Document | str) -> None:
         """Sends one request that adds a comment, once."""

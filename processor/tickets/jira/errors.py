@@ -28,9 +28,15 @@ class Late(Retryable):
 
 
 class Refused(FaultstreamError):
-    """Jira refuses the request for good; `fields` are the fields that it blames, with its messages."""
+    """Jira refuses the request for good; `fields` are the fields that it blames, with its messages.
 
-    def __init__(self, message: str, *, status: int = 0, fields: Mapping[str, str] | None = None) -> None:
+    `explained` says that it gave a reason, as Jira does, and not only a status, as a proxy might.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, fields: Mapping[str, str] | None = None, explained: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.fields = dict(fields or {})
+        self.explained = explained

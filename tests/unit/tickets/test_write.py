@@ -194,7 +194,7 @@ async def test_unauthorised_waits_and_names_the_setting() -> None:
         (Refused("404", status=404), r"ticket\.project \(BUILD\)"),
         (Refused("400", status=400, fields={"project": "valid project is required"}), r"ticket\.project \(BUILD\)"),
         (Refused("400", status=400, fields={"priority": "no such priority"}), r"ticket\.priority"),
-        (Refused("400", status=400, fields={"customfield_1": "required"}), "field customfield_1"),
+        (Refused("400", status=400, fields={"customfield_1": "required"}), "ticket.fields.customfield_1"),
         (Refused("403", status=403), r"jira\.token"),
     ],
 )

@@ -1,0 +1,82 @@
+"""Fills in the forms of Jira: with what is known of its screens, and with what its refusals mean."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from processor.tickets.document import Document, of
+from processor.tickets.jira.dialects import Dialect
+from processor.tickets.jira.errors import Refused, Unavailable
+from processor.tickets.jira.forms import KEYS, People, UnfitError, Wish, fits, key_of, problems, the_field
+from processor.tickets.jira.screens import Field, Screens
+
+Get = Callable[[str, Mapping[str, str]], Awaitable[Any]]
+
+
+class Forms:
+    """Makes the fields of create requests from those of tickets."""
+
+    def __init__(self, get: Get) -> None:
+        self._screens = Screens(get)
+        self._people = People(get)
+
+    async def wrong(self, wish: Wish) -> list[str]:
+        """What Jira will not take of what a pipeline fills in. Raises Unavailable, or Refused for lack of rights."""
+        try:
+            screen = await self._screens.of(wish.project, wish.type)
+        except Refused as error:
+            if not error.fields:
+                raise
+            return [f"{key_of(name)}: {said}" for name, said in error.fields.items()]
+        return problems(screen, wish) if screen is not None else []
+
+    async def filled(self, dialect: Dialect, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a create request. Raises Refused that blames what does not fit, and Unavailable."""
+        project, kind = str(fields["project"]["key"]), str(fields["issuetype"]["name"])
+        made: dict[str, Any] = {}
+        for name, value in fields.items():
+            if isinstance(value, Document):
+                made[name] = dialect.written(value)
+            elif name == "assignee":
+                made[name] = await self._people.find(dialect, project, str(value["name"]))
+            elif name in KEYS:
+                made[name] = value
+            else:
+                identity, converted = await self._own(dialect, project, kind, name, value)
+                made[identity] = converted
+        return made
+
+    async def _own(self, dialect: Dialect, project: str, kind: str, name: str, value: Any) -> tuple[str, Any]:
+        """A field of `ticket.fields`: its id, and the value as it takes it."""
+        screen = await self._screens.of(project, kind)
+        try:
+            rule = the_field(screen, name) if screen is not None else None
+            if rule is None:
+                return name, value
+            return rule.id, await self._shaped(dialect, project, rule, fits(rule, value))
+        except UnfitError as error:
+            raise Refused(str(error), fields={name: str(error)}) from None
+
+    async def _shaped(self, dialect: Dialect, project: str, rule: Field, value: Any) -> Any:
+        """Values that the two Jiras write differently: long texts, people."""
+        if rule.custom.endswith(":textarea") and isinstance(value, str):
+            return dialect.written(of(value))
+        if rule.type == "user" and isinstance(value, str):
+            return await self._people.find(dialect, project, value)
+        if rule.type == "array" and rule.items == "user":
+            return [await self._people.find(dialect, project, each) for each in value if isinstance(each, str)]
+        return value
+
+    async def explained(self, error: Refused, fields: Mapping[str, Any]) -> Refused:
+        """A refusal with what is wrong by now: a field may have become required, an issue type may have gone."""
+        project, kind = str(fields["project"]["key"]), str(fields["issuetype"]["name"])
+        self._screens.forget(project)
+        given = dict.fromkeys(fields, ())
+        try:
+            wrong = await self.wrong(Wish("", project, kind, given))
+        except (Refused, Unavailable):
+            return error
+        if not wrong:
+            return error
+        return Refused(f"{error}; {'; '.join(wrong)}", status=error.status, fields=error.fields)

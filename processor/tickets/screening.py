@@ -1,0 +1,74 @@
+"""Asks Jira before the first ticket whether it will take what the pipelines fill in.
+
+What it will not take is an error of the start. Jira being away is none: it is asked again until it answers, readiness
+tells that long, and what is found wrong then is told by the log and readiness, since others' tickets go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from processor.errors import ConfigError
+from processor.tickets.jira import JiraClient, Refused, Unavailable
+from processor.tickets.jira.forms import Wish
+from processor.tickets.refusals import refusal
+
+log = structlog.get_logger(__name__)
+
+AGAIN_S: Final = 10.0
+"""Seconds between two questions while Jira is away."""
+
+
+class Screening:
+    """Compares the pipelines' wishes with Jira's screens, each once."""
+
+    def __init__(self, jira: JiraClient, wishes: Sequence[Wish], redact: Callable[[str], str]) -> None:
+        self._jira = jira
+        self._open = list(wishes)
+        self._redact = redact
+        self._problem: str | None = None
+
+    def problem(self) -> str | None:
+        """Why tickets may not be taken; None if they will be."""
+        return self._problem
+
+    async def at_start(self) -> None:
+        """Asks once. Raises ConfigError that names each pipeline, key and field; not where Jira is away."""
+        if wrong := await self._ask():
+            raise ConfigError("\n".join(wrong))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Asks until Jira has answered, and then does nothing until `stop`."""
+        wrong: list[str] = []
+        while self._open and not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN_S)
+            if not stop.is_set():
+                wrong += await self._ask()
+                self._problem = "; ".join(wrong) or self._problem
+        for each in wrong:
+            log.error("jira will not take tickets of a pipeline", action="screening", error=each)
+        await stop.wait()
+
+    async def _ask(self) -> list[str]:
+        """What is wrong with those that have not been answered for yet."""
+        wrong: list[str] = []
+        while self._open:
+            wish = self._open[0]
+            try:
+                said = await self._jira.wrong(wish)
+            except Unavailable as error:
+                self._problem = f"Jira has not said yet what it takes: {self._redact(str(error))}"
+                log.warning("jira can't be asked what it takes", action="screening", error=self._redact(str(error)))
+                break
+            except Refused as error:
+                said = [refusal(error, wish.project)]
+            self._open.pop(0)
+            self._problem = None
+            wrong += [f"pipelines/{wish.pipeline}: {self._redact(each)}" for each in said]
+        return wrong
