@@ -48,6 +48,13 @@ BESIDE_CHARACTERS: Final = 200
 _LEVEL: Final = re.compile(r"^\W*(?:(?:INFO|WARN(?:ING)?|ERROR|DEBUG)\b|npm (?:ERR!|error)(?: \w+)?)", re.IGNORECASE)
 """What begins lines that may say nothing else."""
 
+_ADVICE: Final = re.compile(
+    r"[Rr]e-run Maven|For more information about the errors|\[Help \d\] http|You are using pip version|"
+    r"consider upgrading via|\[notice\]|Run with --(?:stacktrace|info|debug|scan)|Get more help at|"
+    r"A complete log of this run|Cleaning up (?:orphan|project)|Pull complete$|^Digest: sha256:|^ *---> [0-9a-f]{12}$"
+)
+"""What tools print below every failure, and what says nothing beside one."""
+
 BUILD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")
 """The attributes of an event that a finding carries as `build`."""
 
@@ -195,7 +202,7 @@ def shorten(text: str) -> str:
 
 def _says(text: str) -> bool:
     """Whether there is more in a line than its level and a row of dashes."""
-    return sum(map(str.isalnum, _LEVEL.sub("", text, count=1))) > 2
+    return sum(map(str.isalnum, _LEVEL.sub("", text, count=1))) > 2 and not _ADVICE.search(text)
 
 
 def _far(lines: int) -> int:

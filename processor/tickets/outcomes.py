@@ -124,6 +124,16 @@ def again(finding: Mapping[str, Any], fault: Fault, recall: Recall) -> dict[str,
     return {key: job.has(fingerprint, str(finding["pipeline"]))} if lost else {}
 
 
+def since_passed(finding: Mapping[str, Any], recall: Recall) -> dict[str, Any]:
+    """The finding with the last build of its job and branch that had passed before, as `passed`, where one is known."""
+    before = [by for by in recall.job(job_key(finding.get("build") or {})).passes if by.time < instant(finding)]
+    if not before:
+        return dict(finding)
+    last = before[-1]
+    said = {name: last.build.get(name) or "" for name in ("run_id", "url")}
+    return {**finding, "passed": {"commit": last.commit, "time": last.time, **said}}
+
+
 def passed(outcome: Mapping[str, Any], policies: Mapping[str, Policy], recall: Recall) -> Verdict:
     """What follows from a build that passed, for all faults that it may have had."""
     key, run = job_key(outcome), _text(outcome, "run_id")

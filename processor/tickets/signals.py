@@ -17,7 +17,7 @@ from processor.contract import FORMAT, Outbound, Record, Signal, too_new, update
 from processor.errors import Rejected
 from processor.tickets.decider import Newer, Tables
 from processor.tickets.messages import Command, TicketEvent, Topics
-from processor.tickets.outcomes import Job, Verdict, again, failed, passed
+from processor.tickets.outcomes import Job, Verdict, again, failed, passed, since_passed
 from processor.tickets.policy import Fault, Policy, decide
 
 log = structlog.get_logger(__name__)
@@ -75,7 +75,10 @@ class Signals:
         decision = decide(
             finding, fault, self._policies, partition=record.partition, offset=record.offset, at=self._clock()
         )
-        said = tuple(part for part in (decision.command, decision.event) if part is not None)
+        command = decision.command
+        if command is not None and policy is not None and policy.follows:
+            command = replace(command, finding=since_passed(command.finding, memory))
+        said = tuple(part for part in (command, decision.event) if part is not None)
         if policy is None or not policy.follows:
             return Verdict(said, {fingerprint: decision.fault} if decision.fault is not None else {})
         if decision.fault is not None:

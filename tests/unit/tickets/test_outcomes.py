@@ -277,3 +277,12 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning() -> None:
     assert decider.actions() == ["create", "comment", "green"]
     assert job_may_follow(Job(offset=2000).dumps(), Job(offset=1, era=1).dumps())
     assert not job_may_follow(Job(offset=5).dumps(), Job(offset=4).dumps())
+
+
+def test_a_ticket_learns_which_build_passed_before() -> None:
+    """The last pass of the same job and branch before the failure, for a link to what has changed since."""
+    said = Decider().hears(success(1), success(3), success(9), success(2, branch="dev"), failure(5)).said[0]
+    passed = {"commit": "c3", "time": "2026-11-22T04:03:00.000Z", "run_id": "r3", "url": "https://ci.example/3"}
+    assert said["finding"]["passed"] == passed
+    assert "passed" not in Decider().hears(success(9), failure(5)).said[0]["finding"]
+    assert "passed" not in Decider().hears(success(1, job="lint"), failure(5)).said[0]["finding"]
