@@ -107,7 +107,8 @@ async def fill(address: str, made: Sequence[Outbound]) -> None:
 def of(topics: Topics) -> list[str]:
     """The topics that the ticket role uses."""
     letters = f"{topics.prefix}.dead-letters"
-    return [topics.signals, topics.changelog, topics.commands, topics.state, topics.events, letters]
+    kept = [topics.changelog, topics.jobs_changelog, topics.state]
+    return [topics.signals, topics.commands, topics.events, letters, *kept]
 
 
 def prepared(address: str, *, count: int, faults: int) -> Topics:

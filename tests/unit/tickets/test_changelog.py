@@ -146,3 +146,25 @@ async def test_brokers_away_in_the_middle(monkeypatch: pytest.MonkeyPatch, on_di
     topic.failing = 2
     assert await load(topic, store) == ["a changelog waits"] * 2
     assert [store.read(0, key) for key in (b"a", b"b", b"c")] == [fault(1), fault(2), fault(3)]
+
+
+@pytest.mark.parametrize("disk", [False, True], ids=["memory", "disk"])
+async def test_fifty_thousand_faults(disk: bool, on_disk: Callable[[], DiskStore]) -> None:
+    """All are there, each with its own value; on disk also after a restart, which reads none of them again."""
+    count = 50_000
+    topic = Topic(*((f"f{number}".encode(), fault(number)) for number in range(count)))
+    store = on_disk() if disk else MemoryStore("memory://", NOBODY, NOBODY, **OPTIONS)
+    await load(topic, store)
+    assert store.known() == count
+    assert [store.read(0, f"f{number}".encode()) for number in (0, 1, count - 1)] == [
+        fault(0),
+        fault(1),
+        fault(count - 1),
+    ]
+    if disk:
+        await store.on_stop()
+        topic.read.clear()
+        again = on_disk()
+        await load(topic, again)
+        assert topic.read == [count - 1]
+        assert again.known() == count
