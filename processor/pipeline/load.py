@@ -253,6 +253,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         recur=ticket.recur,
         resolve=ticket.resolve,
         cap=ticket.cap,
+        quiet=ticket.quiet,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
         dry_run=ticket.dry_run,
         affects_versions=tuple(Template(each, f"version {each!r}") for each in ticket.affects_versions),

@@ -12,6 +12,7 @@ from processor.lang.predicate import Predicate
 from processor.lang.template import Template
 from processor.lang.validate import Part
 from processor.lang.values import Duration
+from processor.pipeline.quiet import Quiet
 
 Unsure = Literal["file", "review", "drop"]
 
@@ -158,6 +159,12 @@ class TicketDocument(Part):
         "Pipelines that file in one project count together, each up to its own cap.",
         examples=[{"per_project": 20, "per": "1h"}],
     )
+    quiet: Quiet | None = Field(
+        None,
+        description="Maintenance windows, by the time of the build: findings are counted, and nothing is filed or "
+        "added to tickets. What goes on afterwards is filed then.",
+        examples=[{"weekly": [{"days": ["sat"], "begins": "22:00", "ends": "06:00", "zone": "Europe/Berlin"}]}],
+    )
     dry_run: bool = Field(
         False,
         description="Do nothing in Jira, and say on `<prefix>.ticket-events` and in the log what would be done.",
@@ -183,6 +190,7 @@ class TicketConfig:
     recur: Recur = field(default_factory=Recur)
     resolve: Resolve = field(default_factory=Resolve)
     cap: Cap | None = None
+    quiet: Quiet | None = None
     assignee: Template | None = None
     dry_run: bool = False
     affects_versions: tuple[Template, ...] = ()

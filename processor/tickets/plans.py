@@ -43,6 +43,7 @@ def policy(ticket: TicketConfig, *, outcomes: bool = False) -> Policy:
         follows=outcomes,
         when_green=ticket.resolve.when_green,
         flaky_within=timedelta(seconds=ticket.resolve.flaky_within),
+        quiet=ticket.quiet,
         project=ticket.project,
         cap=ticket.cap.per_project if ticket.cap is not None else 0,
         per=timedelta(seconds=ticket.cap.per) if ticket.cap is not None else timedelta(hours=1),

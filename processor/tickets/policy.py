@@ -42,6 +42,13 @@ class Condition(Protocol):
         """Whether it holds. Raises Rejected("predicate_failed")."""
 
 
+class Times(Protocol):
+    """Times in which nothing is filed."""
+
+    def covers(self, at: datetime) -> bool:
+        """Whether it is such a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a pipeline says about which findings become tickets."""
@@ -56,6 +63,7 @@ class Policy:
     """Whether it is told which builds pass, so that it must be remembered where faults were seen."""
     when_green: Green = "comment"
     flaky_within: timedelta = timedelta(hours=6)
+    quiet: Times | None = None
     project: str = ""
     cap: int = 0
     """New tickets of the project within `per`; 0 for as many as there are."""
@@ -167,6 +175,10 @@ def decide(
         fault = fault.sighted(time, str((finding.get("build") or {}).get("branch") or ""), policy.within)
         if lacks := policy.lacks(fault):
             return Decision(fault, event=TicketEvent("suppressed", fingerprint, name, identity, reason=lacks))
+    if policy.quiet is not None and policy.quiet.covers(datetime.fromisoformat(time)):
+        counted = f"ticket.quiet covers {time}; counted"
+        return Decision(fault, event=TicketEvent("suppressed", fingerprint, name, identity, reason=counted))
+    if not filed:
         fault = replace(fault, filed=True, recent=())
     command = Command(
         "comment" if filed else "create",
