@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from processor.home import Homes
 from processor.lang import template
@@ -16,6 +17,8 @@ from processor.lang.types import Type
 from processor.lang.yaml import Document, Path_
 from processor.pipeline.contexts import NO_CHAIN
 from processor.pipeline.document import PipelineDocument
+
+_WIKI: Final = re.compile(r"^h[1-6]\. |\{(?:noformat|code|quote|panel|color)(?::[^}\n]*)?\}", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -118,6 +121,14 @@ def template_problems(file: Path, context: Mapping[str, Type]) -> Iterator[Probl
         return
     for one in template.check(text, context):
         yield Problem(file, *line_and_column(text, one.offset), one.message, one.hint)
+
+
+def wiki_problems(file: Path) -> Iterator[Problem]:
+    """Jira's wiki markup in the template of a description, which is Markdown: it would be shown as it is written."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    for found in _WIKI.finditer(text):
+        message = f"{found[0].strip()!r} is Jira's wiki markup; descriptions are Markdown"
+        yield Problem(file, *line_and_column(text, found.start()), message, "write ### for a heading, ``` for code")
 
 
 def variables(file: Path) -> set[str]:

@@ -21,7 +21,7 @@ from processor.models.calibration import FILE, read
 from processor.pipeline import contexts
 from processor.pipeline.asking import adapter_of, prompts_of, schema_of
 from processor.pipeline.chain_checks import asked_of, check_chain, filled
-from processor.pipeline.checked import Checked, file_of, template_problems
+from processor.pipeline.checked import Checked, file_of, template_problems, wiki_problems
 from processor.pipeline.document import PipelineDocument
 from processor.pipeline.rules import check_rules, prove
 
@@ -199,6 +199,7 @@ def _ticket(checked: Checked) -> None:
         file = file_of(checked, ("ticket", key), checked.text("ticket", key) if key in ticket else default)
         if file is not None:
             checked.problems += template_problems(file, context)
+            checked.problems += wiki_problems(file) if key == "description" else ()
     for key in ("labels", "affects_versions", "fix_versions"):
         for index, text in enumerate(checked.items("ticket", key)):
             if isinstance(text, str):

@@ -39,6 +39,9 @@ _TRACE: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 NEAR: Final = 8
 """Most lines of the log between an evidence line and one that is shown beside it; after it, half as many."""
 
+RANKED: Final = 2
+"""Likeliest error lines of the whole log that are shown in any case."""
+
 BESIDE: Final = 8
 """Lines of a signal up to which the evidence gets company."""
 
@@ -175,14 +178,16 @@ class Emit:
 
 
 def beside(excerpt: Excerpt, evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The lines of the excerpt nearest to the evidence, in their order: what people look at first.
+    """The lines of the excerpt nearest to the evidence and the likeliest errors, in their order.
 
     Of equal lines one is shown, and none that says nothing.
     """
     marked = {each.line for each in evidence}
     near: list[tuple[int, ExcerptLine]] = []
+    likeliest = {number: rank - RANKED for rank, number in enumerate(excerpt.ranked[:RANKED])} if marked else {}
     for line in excerpt.lines:
         far = min((_far(line.number - number) for number in marked), default=NEAR + 1)
+        far = likeliest.get(line.number, far)  # what a model did not choose may be the cause all the same
         if line.number not in marked and far <= NEAR and _says(line.text):
             near.append((far, line))
     texts = {each.text.strip() for each in evidence}

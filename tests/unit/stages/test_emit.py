@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -205,3 +206,5 @@ def test_signals_show_what_stands_beside_the_evidence() -> None:
     many = [Evidence(number, text) for number, text in texts.items()]
     assert beside(excerpt, many) == []
     assert beside(excerpt, []) == []
+    ranked = replace(excerpt, ranked=(120, 97, 1))
+    assert [each.line for each in beside(ranked, [Evidence(97, "E: no package x")])] == [90, 92, 94, 99, 120]
