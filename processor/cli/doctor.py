@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import orjson
 import typer
@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from processor import app, topology
-from processor.cli import options
+from processor.cli import doctor_jira, options
+from processor.cli.looked import Finding
 from processor.cluster.client import KafkaClient
 from processor.cluster.security import principal
 from processor.cluster.topics import Found, describe, differences
@@ -25,21 +26,10 @@ from processor.models import needs
 from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
-from processor.settings import JiraSettings, Settings
-from processor.tickets.jira import JiraClient
+from processor.settings import Settings
 from processor.tiers.forms import asking
 
 PATIENCE_S = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: fine, or what is wrong and what to do."""
-
-    what: str
-    fine: bool
-    text: str
-    milliseconds: float | None = None
 
 
 def command(json: options.Json = False, home: options.Home = None, config: options.Config = None) -> None:
@@ -69,7 +59,7 @@ async def _look(homes: Homes, settings: Settings) -> list[Finding]:
     if settings.databases:
         looks.append(_databases(settings, pipelines))
     if settings.jira:
-        looks.append(_jira(settings.jira))
+        looks.append(doctor_jira.look(settings.jira, settings, pipelines))
     for part in await asyncio.gather(*looks):
         found += part
     if not settings.jira:
@@ -176,18 +166,6 @@ async def _databases(settings: Settings, pipelines: list[Pipeline]) -> list[Find
     finally:
         await databases.close()
     return found
-
-
-async def _jira(settings: JiraSettings) -> list[Finding]:
-    client = JiraClient(settings)
-
-    async def look() -> str:
-        return f"{settings.url} as {', '.join(sorted(await client.myself()))}"
-
-    try:
-        return [await _timed("jira", look)]
-    finally:
-        await client.close()
 
 
 def _show(found: list[Finding]) -> None:
