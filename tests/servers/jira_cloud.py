@@ -85,7 +85,8 @@ class JiraCloud:
         self.seen: list[tuple[str, str]] = []
         self.authorisations: list[str] = []
         self.strange: list[str] = []
-        self.prefix = ""
+        self.cloud_id = uuid.uuid4().hex
+        self.site = ""
         self.budget: int | None = None  # requests until the rate limit
         self.page = 100
 
@@ -115,13 +116,22 @@ class JiraCloud:
         return sum(1 for seen in self.seen if seen[0] == method and seen[1].endswith(path))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        path = request.path.removeprefix(self.prefix) if self.prefix else request.path
+        if request.path == "/oauth/token/accessible-resources":
+            return self._sites(request)
+        path = request.path.removeprefix(f"/ex/jira/{self.cloud_id}")
         self.seen.append((request.method, path))
         self.authorisations.append(request.headers.get("Authorization", ""))
         try:
             return await self._done(request, path)
         except RefusedError as error:
             return error.answer()
+
+    def _sites(self, request: web.Request) -> web.Response:
+        """The gateway's list of the sites that a token is good for."""
+        if self.accepted is not None and request.headers.get("Authorization", "") not in self.accepted:
+            return web.Response(status=401)
+        other = {"id": uuid.uuid4().hex, "url": "https://other.example.com"}
+        return web.json_response([other, {"id": self.cloud_id, "url": f"{self.site}/"}])
 
     async def _done(self, request: web.Request, path: str) -> web.StreamResponse:
         if self.accepted is not None and request.headers.get("Authorization", "") not in self.accepted:
