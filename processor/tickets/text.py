@@ -86,15 +86,15 @@ class Texts:
             fields["components"] = [{"name": name} for name in plan.components]
         if assignee := one_line(self._rendered(plan.assignee, "assignee", command, notes)):
             fields["assignee"] = {"name": assignee}
-        for name, templates in (("versions", plan.affects_versions), ("fixVersions", plan.fix_versions)):
-            lines = (one_line(self._redact(self._rendered(each, name, command, notes))) for each in templates)
-            if versions := [each for each in lines if each]:
-                fields[name] = [{"name": each} for each in versions]
         return Draft(plan.project, fields | self._own(plan, command, notes), tuple(notes))
 
     def _own(self, plan: Plan, command: Command, notes: list[str]) -> dict[str, Any]:
-        """The fields that the pipeline names itself; without those that came out empty."""
+        """Versions, and the fields that the pipeline names itself; without those that came out empty."""
         made: dict[str, Any] = {}
+        for name, templates in (("versions", plan.affects_versions), ("fixVersions", plan.fix_versions)):
+            lines = (one_line(self._redact(self._rendered(each, name, command, notes))) for each in templates)
+            if versions := [each for each in lines if each]:
+                made[name] = [{"name": each} for each in versions]
         for name, value in plan.fields.items():
             several = isinstance(value, Sequence)
             values = value if isinstance(value, Sequence) else [value]
@@ -119,7 +119,7 @@ class Texts:
         }
         if plan.components:
             fields["components"] = [{"name": name} for name in plan.components]
-        return Draft(plan.project, fields)
+        return Draft(plan.project, fields | self._own(plan, command, []))  # a project may require them of every ticket
 
     def recurrence(self, pipeline: str) -> Recurrence:
         """What to do when a fault of the pipeline is seen again."""

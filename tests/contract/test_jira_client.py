@@ -417,3 +417,52 @@ async def test_older_servers_tell_of_their_types_too(jira_double: str) -> None:
         assert "no issue type Bugg" in str(await client.wrong(Wish("ci", "BUILD", "Bugg")))
         assert "no project NOPE" in str(await client.wrong(Wish("ci", "NOPE", "Bug")))
         await client.close()
+
+
+async def test_cloud_says_why_it_limits_the_rate(api: OpenApi | None) -> None:
+    """Reason and wait of a 429 are told, and nothing was done."""
+    async with JiraCloud(api) as cloud:
+        client = JiraClient(JiraSettings(url=cloud.url, deployment="cloud", timeout_s=5.0))
+        cloud.budget = 0
+        with pytest.raises(Retryable, match="jira-burst-based") as caught:
+            await client.create(fields(mark()))
+        assert (caught.value.wait or 0.0) >= 7
+        assert cloud.issues == {}
+        assert cloud.strange == []
+        await client.close()
+
+
+async def test_new_issues_are_found_only_after_the_lag(api: OpenApi | None) -> None:
+    """The double's search lags as Cloud's does; by its key the issue is there at once."""
+    async with JiraCloud(api, lag_s=3600.0) as cloud:
+        client = JiraClient(JiraSettings(url=cloud.url, deployment="cloud", timeout_s=5.0))
+        label = mark()
+        key = await client.create(fields(label))
+        assert await client.search("BUILD", label) == []
+        assert (await client.standing(key)).description == "why"
+        cloud.lag_s = 0.0
+        assert [hit.key for hit in await client.search("BUILD", label)] == [key]
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"description": "a text as REST v2 takes it"}, id="text that is no document"),
+        pytest.param({"assignee": {"name": "ann"}}, id="user name for an account id"),
+        pytest.param({"priority": {"name": "Blocker"}}, id="unknown priority"),
+        pytest.param({"labels": ["with space"]}, id="label with a space"),
+        pytest.param({"summary": "x" * 256}, id="summary too long"),
+        pytest.param({"customfield_1": "x"}, id="unknown field"),
+        pytest.param({"description": {"type": "doc", "version": 1, "content": [{"type": "text"}]}}, id="broken ADF"),
+    ],
+)
+async def test_double_of_cloud_refuses_what_cloud_refuses(broken: dict[str, Any]) -> None:
+    """So that a client which passes here passes there."""
+    good = {"project": {"key": "BUILD"}, "issuetype": {"name": "Bug"}, "summary": "s"}
+    async with JiraCloud() as cloud, aiohttp.ClientSession(cloud.url) as session:
+        async with session.post("/rest/api/3/issue", json={"fields": good}) as answer:
+            assert answer.status == 201
+        async with session.post("/rest/api/3/issue", json={"fields": good | broken}) as answer:
+            assert answer.status == 400
+            assert set((await answer.json())["errors"]) == set(broken)

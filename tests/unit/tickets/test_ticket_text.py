@@ -314,3 +314,25 @@ def test_a_template_that_fails_is_told_of(ci_failure: Plan) -> None:
     (note,) = drafted.notes
     assert note == "a plain text, since ticket.description fails: x.j2: 'dict object' has no attribute 'nope'"
     assert Texts({"ci_failure": ci_failure}).draft(of()).notes == ()
+
+
+def test_own_fields_and_versions_are_templates_without_what_comes_out_empty() -> None:
+    """Numbers stay numbers, lists stay lists; secrets are taken out of texts."""
+    plan = Plan(
+        "ci_failure",
+        "BUILD",
+        fix_versions=(Template("{{ finding.build.branch }}", "v"), Template("{{ '' }}", "v")),
+        fields={
+            "Team": Template("{{ finding.build.repo }}", "f"),
+            "Cost": 3,
+            "Tags": [Template("{{ finding.result.category }}", "f"), Template("hunter2", "f")],
+            "Nothing": Template("{{ '' }}", "f"),
+        },
+    )
+    texts = Texts({"ci_failure": plan}, lambda text: text.replace("hunter2", "[redacted]"))
+    fields = texts.draft(of()).fields
+    assert fields["fixVersions"] == [{"name": "main"}]
+    assert fields["Team"] == "acme/web"
+    assert fields["Cost"] == 3
+    assert fields["Tags"] == ["dependency_resolution", "[redacted]"]
+    assert not {"Nothing", "versions"} & set(fields)
