@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -24,6 +25,7 @@ from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sources.history import KafkaHistory
 from processor.telemetry import configure_logs
+from processor.tickets.digests import headline
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, TicketState, Topics, now
 
@@ -140,8 +142,23 @@ async def _send(settings: Settings, order: Command) -> None:
 
 def _said(state: TicketState) -> dict[str, Any]:
     """A state for people and programs: without the ids and digests that only the writer needs."""
-    hidden = {"seen", "told", "says", "v", "commented", "touched", "shown", "since", "attempt"}
-    return {name: value for name, value in asdict(state).items() if name not in hidden}
+    hidden = {"seen", "told", "says", "v", "commented", "touched", "shown", "since", "attempt", "heard", "digest"}
+    said = {name: value for name, value in asdict(state).items() if name not in hidden}
+    return {
+        **said,
+        "intent": intent(state, time.time()),
+        "summary_of": headline(state.digest) if state.digest else None,
+    }
+
+
+def intent(state: TicketState, now: float) -> str | None:
+    """What the writer is about to do, or has to look after; None for nothing. `now` is Unix time."""
+    if state.status == "creating":
+        waited = f" for {now - state.since:.0f} s" if state.since else ""
+        return f"creating{waited}, attempt {state.attempt}: whether Jira has made it is not settled"
+    if state.commenting is not None:
+        return f"adding a comment on {state.commenting}"
+    return "the counts in the description are behind" if state.behind else None
 
 
 def _list(states: Mapping[str, TicketState], *, as_json: bool) -> None:
@@ -149,10 +166,10 @@ def _list(states: Mapping[str, TicketState], *, as_json: bool) -> None:
         options.print_json([_said(state) for state in states.values()])
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("fault", "pipeline", "ticket", "state", "seen", "last seen", "why"):
+    for column in ("fault", "pipeline", "ticket", "state", "seen", "last seen", "why, or what is under way"):
         table.add_column(column, justify="right" if column == "seen" else "left")
     for name, state in states.items():
-        style = "red" if state.status == "failed" else ""
+        style, said = "red" if state.status == "failed" else "", _said(state)
         row = (
             name[:16],
             state.pipeline,
@@ -160,13 +177,15 @@ def _list(states: Mapping[str, TicketState], *, as_json: bool) -> None:
             state.status,
             str(state.count),
             state.last_seen,
-            state.reason,
+            "; ".join(str(each) for each in (state.reason, said["intent"], said["summary_of"]) if each),
         )
         table.add_row(*map(Text, row), style=style)
     out = Console(highlight=False)
     out.print(table)
     waiting = sum(state.status != "open" for state in states.values())
-    out.print(f"{len(states)} faults, {len(states) - waiting} with a ticket, {waiting} without")
+    under_way = sum(intent(state, 0) is not None for state in states.values())
+    intents = f", {under_way} with something under way" if under_way else ""
+    out.print(f"{len(states)} faults, {len(states) - waiting} with a ticket, {waiting} without{intents}")
 
 
 def _show(state: TicketState | None, history: list[dict[str, Any]], *, as_json: bool) -> None:
