@@ -208,11 +208,21 @@ def _ticket(checked: Checked) -> None:
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str):
                 checked.issues(("ticket", "fields", name), template.check(text, summary))
-    assignee = checked.text("ticket", "assignee")
-    if assignee is not None:
-        checked.issues(("ticket", "assignee"), template.check(assignee, summary))
+    _texts(checked, summary)
     if checked.schema is not None:
         _priority(checked, checked.schema.fields.get("severity"))
+
+
+def _texts(checked: Checked, summary: Mapping[str, Type]) -> None:
+    """Templates that stand in the pipeline's file itself."""
+    places: list[tuple[tuple[str, ...], Mapping[str, Type]]] = [
+        (("ticket", "assignee"), summary),
+        (("ticket", "group", "by"), {"finding": summary["finding"]}),
+    ]
+    for path, context in places:
+        text = checked.text(*path)
+        if text is not None:
+            checked.issues(path, template.check(text, context))
 
 
 def _priority(checked: Checked, severity: Field | None) -> None:

@@ -252,6 +252,8 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         after=ticket.after,
         recur=ticket.recur,
         resolve=ticket.resolve,
+        group=ticket.group,
+        group_by=Template(ticket.group.by, "group.by") if ticket.group is not None else None,
         cap=ticket.cap,
         quiet=ticket.quiet,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,

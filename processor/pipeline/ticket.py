@@ -83,6 +83,20 @@ class Resolve(Part):
     )
 
 
+class Group(Part):
+    """What makes one ticket of many faults."""
+
+    by: str = Field(
+        min_length=1,
+        description="Template over `finding`: what the faults share. Where it gives nothing a fault is on its own.",
+        examples=["{{ finding.result.faulty_dependency.name }}"],
+    )
+    over: Literal["repositories", "branches", "faults"] = Field(
+        "repositories", description="What is counted.", examples=["repositories"]
+    )
+    min: int = Field(3, ge=2, le=100, description="How many make a group.", examples=[3])
+
+
 class Cap(Part):
     """How many new tickets are too many."""
 
@@ -153,6 +167,12 @@ class TicketDocument(Part):
     resolve: Resolve = Field(
         default_factory=Resolve, description="When its jobs pass again.", examples=[{"when_green": "resolve"}]
     )
+    group: Group | None = Field(
+        None,
+        description="One ticket for what many faults share: from so many on it lists them, and those that have none "
+        "get no ticket of their own.",
+        examples=[{"by": "{{ finding.result.faulty_dependency.name }}", "over": "repositories", "min": 3}],
+    )
     cap: Cap | None = Field(
         None,
         description="Storm guard: of more new faults than this one ticket tells, which counts and lists them. "
@@ -189,6 +209,8 @@ class TicketConfig:
     after: After = field(default_factory=After)
     recur: Recur = field(default_factory=Recur)
     resolve: Resolve = field(default_factory=Resolve)
+    group: Group | None = None
+    group_by: Template | None = None
     cap: Cap | None = None
     quiet: Quiet | None = None
     assignee: Template | None = None

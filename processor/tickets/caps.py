@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,8 +18,12 @@ from pydantic import TypeAdapter
 from processor.contract import FORMAT, Outbound, Record, too_new, update_first
 from processor.errors import Fatal
 from processor.tickets.decider import Newer, Tables
+from processor.tickets.groups import Group, grouped
 from processor.tickets.messages import Command, TicketEvent, Topics, read_command
 from processor.tickets.policy import Policy, instant
+
+GROUP: Final = b"group\n"
+"""Begins the keys of records that go by their group; others go by their project."""
 
 LISTED: Final = 30
 """Faults that a summary names; it counts them all."""
@@ -46,7 +50,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is remembered under a key: of a project its windows; of a fault whether it may have a ticket.
+    """What is remembered under a key: of a project its windows; of a fault whether it may have a ticket; of a group it.
 
     `left` is the window in which the fault was left last, `finding` the last that was. `offset` is the last record's
     that changed it, `era` how often the topic was made anew.
@@ -56,6 +60,7 @@ class Room:
     granted: bool = False
     left: str = ""
     finding: str = ""
+    group: Group = field(default_factory=Group)
     offset: int = -1
     era: int = 0
     v: int = FORMAT
@@ -119,6 +124,8 @@ class Caps:
         """The command itself, or what says that it was left. Raises Rejected for what is no command."""
         command = read_command(record.value)
         policy = self._policies.get(command.pipeline)
+        if policy is not None and policy.group is not None and (record.key or b"").startswith(GROUP):
+            return self._grouped(command, policy, record, tables)
         if policy is None or not policy.cap:
             return [command.record(self._topics)]
         fault_key, project_key = f"fault\n{command.fingerprint}".encode(), f"project\n{policy.project}".encode()
@@ -130,6 +137,20 @@ class Caps:
             if isinstance(each, TicketEvent):
                 self._told(each)
         return [each.record(self._topics) for each in said]
+
+    def _grouped(self, command: Command, policy: Policy, record: Record, tables: Tables) -> list[Outbound]:
+        """What becomes of the command of a fault that shares something with others."""
+        room, rule = self._read(tables, record.key or b""), policy.group
+        name = rule.of(command.finding) if rule is not None else ""
+        if rule is None or not name:  # the pipeline has changed while it was on its way
+            return [on_its_way(command, policy, self._topics)]
+        done = grouped(command, name, room.group, rule)
+        tables.put(self._topics.rooms, record.key or b"", replace(room, group=done.group, offset=record.offset).dumps())
+        for each in done.said:
+            if isinstance(each, TicketEvent):
+                self._told(each)
+        on = [on_its_way(command, policy, self._topics)] if done.goes_on else []
+        return [*on, *(each.record(self._topics) for each in done.said)]
 
     def _read(self, tables: Tables, key: bytes) -> Room:
         room = Room.loads(tables.get(self._topics.rooms, key))
@@ -154,6 +175,17 @@ def decided(
     why = f"ticket.cap: {policy.cap} new tickets in {policy.project} per {policy.per}; see fs-{summary.fingerprint}"
     event = TicketEvent("suppressed", command.fingerprint, command.pipeline, command.id, reason=why)
     return replace(fault, left=window.start, finding=command.id), project.having(window), (event, summary)
+
+
+def on_its_way(command: Command, policy: Policy | None, topics: Topics, *, grouping: bool = False) -> Outbound:
+    """The record of a command: to its group first, then to its project, where there is a cap, then to the writer."""
+    out = command.record(topics)
+    if policy is None:
+        return out
+    name = policy.group.of(command.finding) if grouping and policy.group is not None and command.finding else ""
+    if name:
+        return replace(out, topic=topics.groups, key=GROUP + f"{command.pipeline}\n{name}".encode())
+    return replace(out, topic=topics.groups, key=f"project\n{policy.project}".encode()) if policy.cap else out
 
 
 def may_follow(old: bytes, new: bytes) -> bool:

@@ -12,7 +12,7 @@ from processor.pipeline.ticket import FieldTemplate, TicketConfig
 from processor.tickets.jira.forms import Wish
 from processor.tickets.markdown import hide
 from processor.tickets.messages import Recurrence
-from processor.tickets.policy import Policy
+from processor.tickets.policy import Grouping, Policy
 from processor.tickets.text import Plan
 
 
@@ -44,6 +44,9 @@ def policy(ticket: TicketConfig, *, outcomes: bool = False) -> Policy:
         when_green=ticket.resolve.when_green,
         flaky_within=timedelta(seconds=ticket.resolve.flaky_within),
         quiet=ticket.quiet,
+        group=Grouping(ticket.group_by, ticket.group.over, ticket.group.min)
+        if ticket.group is not None and ticket.group_by is not None
+        else None,
         project=ticket.project,
         cap=ticket.cap.per_project if ticket.cap is not None else 0,
         per=timedelta(seconds=ticket.cap.per) if ticket.cap is not None else timedelta(hours=1),

@@ -14,7 +14,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from processor.contract import FORMAT, too_new, update_first
-from processor.errors import Fatal
+from processor.errors import Fatal, Rejected
 from processor.pipeline.ticket import MOST_HITS, Green
 from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
 
@@ -42,6 +42,29 @@ class Condition(Protocol):
         """Whether it holds. Raises Rejected("predicate_failed")."""
 
 
+class Renders(Protocol):
+    """A template."""
+
+    def render(self, /, **context: Any) -> str:
+        """The text. Raises Rejected("template_failed")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What a pipeline says about groups: by what, and how many of what make one."""
+
+    by: Renders
+    over: Literal["repositories", "branches", "faults"] = "repositories"
+    least: int = 3
+
+    def of(self, finding: Mapping[str, Any]) -> str:
+        """What the finding shares with others; empty for one that is on its own, or where the template fails."""
+        try:
+            return " ".join(self.by.render(finding=finding).split())
+        except Rejected:
+            return ""
+
+
 class Times(Protocol):
     """Times in which nothing is filed."""
 
@@ -64,6 +87,7 @@ class Policy:
     when_green: Green = "comment"
     flaky_within: timedelta = timedelta(hours=6)
     quiet: Times | None = None
+    group: Grouping | None = None
     project: str = ""
     cap: int = 0
     """New tickets of the project within `per`; 0 for as many as there are."""

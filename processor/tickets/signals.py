@@ -15,6 +15,7 @@ import structlog
 
 from processor.contract import FORMAT, Outbound, Record, Signal, too_new, update_first
 from processor.errors import Rejected
+from processor.tickets.caps import on_its_way
 from processor.tickets.decider import Newer, Tables
 from processor.tickets.messages import Command, TicketEvent, Topics
 from processor.tickets.outcomes import Job, Verdict, again, failed, passed, since_passed
@@ -59,15 +60,12 @@ class Signals:
         for each in verdict.said:
             if isinstance(each, TicketEvent):
                 self._told(each)
-        return [self._sent(each) for each in verdict.said]
-
-    def _sent(self, said: Command | TicketEvent) -> Outbound:
-        """What was said, on its way: commands under a cap go by their project, whose decider lets them pass."""
-        out = said.record(self._topics)
-        policy = self._policies.get(said.pipeline)
-        if isinstance(said, TicketEvent) or policy is None or not policy.cap:
-            return out
-        return replace(out, topic=self._topics.groups, key=f"project\n{policy.project}".encode())
+        return [
+            on_its_way(each, self._policies.get(each.pipeline), self._topics, grouping=True)
+            if isinstance(each, Command)
+            else each.record(self._topics)
+            for each in verdict.said
+        ]
 
     def _finding(self, finding: Mapping[str, Any], memory: Memory, record: Record) -> Verdict:
         fingerprint = str(finding["fingerprint"])

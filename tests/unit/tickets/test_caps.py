@@ -50,14 +50,18 @@ class Guard:
 
     def hears(self, *commands: Command) -> Guard:
         """Has commands come along."""
-        caps = Caps(TOPICS, {"ci_failure": self.policy})
         for each in commands:
             self.offset += 1
             tables = Tables(self.stored.get).at(0, 1_000_000)
-            self.out += caps(Record(TOPICS.groups, 0, self.offset, b"BUILD", orjson.dumps(each)), tables)
+            self.out += self.decider(Record(TOPICS.groups, 0, self.offset, b"BUILD", orjson.dumps(each)), tables)
             tables.kept()
             self.stored |= tables.changes
         return self
+
+    @property
+    def decider(self) -> Caps:
+        """With the policy of the one pipeline."""
+        return Caps(TOPICS, {"ci_failure": self.policy})
 
     def passed(self) -> list[str]:
         """The faults whose commands went on, in order."""
