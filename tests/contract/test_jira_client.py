@@ -367,11 +367,15 @@ async def test_unknown_projects_and_types_are_known_before_the_first_ticket(clie
 
 
 async def test_field_that_becomes_required_in_mid_run_is_named(client: JiraClient, side: Side) -> None:
-    """The refusal says which key of the pipeline fills it in, and the next ticket with it is filed."""
+    """The refusal says which key of the pipeline fills it in, and asks for it once in a storm of refusals."""
     assert await client.wrong(wish()) == []
     on_screen(side, COST)
     with pytest.raises(Refused, match=r"ticket\.fields\.'Cost centre'"):
         await client.create(fields(mark()))
+    asked = sum("createmeta" in path for _, path in side.proxy.seen)
+    with pytest.raises(Refused, match=r"ticket\.fields\.'Cost centre'"):
+        await client.create(fields(mark()))
+    assert sum("createmeta" in path for _, path in side.proxy.seen) == asked
     assert await client.create(fields(mark(), **{"Cost centre": "4711"}))
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from processor.tickets.document import Document, of
 from processor.tickets.jira.dialects import Dialect
 from processor.tickets.jira.errors import Refused, Unavailable
 from processor.tickets.jira.forms import KEYS, People, UnfitError, Wish, fits, key_of, problems, the_field
 from processor.tickets.jira.screens import Field, Screens
+
+AGAIN_S: Final = 60.0
+"""Seconds for which what a refusal was explained by is not asked for again."""
 
 Get = Callable[[str, Mapping[str, str]], Awaitable[Any]]
 
@@ -20,6 +24,7 @@ class Forms:
     def __init__(self, get: Get) -> None:
         self._screens = Screens(get)
         self._people = People(get)
+        self._explained: dict[tuple[str, ...], tuple[float, list[str]]] = {}
 
     async def wrong(self, wish: Wish) -> list[str]:
         """What Jira will not take of what a pipeline fills in. Raises Unavailable, or Refused for lack of rights."""
@@ -70,13 +75,16 @@ class Forms:
 
     async def explained(self, error: Refused, fields: Mapping[str, Any]) -> Refused:
         """A refusal with what is wrong by now: a field may have become required, an issue type may have gone."""
-        project, kind = str(fields["project"]["key"]), str(fields["issuetype"]["name"])
-        self._screens.forget(project)
-        given = dict.fromkeys(fields, ())
-        try:
-            wrong = await self.wrong(Wish("", project, kind, given))
-        except (Refused, Unavailable):
-            return error
+        wish = Wish("", str(fields["project"]["key"]), str(fields["issuetype"]["name"]), dict.fromkeys(fields, ()))
+        about, now = (wish.project, wish.type, *sorted(fields)), monotonic()
+        at, wrong = self._explained.get(about, (0.0, []))
+        if not at or now - at >= AGAIN_S:  # in a storm of refusals once
+            self._screens.forget(wish.project)
+            try:
+                wrong = await self.wrong(wish)
+            except (Refused, Unavailable):
+                return error
+            self._explained[about] = now, wrong
         if not wrong:
             return error
         return Refused(f"{error}; {'; '.join(wrong)}", status=error.status, fields=error.fields)
