@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 MOST: Final = 500
 """Most records of a batch."""
 
+LINGER_S: Final = 0.03
+"""Seconds in which a batch gathers at the least: fewer requests in a storm, and no ticket is in such a hurry."""
+
 WAIT_MOST_S: Final = 10.0
 """Most seconds between two tries to publish."""
 
@@ -57,6 +60,7 @@ class Batches:
         ours: Callable[[Sequence[Any]], bool],
         done: Callable[[Any, Any], Awaitable[None]],
         redact: Callable[[str], str] = str,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._decider = decider
         self._backing = backing
@@ -65,6 +69,7 @@ class Batches:
         self._ours = ours
         self._done = done
         self._redact = redact
+        self._linger_s = linger_s
         self._events: list[Any] = []
         self._handling = 0
         self._moved = asyncio.Event()
@@ -89,6 +94,8 @@ class Batches:
             while not self._events:
                 self._moved.clear()
                 await self._moved.wait()
+            if self._linger_s and len(self._events) < MOST:
+                await asyncio.sleep(self._linger_s)
             events, self._events = self._events, []
             self._handling = len(events)
             self._moved.set()

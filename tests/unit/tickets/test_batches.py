@@ -76,6 +76,7 @@ class World:
             self.publish,
             letter=lambda record, error: Outbound("letters", record.key, error.reason.encode()),
             ours=lambda _events: self.mine,
+            linger_s=0.0,
             done=self.done,
         )
 
@@ -177,6 +178,7 @@ async def test_partitions_lost_while_publishing_are_not_written_to() -> None:
         lose,
         letter=lambda _r, _e: Outbound("l", None, b""),
         ours=lambda _: world.mine,
+        linger_s=0.0,
         done=world.done,
     )
     stream = Stream([event(1)])

@@ -107,6 +107,7 @@ class Life:
             self._survives.publish,
             letter=never,
             ours=lambda _events: True,
+            linger_s=0.0,
             done=self._done,
         )
         reading = asyncio.create_task(batches.read(self))
