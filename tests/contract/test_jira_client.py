@@ -470,3 +470,15 @@ async def test_double_of_cloud_refuses_what_cloud_refuses(broken: dict[str, Any]
         async with session.post("/rest/api/3/issue", json={"fields": good | broken}) as answer:
             assert answer.status == 400
             assert set((await answer.json())["errors"]) == set(broken)
+
+
+def test_description_of_cloud_is_at_hand_and_finds_what_is_wrong(api: OpenApi | None) -> None:
+    """What the Cloud double checks every request of this suite against, besides its own rules."""
+    if api is None:
+        pytest.skip("left out: the description of Jira Cloud's API; FAULTSTREAM_DATA may name its folder")
+    assert api.wrong("GET", "/rest/api/3/search/jql", [("jql", "project = A"), ("maxResults", "50")], None) == []
+    assert api.wrong("GET", "/rest/api/3/search/jql", [("startAt", "0")], None) == [
+        "query parameter startAt is unknown"
+    ]
+    assert api.wrong("POST", "/rest/api/3/issueLink", [], {"type": {"name": "Relates"}})
+    assert api.wrong("GET", "/rest/api/2/myself", [], None) == ["GET /rest/api/2/myself is not in the document"]
