@@ -28,7 +28,10 @@ WIDTHS: Final = (1000, 300, 120)
 FEW: Final = 8
 """Lines of evidence that stay longest."""
 
-LONG: Final = (4000, 1000, 400, 160, 60, 20)
+LONGEST: Final = 2000
+"""Units that no text is longer than: it would be read by nobody, and takes its time to write."""
+
+LONG: Final = (1000, 400, 160, 60, 20)
 """Units that any text is cut to in turn."""
 
 Size = Callable[[Document], int]
@@ -37,7 +40,7 @@ Size = Callable[[Document], int]
 
 def fitted(document: Document, size: Size, limit: int = TEXT_LIMIT) -> Document:
     """The document, with what is needed left out so that it fits; the same document always becomes the same."""
-    made = document
+    made = document = Document(tuple(_short(block, LONGEST) for block in document.blocks))
     for made in _smaller(document):
         if size(made) <= limit:
             return made

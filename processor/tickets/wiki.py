@@ -39,6 +39,7 @@ _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _EMOTICON: Final = re.compile(r"\((?=(?:[!?/xiyn+\-]|\*[rgby]?|on|off|flag|flagoff)\))|[:;](?=-?[()DP](?!\w))")
 _BLOCK: Final = re.compile(r"^([^\S\n]*)(?=(?:h[1-6]|bq|fn\d*)\.|[*#-]+\s|-{4,}[^\S\n]*$)", re.MULTILINE)
 _LINK_TEXT: Final = str.maketrans({"[": "(", "]": ")", "|": "/"})
+_PICTURE: Final = re.compile(r"!(?=\S)|!$")
 _PHRASES: Final = ("*", "_", "+", "-", "^", "~", "??")
 
 
@@ -150,11 +151,17 @@ def escape(text: str, others: str = "") -> str:
     source = re.sub(r"\\(?=[\\{}\[\]|*_+^~?!#:;()-]|$)", "&#92;", source, flags=re.MULTILINE)
     source = "\n".join(_phrases(line, others) for line in source.split("\n"))
     source = re.sub(r"[{}\[\]|]", r"\\\g<0>", source)
-    source = re.sub(r"!(?=[^\s!][^!\n]*!)" if "!" not in others else "!", r"\!", source)
+    source = "\n".join(_pictures(line, others) for line in source.split("\n"))
     source = _EMOTICON.sub(r"\\\g<0>", source)
     source = _ISSUE_KEY.sub(rf"\1{_BREAK}-", source)
     source = re.sub(r"(?<=\[)(?=\\?~)", _BREAK, source)
     return _SCHEME.sub(rf"\1:{_BREAK}", source)
+
+
+def _pictures(line: str, others: str) -> str:
+    """Escapes the marks that could begin a picture: all but the last of the line."""
+    last = len(line) if "!" in others else line.rfind("!")
+    return _PICTURE.sub(lambda found: r"\!" if found.start() < last else "!", line) if last > 0 else line
 
 
 def _phrases(line: str, others: str) -> str:

@@ -40,6 +40,7 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
         ("[click|http://evil.example]", "\\[click\\|http:\u200b//evil.example\\]"),
         ("ping [~admin]", "ping \\[\u200b~admin\\]"),
         ("!http://x/a.png!", "\\!http:\u200b//x/a.png!"),
+        ("!a.png!!b.png!", r"\!a.png\!\!b.png!"),
         ("| a | b |", r"\| a \| b \|"),
         ("h1. Title", "\u200bh1. Title"),
         ("bq. quoted", "\u200bbq. quoted"),
