@@ -1,22 +1,28 @@
-"""The write part as a process on Apache Kafka, killed in mid-flight again and again."""
+"""The write part as a process on Apache Kafka: killed and frozen at each point of its protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processor.tickets.messages import Command
 from tests.integration.test_tickets_decide import Cluster
-from tests.integration.test_tickets_write import eventually, fault_name, issues
+from tests.integration.test_tickets_write import fault_name, issues
 from tests.servers.fault_proxy import DROP_AFTER, FaultProxy
 
 PROGRAM = Path(__file__).with_name("tickets_process.py")
 ISSUE = "/rest/api/2/issue"
-FAULTS, REPEATS, KILLS = 8, 4, 3
+FAULTS, REPEATS = 6, 3
+POINTS = ["after intent", "after post", "after key", "after offsets"]
+"""Where a creation may be cut off; each is before the next step, too."""
 
 
 def command(fault: str, count: int) -> Command:
@@ -48,22 +54,20 @@ async def complete(url: str, fault: str) -> None:
 @pytest.mark.kafka
 @pytest.mark.jira
 @pytest.mark.timeout(300)
-async def test_killed_in_mid_flight_each_fault_has_one_ticket(
+async def test_killed_between_any_two_steps_each_fault_has_one_ticket(
     apache_kafka: str, jira_double: str, checkout: Path
 ) -> None:
-    """Killed while requests are under way, some answers lost as well: one ticket per fault, with all its repeats."""
+    """Killed at one point after the other, some answers lost as well: one ticket per fault, with all its repeats."""
     faults = [fault_name() for _ in range(FAULTS)]
     async with Cluster(apache_kafka) as cluster, FaultProxy(jira_double) as proxy:
         sights = [command(fault, count) for count in range(1, REPEATS + 1) for fault in faults]
         await cluster.publish([sight.record(cluster.topics) for sight in sights])
         proxy.fail("POST", ISSUE, DROP_AFTER, times=2)
-        arguments = (apache_kafka, cluster.topics.prefix, proxy.url, str(checkout))
-        for _ in range(KILLS):
-            process = await started(*arguments)
-            posted = len(proxy.seen)
-            await eventually(lambda posted=posted: len(proxy.seen) > posted + 3)  # type: ignore[misc]
-            process.kill()
-            await process.wait()
+        arguments = (apache_kafka, cluster.topics.prefix, proxy.url, str(checkout), "writer-0")
+        for point in POINTS:
+            process = await started(*arguments, f"kill {point}")
+            async with asyncio.timeout(60):
+                assert await process.wait() == -signal.SIGKILL
         process = await started(*arguments)
         try:
             async with asyncio.timeout(120):
@@ -75,3 +79,58 @@ async def test_killed_in_mid_flight_each_fault_has_one_ticket(
             (ticket,) = await issues(jira_double, fault)
             assert f"Seen {REPEATS} times" in ticket["fields"]["description"]
         assert proxy.count("POST", ISSUE) >= FAULTS
+
+
+@pytest.mark.kafka
+@pytest.mark.jira
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", ["before check", "after check"])
+async def test_frozen_right_before_the_post_while_another_takes_over(
+    apache_kafka: str, jira_double: str, checkout: Path, point: str
+) -> None:
+    """Before the last check it never posts; after it, what it posts is closed as a duplicate of the other's ticket."""
+    fault = fault_name()
+
+    async def ends_of(wanted: list[bool]) -> bool:
+        return sorted(map(done, await issues(jira_double, fault))) == wanted
+
+    async with Cluster(apache_kafka) as cluster, FaultProxy(jira_double) as proxy:
+        await cluster.publish([command(fault, 1).record(cluster.topics)])
+        arguments = (apache_kafka, cluster.topics.prefix, proxy.url, str(checkout))
+        frozen = await started(*arguments, "writer-0", f"stop {point}")
+        running = [frozen]
+        try:
+            async with asyncio.timeout(180):
+                await until(partial(asyncio.to_thread, stands_still, frozen.pid))
+                assert proxy.count("POST", ISSUE) == 0
+                running.append(await started(*arguments, "writer-1"))
+                await until(lambda: ends_of([False]))
+                os.kill(frozen.pid, signal.SIGCONT)
+                if point == "after check":
+                    await until(lambda: ends_of([False, True]))
+                await cluster.publish([command(fault, count).record(cluster.topics) for count in range(2, REPEATS + 1)])
+                await complete(jira_double, fault)
+        finally:
+            for process in running:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+            ends = await asyncio.gather(*(process.wait() for process in running))
+        assert ends == [0, 0]
+        assert await ends_of([False, True] if point == "after check" else [False])
+        assert proxy.count("POST", ISSUE) == (2 if point == "after check" else 1)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Waits until what is asked of another process holds."""
+    while not await holds():  # noqa: ASYNC110  nothing here sets an event
+        await asyncio.sleep(0.1)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether a process is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+
+
+def done(issue: Mapping[str, Any]) -> bool:
+    """Whether an issue is closed."""
+    return bool(issue["fields"]["status"]["statusCategory"]["key"] == "done")

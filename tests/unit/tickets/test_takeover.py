@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from processor.engine.delivery import Lost
 from processor.errors import Retryable
 from processor.tickets.jira import Late, Unsettled
-from processor.tickets.messages import Command
+from processor.tickets.messages import Command, TicketState
 from processor.tickets.write import HOLD_S, Writer
 from tests.unit.tickets.world import AT, LAG_S, TOPICS, KilledError, World, command, record
 
@@ -172,3 +173,17 @@ async def test_first_sight_asks_jira_nothing() -> None:
     world.search = spied  # type: ignore[method-assign]
     await world.until_done(record(command(1)))
     assert (world.posts, searched) == (1, [])
+
+
+async def test_fifty_thousand_fingerprints_are_loaded_and_looked_through_in_seconds() -> None:
+    """Of one partition, by processor time: some 50 µs for each; all that is asked of Jira is about the new ones."""
+    world = World()
+    state = TicketState("", "ci_failure", "BUILD", "open", key="BUILD-1", count=3, seen=("a" * 36, "b" * 36, "c" * 36))
+    model = replace(state, fingerprint="@").record(TOPICS, 0)
+    names = [f"{at:032x}".encode() for at in range(50_000)]
+    world.records = [replace(model, key=name, value=(model.value or b"").replace(b"@", name)) for name in names]
+    began = process_time()
+    writer = await world.writer()
+    assert await writer.reconciler.look() == 0
+    assert len(writer.book.states(AT)) == 50_000
+    assert process_time() - began < 20.0
