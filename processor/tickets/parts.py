@@ -126,7 +126,7 @@ def evidence(lines: Iterable[Mapping[str, Any]], beside: Iterable[Mapping[str, A
     width = len(str(max(shown, default=0)))
     rows = [clean(line.get("text", "")).expandtabs(4).rstrip() for _, (_, line) in sorted(shown.items())]
     texts = dedent("\n".join(row.replace("\n", " ") for row in rows)).split("\n")
-    said = zip(sorted(shown), texts, strict=True)
+    said = zip(sorted(shown), texts, strict=bool(shown))  # of no lines, the text is one empty line
     return log(cut(f"{shown[number][0]}{number:>{width}}  {text}".rstrip(), LINE_LIMIT) for number, text in said)
 
 
