@@ -69,12 +69,19 @@ class Green:
         why = _in_the_way(standing, rules) if standing.resolution is None else ""
         await self._save(at, replace(state, commenting=command.id))
         closes = not why and standing.resolution is None
-        if closes and not await self._jira.transition(key, lambda ways: _way(ways, rules)):
-            why = "no transition closes it: see ticket.resolve"
-            log.warning("no transition closes the ticket", action="resolve", key=key)
+        if closes and (why := await self._closed(key, rules)):
+            log.warning("the ticket can't be closed", action="resolve", key=key, error=why)
         await self._comment(at, command, state, begun=begun)
         action: Action = "green" if why else "resolved"
         return event(action, command, key, "; ".join(part for part in (passed_in(command), why) if part))
+
+    async def _closed(self, key: str, rules: Recurrence) -> str:
+        """Closes it; why it can't be, if it can't."""
+        try:
+            done = await self._jira.transition(key, lambda ways: _way(ways, rules))
+        except Refused as error:
+            return self._redact(f"Jira does not close it: {error}; see ticket.resolve")
+        return "" if done else "no transition closes it: see ticket.resolve"
 
     async def _comment(self, at: TopicPartition, command: Command, state: TicketState, *, begun: bool = False) -> None:
         """Says which build passed; once, whatever dies in between."""

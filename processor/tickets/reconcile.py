@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -19,8 +19,8 @@ from processor.errors import Retryable
 from processor.tickets.book import Book
 from processor.tickets.filing import age
 from processor.tickets.jira import Hit, JiraClient, Refused
-from processor.tickets.jira.issues import category, mapping
 from processor.tickets.messages import LABEL, Command, TicketEvent, TicketState, Topics, event
+from processor.tickets.transitions import Way, closing
 
 log = structlog.get_logger(__name__)
 
@@ -34,29 +34,9 @@ DUPLICATE: Final = "Duplicate"
 """The link, and the resolution, of a ticket that should not be there, as Jira comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """A transition by its id, with the fields to send along."""
-
-    id: str
-    fields: Mapping[str, Any]
-
-
-def closing(ways: Sequence[Mapping[str, Any]]) -> Closing | None:
-    """The transition that closes a ticket, as a duplicate where it offers that.
-
-    Other fields that its screen is said to want are Jira's to insist on: some servers say so and do without.
-    """
-    doors = [way for way in ways if category(way.get("to")) == "done"]
-    offers = [mapping(mapping(way.get("fields")).get("resolution")) for way in doors]
-    for way, offer in zip(doors, offers, strict=True):
-        for value in map(mapping, offer.get("allowedValues") or ()):
-            if str(value.get("name", "")).casefold() == DUPLICATE.casefold():
-                return Closing(str(way["id"]), {"resolution": {"id": str(value["id"])}})
-    for way, offer in zip(doors, offers, strict=True):
-        first = next(map(mapping, offer.get("allowedValues") or ()), None) if offer.get("required") else None
-        return Closing(str(way["id"]), {"resolution": {"id": str(first["id"])}} if first else {})
-    return None
+def _closing(ways: Sequence[Mapping[str, Any]]) -> Way | None:
+    """The transition that closes a ticket, as a duplicate where it offers that."""
+    return closing(ways, resolution=DUPLICATE) or closing(ways)
 
 
 class Twins:
@@ -86,7 +66,7 @@ class Twins:
         try:
             await self._jira.link(twin, key, DUPLICATE)
             standing = await self._jira.standing(twin)
-            open_ = standing.resolution is None and not await self._jira.transition(twin, closing)
+            open_ = standing.resolution is None and not await self._jira.transition(twin, _closing)
             reason = f"a second ticket, a duplicate of {key}" + ("; no transition closes it" if open_ else "")
         except Refused as error:
             reason = f"a second ticket beside {key}; it can't be closed: {self._redact(str(error))}"

@@ -33,24 +33,29 @@ def closing(
 ) -> Way | None:
     """The way that closes a ticket as fixed; None where there is none for us, or none that takes what is asked for.
 
-    `transition` and `resolution` are names from the pipeline; a resolution of `never` is not taken by itself.
+    `transition` and `resolution` are names from the pipeline; a resolution of `never` is not taken by itself. Where
+    every screen is said to want more than that, it is Jira's to insist: some servers say so and do without.
     """
     doors = [way for way in ways if _category(way) == "done"]
     if transition is not None:
         doors = [way for way in doors if transition.casefold() in _names(way)]
-    fitting = [(way, fields) for way in doors if (fields := _fields(way, resolution, never)) is not None]
+    known = [(way, fields) for way in doors if (fields := _fields(way, resolution, never)) is not None]
+    fitting = [each for each in known if _needed(each[0]) <= {"resolution"}] or known
     if not fitting:
         return None
     way, fields = min(fitting, key=lambda each: _rank(each[0]))
     return Way(str(way["id"]), fields)
 
 
-def _fields(way: Mapping[str, Any], resolution: str | None, never: Collection[str]) -> dict[str, Any] | None:
-    """What its screen wants of us; None where that can't be given."""
+def _needed(way: Mapping[str, Any]) -> set[str]:
+    """The fields that its screen insists on, as it says."""
     screen = way.get("fields") or {}
-    needed = {name for name, each in screen.items() if each.get("required") and not each.get("hasDefaultValue")}
-    if needed - {"resolution"}:
-        return None
+    return {name for name, each in screen.items() if each.get("required") and not each.get("hasDefaultValue")}
+
+
+def _fields(way: Mapping[str, Any], resolution: str | None, never: Collection[str]) -> dict[str, Any] | None:
+    """The resolution, as its screen wants it; None where that can't be given."""
+    screen, needed = way.get("fields") or {}, _needed(way)
     if "resolution" not in screen:
         return {}
     offered: Sequence[Mapping[str, Any]] = screen["resolution"].get("allowedValues") or []

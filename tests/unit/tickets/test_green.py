@@ -100,6 +100,15 @@ async def test_a_workflow_without_a_way_is_told_about() -> None:
     assert world.events() == ["created", "green"]
 
 
+async def test_a_screen_that_insists_on_more_leaves_it_open() -> None:
+    """The comment is there all the same, and the event says what Jira wants."""
+    world = await filed()
+    world.fail("transition", Refused("Jira answered 400: worklog: time spent is required", status=400))
+    await world.until_done(record(says("green"), 1))
+    assert (world.issues["BUILD-1"].resolution, len(world.issues["BUILD-1"].comments)) == (None, 1)
+    assert world.events() == ["created", "green"]
+
+
 async def test_a_fault_without_a_ticket_and_a_ticket_that_is_gone() -> None:
     """Nothing is done and nothing fails."""
     world = World(plan=RESOLVES)
@@ -165,6 +174,11 @@ def resolution(*names: str, required: bool = True) -> dict[str, Any]:
         ([way("1", "Close", resolution=resolution("Fixed"))], {"resolution": "Green"}, None),
         ([way("1", "Close", customfield_1={"required": True}), way("2", "Weg")], {}, Way("2")),
         ([way("1", "Close", customfield_1={"required": True, "hasDefaultValue": True})], {}, Way("1")),
+        (
+            [way("1", "To Done", worklog={"required": True}, resolution=resolution("Done"))],
+            {},
+            Way("1", {"resolution": {"id": "DONE"}}),
+        ),
     ],
 )
 def test_the_way_that_closes(ways: list[dict[str, Any]], asked: dict[str, str], chosen: Way | None) -> None:

@@ -193,6 +193,8 @@ class World:
         """POST transition."""
         if (way := choose(self.ways)) is None:
             return False
+        if error := self._error("transition"):
+            raise error[1]
         dies = self.enter("resolve")
         self.resolve(key, way.fields.get("resolution", {}).get("id", "Done"))
         self.issues[key].moved.append(way.id)
