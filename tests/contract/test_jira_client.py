@@ -19,6 +19,7 @@ from processor.settings import JiraSettings
 from processor.tickets.document import Document, Paragraph, Text
 from processor.tickets.jira import JiraClient, Late, Refused, Unauthorised, Unsettled
 from processor.tickets.jira.forms import Wish
+from processor.tickets.transitions import closing
 from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy, jira_error
 from tests.servers.jira_cloud import JiraCloud, Project
 from tests.servers.jira_rules import FieldRule
@@ -268,6 +269,21 @@ async def test_resolved_issue_says_as_what_and_when_and_can_be_opened_again(clie
     assert abs(standing.resolved_at - before) < 86_400
     assert await client.reopen(key)
     assert (await client.standing(key)).resolution is None
+
+
+async def test_issue_is_closed_through_the_screen_that_its_workflow_has(client: JiraClient) -> None:
+    """With a resolution where the screen wants one; it is resolved then."""
+    key = await client.create(fields(mark()))
+    assert await client.transition(key, closing)
+    assert (await client.standing(key)).resolution in {"Done", "Fertig"}
+
+
+async def test_own_issues_are_told_the_newest_first(client: JiraClient) -> None:
+    """As far back from the newest one as is asked for."""
+    keys = {await client.create(fields(mark())) for _ in range(3)}
+    found = await client.recent("BUILD", 3600)
+    assert keys <= {hit.key for hit in found}
+    assert [hit.created for hit in found] == sorted((hit.created for hit in found), reverse=True)
 
 
 async def test_two_issues_can_be_linked(client: JiraClient, side: Side) -> None:

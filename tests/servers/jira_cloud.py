@@ -296,24 +296,30 @@ class JiraCloud:
         return 201, None
 
     async def _search(self, _body: Any, query: Any) -> tuple[int, Any]:
-        found = re.fullmatch(r'project = "(\w+)" AND labels = "((?:[^"\\]|\\.)*)" ORDER BY created ASC', query["jql"])
-        if found is None:
-            raise RefusedError(400, "Error in the JQL Query: it is unbounded, or not understood.")
-        if found[1] not in self.projects:
-            raise RefusedError(400, f"The value '{found[1]}' does not exist for the field 'project'.")
-        label = re.sub(r"\\(.)", r"\1", found[2])
-        known = [
-            issue
-            for key, issue in self.issues.items()
-            if key.startswith(f"{found[1]}-")
-            and label in issue.fields.get("labels", ())
-            and issue.created + self.lag_s <= time.time()
-        ]
+        known = [each for each in self._found(query["jql"]) if each.created + self.lag_s <= time.time()]
         start = int(query.get("nextPageToken", "t0")[1:])
         end = start + min(int(query.get("maxResults", 50)), self.page)
         answer = {"issues": [self._shown(each, query.get("fields", "id")) for each in known[start:end]]}
         last = end >= len(known)
         return 200, answer | {"isLast": last} | ({} if last else {"nextPageToken": f"t{end}"})
+
+    def _found(self, jql: str) -> list[Issue]:
+        """What a query names, in its order; it must be one of those that are understood here."""
+        asked = re.fullmatch(
+            r'project = "(\w+)" AND (?:labels = "((?:[^"\\]|\\.)*)"|creator = currentUser\(\)) '
+            r"ORDER BY created (ASC|DESC)",
+            jql,
+        )
+        if asked is None:
+            raise RefusedError(400, "Error in the JQL Query: it is unbounded, or not understood.")
+        project, label, order = asked.groups()
+        if project not in self.projects:
+            raise RefusedError(400, f"The value '{project}' does not exist for the field 'project'.")
+        found = [issue for key, issue in self.issues.items() if key.startswith(f"{project}-")]
+        if label is not None:  # all issues are the one account's
+            plain = re.sub(r"\\(.)", r"\1", label)
+            found = [issue for issue in found if plain in issue.fields.get("labels", ())]
+        return found if order == "ASC" else found[::-1]
 
     def _visible(self, key: str) -> Project:
         project = self.projects.get(key)
