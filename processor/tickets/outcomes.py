@@ -112,7 +112,7 @@ def failed(finding: Mapping[str, Any], fault: Fault, policy: Policy, recall: Rec
     key = job_key(build)
     place = Place(key, instant(finding), _text(build, "commit"), _text(build, "run_id"), _attempt(build))
     job = recall.job(key).has(fingerprint, str(finding["pipeline"]))
-    fault, job, said = _settled(fingerprint, str(finding["pipeline"]), _seen_at(fault, place), policy, key, job, recall)
+    fault, said = _settled(fingerprint, str(finding["pipeline"]), _seen_at(fault, place), policy, key, job, recall)
     return Verdict(said, {fingerprint: fault}, {key: job})
 
 
@@ -141,18 +141,21 @@ def passed(outcome: Mapping[str, Any], policies: Mapping[str, Policy], recall: R
     job = recall.job(key).passed(by)
     said: list[Command | TicketEvent] = []
     faults: dict[str, Fault] = {}
+    had: list[tuple[str, str]] = []
     for fingerprint, pipeline in job.faults:
+        fault = recall.fault(fingerprint)
+        # Forgotten only now, by a later signal: a crash may remember this of the job, and nothing of the fault.
+        if any(place.job == key for place in fault.places):
+            had.append((fingerprint, pipeline))
         if pipeline in policies:
-            fault = recall.fault(fingerprint)
-            fault, job, follows = _settled(fingerprint, pipeline, fault, policies[pipeline], key, job, recall)
-            faults[fingerprint] = fault
+            faults[fingerprint], follows = _settled(fingerprint, pipeline, fault, policies[pipeline], key, job, recall)
             said += follows
-    return Verdict(tuple(said), faults, {key: job})
+    return Verdict(tuple(said), faults, {key: replace(job, faults=tuple(had))})
 
 
 def _settled(
     fingerprint: str, pipeline: str, fault: Fault, policy: Policy, key: str, job: Job, recall: Recall
-) -> tuple[Fault, Job, tuple[Command | TicketEvent, ...]]:
+) -> tuple[Fault, tuple[Command | TicketEvent, ...]]:
     """What the passes of all places of a fault say; `job` is the one of `key`, which has just changed."""
     known = {each.job: job if each.job == key else recall.job(each.job) for each in fault.places}
     passes = [by for place in fault.places for by in _after(place, known[place.job])]
@@ -166,10 +169,7 @@ def _settled(
         said = _say("flaky", fingerprint, pipeline, fault, rerun)
     elif gone and not fault.flaky and fault.filed and policy.when_green != "nothing":
         said = _say("green", fingerprint, pipeline, fault, max(passes, key=lambda by: by.time))
-    fault = replace(fault, places=() if gone else tuple(red))
-    if key not in {each.job for each in fault.places}:
-        job = replace(job, faults=tuple(each for each in job.faults if each[0] != fingerprint))
-    return fault, job, said
+    return replace(fault, places=() if gone else tuple(red)), said
 
 
 def _say(
