@@ -250,6 +250,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         components=tuple(ticket.components),
         priority=dict(ticket.priority),
         after=ticket.after,
+        escalate=tuple(ticket.escalate),
         recur=ticket.recur,
         resolve=ticket.resolve,
         group=ticket.group,

@@ -83,6 +83,21 @@ class Resolve(Part):
     )
 
 
+class Rise(Part):
+    """How far a fault must have spread for a priority; all of it must hold."""
+
+    hits: int = Field(1, ge=1, description="Times that it was seen.", examples=[20])
+    branches: int = Field(1, ge=1, le=MOST_HITS, description="Branches on which it was seen.", examples=[5])
+    repositories: int = Field(
+        1,
+        ge=1,
+        le=MOST_HITS,
+        description="Repositories in which it was seen, where `fingerprint.scope` leaves `repo` out.",
+        examples=[3],
+    )
+    priority: str = Field(min_length=1, description="Name of a Jira priority.", examples=["High"])
+
+
 class Group(Part):
     """What makes one ticket of many faults."""
 
@@ -161,6 +176,12 @@ class TicketDocument(Part):
         description="Severity (a value of the result's `severity`) to the name of a Jira priority.",
         examples=[{"critical": "Highest", "minor": "Low"}],
     )
+    escalate: list[Rise] = Field(
+        default_factory=list,
+        description="Priorities by how far the fault has spread, the lowest first: the last one whose counts are "
+        "reached holds. A ticket's priority is only ever raised, and left alone once a person has set it.",
+        examples=[[{"hits": 20, "priority": "High"}, {"branches": 10, "priority": "Highest"}]],
+    )
     recur: Recur = Field(
         default_factory=Recur, description="When it is seen again.", examples=[{"comment_every": "1h"}]
     )
@@ -207,6 +228,7 @@ class TicketConfig:
     components: tuple[str, ...] = ()
     priority: Mapping[str, str] = field(default_factory=dict)
     after: After = field(default_factory=After)
+    escalate: tuple[Rise, ...] = ()
     recur: Recur = field(default_factory=Recur)
     resolve: Resolve = field(default_factory=Resolve)
     group: Group | None = None

@@ -89,6 +89,7 @@ class Filing:
             last_seen=known.last_seen,
             seen=known.seen,
             previous=known.previous,
+            priority=(draft.fields.get("priority") or {}).get("name", ""),
             digest=command.digest,
         )
         await self._book.save(at, state)  # by which only the owner gets past

@@ -117,9 +117,9 @@ class Command:
     is the build that tells, and `id` of such a command its own. `recount` and `reconcile` are the writer's own: the
     counts in a ticket's description are behind; there seems to be a second ticket. `forget` and `adopt` (of `key`) are
     ordered by hand. `heard` tells of what a person did with the ticket `key`. `known_flaky`: the fault has been flaky
-    before. `digest` is what a ticket tells that stands for many faults. Repeats are harmless: the writer
-    does each finding once and is the judge of whether there is a ticket. `count` is how often the fault has been seen,
-    this time included; the times are RFC 3339.
+    before. `priority` is the one that the fault has spread far enough for. `digest` is what a ticket tells that stands
+    for many faults. Repeats are harmless: the writer does each finding once and is the judge of whether there is a
+    ticket. `count` is how often the fault has been seen, this time included; the times are RFC 3339.
     """
 
     action: Literal["create", "comment", "green", "flaky", "recount", "reconcile", "forget", "adopt", "heard"]
@@ -132,6 +132,7 @@ class Command:
     key: str | None = None
     build: dict[str, Any] = field(default_factory=dict)
     known_flaky: bool = False
+    priority: str = ""
     digest: dict[str, Any] = field(default_factory=dict)
     v: int = FORMAT
 
@@ -154,7 +155,8 @@ class TicketState:
     intended (Unix seconds). `commenting` names the finding whose comment may be under way, `told` what tickets and
     comments have said lately (digests), `commented` and `touched` when the ticket had its last comment and was last
     looked at (Unix seconds), `shown` the count that its description gives in the words `says`, `previous` the tickets
-    that the fault had before, `heard` the last things that were heard of people.
+    that the fault had before, `heard` the last things that were heard of people. `priority` is the last one that we
+    gave the ticket, `raised` the last one that was asked for since it spread.
     """
 
     fingerprint: str
@@ -177,6 +179,8 @@ class TicketState:
     says: str = ""
     previous: tuple[str, ...] = ()
     heard: tuple[str, ...] = ()
+    priority: str = ""
+    raised: str = ""
     digest: dict[str, Any] = field(default_factory=dict)
     v: int = FORMAT
 

@@ -40,6 +40,7 @@ def policy(ticket: TicketConfig, *, outcomes: bool = False) -> Policy:
         hits=after.hits,
         branches=after.branches,
         within=timedelta(seconds=after.within),
+        escalate=ticket.escalate,
         follows=outcomes,
         when_green=ticket.resolve.when_green,
         flaky_within=timedelta(seconds=ticket.resolve.flaky_within),
@@ -63,8 +64,8 @@ def wish(pipeline: str, ticket: TicketConfig) -> Wish:
     given: dict[str, Sequence[Any]] = {name: _fixed(value) for name, value in ticket.fields.items()}
     if ticket.components:
         given["components"] = [list(ticket.components)]
-    if ticket.priority:
-        given["priority"] = list(ticket.priority.values())
+    if ticket.priority or ticket.escalate:
+        given["priority"] = [*ticket.priority.values(), *(each.priority for each in ticket.escalate)]
     if ticket.assignee is not None:
         given["assignee"] = ()
     for name, versions in (("versions", ticket.affects_versions), ("fixVersions", ticket.fix_versions)):

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from processor.contract import FORMAT, too_new, update_first
 from processor.errors import Fatal, Rejected
-from processor.pipeline.ticket import MOST_HITS, Green
+from processor.pipeline.ticket import MOST_HITS, Green, Rise
 from processor.tickets.messages import REMEMBERED, Command, TicketEvent, moment, now
 
 CERTAIN: Final = 1.0
@@ -82,6 +82,7 @@ class Policy:
     hits: int = 1
     branches: int = 1
     within: timedelta = timedelta(hours=1)
+    escalate: tuple[Rise, ...] = ()
     follows: bool = False
     """Whether it is told which builds pass, so that it must be remembered where faults were seen."""
     when_green: Green = "comment"
@@ -100,6 +101,17 @@ class Policy:
         lacks += [f"{branches} of {self.branches} branches"] if branches < self.branches else []
         return f"ticket.after: {', '.join(lacks)} within {self.within}" if lacks else ""
 
+    def priority(self, fault: Fault) -> str:
+        """The priority that a fault has spread far enough for; empty for the one that its ticket has anyway."""
+        reached = ""
+        for step in self.escalate:
+            counts = (fault.count, len(fault.branches), len(fault.repositories))
+            if all(
+                is_ >= wanted for is_, wanted in zip(counts, (step.hits, step.branches, step.repositories), strict=True)
+            ):
+                reached = step.priority
+        return reached
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -109,7 +121,7 @@ class Fault:
     policy's window of event time. `partition` and `offset` are the last signal's: one at or before it has been counted
     already. `era` is how often the signals topic was made anew, with offsets from zero. `places` are the jobs and
     branches that it broke last and that have not passed since; `flaky`: one of them has passed on the very commit on
-    which it had failed.
+    which it had failed. `branches` and `repositories` are those that it was seen in, where the policy asks for them.
     """
 
     count: int = 0
@@ -123,6 +135,8 @@ class Fault:
     recent: tuple[tuple[str, str], ...] = ()
     places: tuple[Place, ...] = ()
     flaky: bool = False
+    branches: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
     v: int = FORMAT
 
     def dumps(self) -> bytes:
@@ -153,6 +167,15 @@ class Fault:
             seen=(*self.seen, finding)[-REMEMBERED:],
             partition=partition,
             offset=offset,
+        )
+
+    def spread(self, build: Mapping[str, Any]) -> Fault:
+        """The fault, seen in this build's branch and repository as well."""
+        branch, repository = str(build.get("branch") or ""), str(build.get("repo") or "")
+        return replace(
+            self,
+            branches=tuple(dict.fromkeys((*self.branches, branch)))[:MOST_HITS],
+            repositories=tuple(dict.fromkeys((*self.repositories, repository)))[:MOST_HITS],
         )
 
     def sighted(self, time: str, branch: str, within: timedelta) -> Fault:
@@ -195,6 +218,8 @@ def decide(
         return Decision(event=TicketEvent("suppressed", fingerprint, name, identity, reason=reason))
     policy, time = policies[name], instant(finding)
     fault, filed = fault.saw(identity, time, partition, offset), fault.filed
+    if policy.escalate:
+        fault = fault.spread(finding.get("build") or {})
     if not filed:
         fault = fault.sighted(time, str((finding.get("build") or {}).get("branch") or ""), policy.within)
         if lacks := policy.lacks(fault):
@@ -213,6 +238,7 @@ def decide(
         fault.first_seen,
         fault.last_seen,
         known_flaky=fault.flaky,
+        priority=policy.priority(fault),
     )
     return Decision(fault, command)
 

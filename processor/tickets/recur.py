@@ -64,7 +64,8 @@ class Recur:
         asked_at, said = self._clock(), news(command)
         retried = state.commenting == command.id
         tells = retried or (said not in state.told and asked_at - state.commented >= rules.comment_every)
-        if not tells and asked_at - state.touched < self._touch_s:
+        rises = command.priority not in {"", state.raised}
+        if not tells and not rises and asked_at - state.touched < self._touch_s:
             self._keep(at, state.saw(command))
             return [event("counted", command, key, _quiet(said, state))]
         try:
@@ -79,15 +80,16 @@ class Recur:
             if tells or standing.resolution:
                 state = await self._comment(at, command, state, reopens=standing.resolution is not None)
             state = await self._recount(standing, state, command)
+            state, raised = await self._raise(standing, state, command.priority)
         except Refused as error:
             return await self._unwelcome(at, command, state, error)
         seen = replace(state.saw(command), touched=asked_at)
         if not tells and not standing.resolution:
             self._keep(at, seen)
-            return [event("counted", command, key, _quiet(said, state))]
+            return [event("counted", command, key, raised or _quiet(said, state))]
         self._keep(at, replace(seen.telling(said), commented=asked_at))
         action: Action = "reopened" if standing.resolution else "commented"
-        return [event(action, command, key, f"seen {command.count} times")]
+        return [event(action, command, key, "; ".join(filter(None, (f"seen {command.count} times", raised))))]
 
     async def _comment(self, at: TopicPartition, command: Command, state: TicketState, *, reopens: bool) -> TicketState:
         """Intent, transition out of the resolution, comment; of each only what has not been done."""
@@ -111,6 +113,30 @@ class Recur:
         if old != new:
             await self._jira.reword(state.key or "", standing, old, new)
         return replace(state, shown=command.count, says=new)
+
+    async def _raise(self, standing: Standing, state: TicketState, wanted: str) -> tuple[TicketState, str]:
+        """Gives the ticket the priority that its fault has spread far enough for, and says so; each is tried once.
+
+        Upwards only, and never over one that a person has set.
+        """
+        ours = state.priority or standing.priority
+        if wanted in {"", state.raised}:
+            return replace(state, priority=ours), ""
+        state = replace(state, priority=ours, raised=wanted)
+        if standing.priority == wanted:
+            return replace(state, priority=wanted), ""
+        if standing.priority != ours:
+            return state, f"not raised to {wanted}: somebody has set the priority to {standing.priority}"
+        try:
+            order = await self._jira.priorities()
+            if wanted not in order:
+                return state, f"not raised: Jira has no priority {wanted} (ticket.escalate)"
+            if ours in order and order.index(ours) < order.index(wanted):
+                return state, ""
+            await self._jira.edit(state.key or "", {"priority": {"name": wanted}})
+        except Refused as error:
+            return state, self._redact(f"not raised to {wanted}: {error} (ticket.escalate)")
+        return replace(state, priority=wanted), f"priority raised to {wanted}"
 
     async def caught_up(self, at: TopicPartition, command: Command, state: TicketState | None) -> None:
         """Brings the counts of a ticket's description up to date, if it still is behind."""

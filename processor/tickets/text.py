@@ -80,7 +80,7 @@ class Texts:
             "labels": self._labels(plan, command, notes),
         }
         severity = command.finding.get("result", {}).get("severity")
-        if priority := plan.priority.get(str(severity)):
+        if priority := plan.priority.get(str(severity)) or command.priority:
             fields["priority"] = {"name": priority}
         if plan.components:
             fields["components"] = [{"name": name} for name in plan.components]

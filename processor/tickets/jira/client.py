@@ -32,7 +32,7 @@ MOST_PAGES: Final = 50
 LINK: Final = "Relates"
 """The type of link that says no more than that two issues belong together; both Jiras come with it."""
 
-STANDING: Final = "description,status,resolution,resolutiondate"
+STANDING: Final = "description,status,resolution,resolutiondate,priority"
 
 
 class Way(Protocol):
@@ -60,6 +60,7 @@ class JiraClient:
         self._detecting = asyncio.Lock()
         self._me: frozenset[str] | None = None
         self._links: list[str] | None = None
+        self._priorities: list[str] | None = None
         self._forms = Forms(self._get)
 
     async def dialect(self) -> Dialect:
@@ -188,6 +189,13 @@ class JiraClient:
         await self._edit(
             key, {name: dialect.written(value) if name == "description" else value for name, value in fields.items()}
         )
+
+    async def priorities(self) -> list[str]:
+        """The names of all priorities, the highest first; asked once."""
+        if self._priorities is None:
+            found = await self._get("/priority")
+            self._priorities = [str(mapping(each).get("name")) for each in found] if isinstance(found, list) else []
+        return self._priorities
 
     async def search(self, project: str, label: str) -> list[Hit]:
         """Issues that Jira's search names for the project and label. The caller checks them: search is lenient."""

@@ -24,7 +24,7 @@ class Standing:
     """How an issue stands: its description as text, and, if it is resolved, as what and when (Unix seconds).
 
     `category` is that of its status: new, indeterminate, done; empty where Jira does not say. `raw` is the description
-    as Jira has it, for `JiraClient.reword`.
+    as Jira has it, for `JiraClient.reword`. `priority` is its name, as the account's language has it.
     """
 
     description: str
@@ -32,6 +32,7 @@ class Standing:
     resolved_at: float = 0.0
     category: str = ""
     raw: Any = field(default=None, compare=False, repr=False)
+    priority: str = ""
 
 
 def names(user: Any) -> frozenset[str]:
@@ -55,10 +56,11 @@ def standing(fields: Mapping[str, Any], description: str) -> Standing:
     """How an issue with these fields stands; `description` is its text."""
     raw, now = fields.get("description"), category(fields.get("status"))
     resolution = mapping(fields.get("resolution")).get("name")
+    priority = str(mapping(fields.get("priority")).get("name") or "")
     if resolution is None and now != "done":
-        return Standing(description, category=now, raw=raw)
+        return Standing(description, category=now, raw=raw, priority=priority)
     at = moment(str(fields.get("resolutiondate") or ""))
-    return Standing(description, str(resolution or "Done"), at.timestamp() if at else 0.0, "done", raw)
+    return Standing(description, str(resolution or "Done"), at.timestamp() if at else 0.0, "done", raw, priority)
 
 
 def category(status: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 from processor.errors import Rejected
 from processor.lang.predicate import Predicate
 from processor.lang.types import ANY
+from processor.pipeline.ticket import Rise
 from processor.tickets.policy import Decision, Fault, Policy, decide
 from processor.tickets.signals import read_signal
 
@@ -209,3 +210,16 @@ def test_sightings_before_the_ticket_are_counted() -> None:
             assert (decision.command.action, decision.command.count) == ("create", 256)
             break
     assert (fault.filed, fault.recent) == (True, ())
+
+
+def test_priority_goes_by_how_far_the_fault_has_spread() -> None:
+    """The last step whose counts are all reached; each branch and repository counts once."""
+    steps = (Rise(hits=2, priority="High"), Rise(branches=2, repositories=2, priority="Highest"))
+    policy, fault, said = Policy(escalate=steps), Fault(), list[str]()
+    for number, (repo, branch) in enumerate([("a", "m"), ("a", "m"), ("a", "n"), ("a", "n"), ("b", "m")], 1):
+        decision = on(finding(number, build={"repo": repo, "branch": branch}), fault, policy=policy, offset=number)
+        assert decision.command is not None
+        assert decision.fault is not None
+        said.append(decision.command.priority)
+        fault = Fault.loads(decision.fault.dumps())
+    assert said == ["", "High", "High", "High", "Highest"]

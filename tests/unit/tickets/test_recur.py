@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from processor.contract import Record
@@ -280,3 +281,55 @@ async def test_hits_of_the_ticket_before_are_not_adopted() -> None:
     given.issues["BUILD-9"] = Issue("BUILD-9", ("fs-f1",), "", frozenset({"faultstream"}), given.now)
     await given.until_done(record(command(2), 1))
     assert (await state_of(given)).key == "BUILD-9"
+
+
+def spread(count: int, priority: str) -> Record:
+    """A sight of the fault by which it has spread so far; on the branch of the others."""
+    return record(replace(command(count, branch="main"), priority=priority), count)
+
+
+@pytest.mark.parametrize(
+    ("at_first", "asked", "is_", "edits"),
+    [
+        ("Medium", ["High", "High", "Highest"], "Highest", 2),
+        ("High", ["Medium", "Low"], "High", 0),
+        ("Medium", ["Blocker", "High"], "High", 1),
+    ],
+)
+async def test_priority_rises_as_the_fault_spreads(at_first: str, asked: list[str], is_: str, edits: int) -> None:
+    """Never down, nor to one that Jira does not have; at once, whatever else has to wait."""
+    given = world(Recurrence(comment_every=HOUR), priority={"major": at_first})
+    await given.until_done(record(command(1, branch="main"), 1))
+    for count, priority in enumerate(asked, 2):
+        await given.until_done(spread(count, priority))
+    assert given.mine("f1")[0].fields["priority"]["name"] == is_
+    assert given.names.count("edit") == edits
+
+
+async def test_priority_that_a_person_has_set_stays() -> None:
+    """The event says so, once."""
+    given = world(Recurrence(comment_every=HOUR), priority={"major": "Medium"})
+    await given.until_done(record(command(1, branch="main"), 1))
+    given.mine("f1")[0].fields["priority"] = {"name": "Low"}
+    for count in (2, 3):
+        await given.until_done(spread(count, "High"))
+    assert given.mine("f1")[0].fields["priority"] == {"name": "Low"}
+    said = [orjson.loads(each.value or b"")["reason"] for each in given.records if each.topic == TOPICS.events]
+    assert [each for each in said if "somebody has set" in each] == [
+        "not raised to High: somebody has set the priority to Low"
+    ]
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_while_the_priority_rises(after: bool) -> None:
+    """Between any two steps: it is raised all the same, and nobody is taken for a person."""
+    calm = world(Recurrence(comment_every=HOUR), priority={"major": "Medium"})
+    await calm.until_done(record(command(1, branch="main"), 1))
+    for step in range(calm.step, calm.step + 4):
+        given = world(Recurrence(comment_every=HOUR), priority={"major": "Medium"})
+        given.kill_at, given.kill_after_effect = step, after
+        await given.until_done(record(command(1, branch="main"), 1))
+        await given.until_done(spread(2, "High"))
+        assert given.mine("f1")[0].fields["priority"]["name"] == "High"
+        state = await state_of(given)
+        assert (state.priority, state.raised) == ("High", "High")

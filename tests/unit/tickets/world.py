@@ -161,7 +161,12 @@ class World:
         if error := self._error("standing"):
             raise error[1]
         issue = self.issues[key]
-        return Standing(issue.description, issue.resolution, issue.resolved_at, issue.category)
+        priority = str(issue.fields.get("priority", {"name": "Medium"})["name"])
+        return Standing(issue.description, issue.resolution, issue.resolved_at, issue.category, priority=priority)
+
+    async def priorities(self) -> list[str]:
+        """GET priority."""
+        return ["Highest", "High", "Medium", "Low"]
 
     async def reopen(self, key: str) -> bool:
         """POST transition."""
@@ -216,7 +221,8 @@ class World:
         """PUT issue."""
         dies = self.enter("edit")
         self.issues[key].fields |= fields
-        self.issues[key].description = wiki.wiki(fields["description"])
+        if "description" in fields:
+            self.issues[key].description = wiki.wiki(fields["description"])
         self.leave(dies)
 
     async def search(self, project: str, label: str) -> list[Hit]:
