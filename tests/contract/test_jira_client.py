@@ -278,6 +278,16 @@ async def test_issue_is_closed_through_the_screen_that_its_workflow_has(client: 
     assert (await client.standing(key)).resolution in {"Done", "Fertig"}
 
 
+async def test_priority_can_be_raised(client: JiraClient) -> None:
+    """All there are come the highest first, and an issue says which one it has."""
+    names = await client.priorities()
+    assert names.index("High") < names.index("Low")
+    key = await client.create(fields(mark(), priority={"name": "Low"}))
+    assert (await client.standing(key)).priority == "Low"
+    await client.edit(key, {"priority": {"name": "High"}})
+    assert (await client.standing(key)).priority == "High"
+
+
 async def test_own_issues_are_told_the_newest_first(client: JiraClient) -> None:
     """As far back from the newest one as is asked for."""
     keys = {await client.create(fields(mark())) for _ in range(3)}

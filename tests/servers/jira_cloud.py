@@ -171,6 +171,7 @@ class JiraCloud:
             ("POST", "/issue/([^/]+)/comment", self._comment),
             ("GET", "/issue/([^/]+)/transitions", self._ways),
             ("POST", "/issue/([^/]+)/transitions", self._move),
+            ("GET", "/priority", self._priorities),
             ("GET", "/issueLinkType", self._link_types),
             ("POST", "/issueLink", self._link),
             ("GET", "/search/jql", self._search),
@@ -278,6 +279,9 @@ class JiraCloud:
         issue.status = WAYS[way][1]
         issue.resolved = time.time() if STATUSES[issue.status][1] == "done" else None
         return 204, None
+
+    async def _priorities(self, _body: Any, _query: Any) -> tuple[int, Any]:
+        return 200, screen()["priority"].allowed
 
     async def _link_types(self, _body: Any, _query: Any) -> tuple[int, Any]:
         kinds = [
