@@ -70,6 +70,8 @@ class Recur:
             return [event("counted", command, key, _quiet(said, state))]
         try:
             standing = await self._jira.standing(key)
+            if standing.key not in {"", key}:
+                state, key = _moved(state, standing.key), standing.key
             if standing.resolution in rules.never_touch:
                 self._keep(at, replace(state.saw(command), shown=command.count, touched=asked_at))
                 reason = f"resolved as {standing.resolution}: ticket.recur.never_touch"
@@ -164,6 +166,12 @@ class Recur:
         self._keep(at, replace(state, commenting=None))
         self._tell(at, event("failed", command, state.key, reason))
         raise Rejected("ticket_refused", reason) from error
+
+
+def _moved(state: TicketState, key: str) -> TicketState:
+    """The state once somebody has moved the ticket to another project."""
+    log.info("ticket was moved", action="moved", key=key, before=state.key, fingerprint=state.fingerprint)
+    return replace(state, key=key, project=key.rpartition("-")[0])
 
 
 def _quiet(said: str, state: TicketState) -> str:

@@ -134,8 +134,8 @@ class JiraClient:
     async def standing(self, key: str) -> Standing:
         """How an issue stands."""
         dialect = await self.dialect()
-        fields = mapping(mapping(await self._get(f"/issue/{key}", {"fields": STANDING})).get("fields"))
-        return standing(fields, dialect.read(fields.get("description")))
+        issue = mapping(await self._get(f"/issue/{key}", {"fields": STANDING}))
+        return standing(issue, dialect.read(mapping(issue.get("fields")).get("description")))
 
     async def reopen(self, key: str) -> bool:
         """Sends one transition out of an issue's resolution; False where its workflow has none for us."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from processor.tickets.messages import moment
@@ -24,7 +24,8 @@ class Standing:
     """How an issue stands: its description as text, and, if it is resolved, as what and when (Unix seconds).
 
     `category` is that of its status: new, indeterminate, done; empty where Jira does not say. `raw` is the description
-    as Jira has it, for `JiraClient.reword`. `priority` is its name, as the account's language has it.
+    as Jira has it, for `JiraClient.reword`. `priority` is its name, as the account's language has it. `key` is the
+    issue's own: another than was asked for, if it was moved.
     """
 
     description: str
@@ -33,6 +34,7 @@ class Standing:
     category: str = ""
     raw: Any = field(default=None, compare=False, repr=False)
     priority: str = ""
+    key: str = ""
 
 
 def names(user: Any) -> frozenset[str]:
@@ -52,15 +54,22 @@ def hit(issue: Mapping[str, Any]) -> Hit:
     )
 
 
-def standing(fields: Mapping[str, Any], description: str) -> Standing:
-    """How an issue with these fields stands; `description` is its text."""
-    raw, now = fields.get("description"), category(fields.get("status"))
-    resolution = mapping(fields.get("resolution")).get("name")
-    priority = str(mapping(fields.get("priority")).get("name") or "")
+def standing(issue: Mapping[str, Any], description: str) -> Standing:
+    """How an issue stands; `description` is its text."""
+    fields = mapping(issue.get("fields"))
+    now, resolution = category(fields.get("status")), mapping(fields.get("resolution")).get("name")
+    known = Standing(
+        description,
+        category=now,
+        raw=fields.get("description"),
+        priority=str(mapping(fields.get("priority")).get("name") or ""),
+        key=str(issue.get("key") or ""),
+    )
     if resolution is None and now != "done":
-        return Standing(description, category=now, raw=raw, priority=priority)
+        return known
     at = moment(str(fields.get("resolutiondate") or ""))
-    return Standing(description, str(resolution or "Done"), at.timestamp() if at else 0.0, "done", raw, priority)
+    resolved_at = at.timestamp() if at else 0.0
+    return replace(known, resolution=str(resolution or "Done"), resolved_at=resolved_at, category="done")
 
 
 def category(status: Any) -> str:

@@ -333,3 +333,15 @@ async def test_killed_while_the_priority_rises(after: bool) -> None:
         assert given.mine("f1")[0].fields["priority"]["name"] == "High"
         state = await state_of(given)
         assert (state.priority, state.raised) == ("High", "High")
+
+
+async def test_ticket_that_was_moved_is_followed() -> None:
+    """Comments go to where it is now, and so does what looks for it."""
+    given = world(Recurrence(comment_every=HOUR))
+    await given.until_done(record(command(1), 1))
+    given.issues["OPS-7"] = replace(given.issues.pop("BUILD-1"), key="OPS-7")
+    given.gone_to["BUILD-1"] = "OPS-7"
+    given.now += TOUCH_S
+    await given.until_done(record(command(2), 2))
+    state = await state_of(given)
+    assert (state.key, state.project, len(given.issues["OPS-7"].comments)) == ("OPS-7", "OPS", 1)

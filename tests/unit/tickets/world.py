@@ -76,6 +76,7 @@ class World:
     erased: frozenset[str] = frozenset()
     cut: bool = False
     ways: list[Any] = field(default_factory=lambda: [{"id": "31", "to": {"statusCategory": {"key": "done"}}}])
+    gone_to: dict[str, str] = field(default_factory=dict)  # by key: where somebody has moved an issue
     plan: Plan = field(default_factory=lambda: Plan("ci_failure", "BUILD"))
 
     def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
@@ -160,9 +161,11 @@ class World:
         """GET issue."""
         if error := self._error("standing"):
             raise error[1]
-        issue = self.issues[key]
+        issue = self.issues[self.gone_to.get(key, key)]
         priority = str(issue.fields.get("priority", {"name": "Medium"})["name"])
-        return Standing(issue.description, issue.resolution, issue.resolved_at, issue.category, priority=priority)
+        return Standing(
+            issue.description, issue.resolution, issue.resolved_at, issue.category, priority=priority, key=issue.key
+        )
 
     async def priorities(self) -> list[str]:
         """GET priority."""
