@@ -27,6 +27,7 @@ from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import Settings
+from processor.telemetry import configure_logs
 from processor.tiers.forms import asking
 
 PATIENCE_S = 20
@@ -34,6 +35,7 @@ PATIENCE_S = 20
 
 def command(json: options.Json = False, home: options.Home = None, config: options.Config = None) -> None:
     """Look at everything that the daemon needs, and say what is wrong with it. Exit code 1 if anything is."""
+    configure_logs("error", "console")  # what is wrong is a finding, and a line of the log no JSON
     homes, settings = options.load(home, config)
     file = options.settings_file(homes, config)
     where = f"{options.shown(file) if file else 'defaults'}; homes: {', '.join(map(options.shown, homes.paths))}"
