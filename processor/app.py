@@ -25,7 +25,6 @@ from processor.contract import PASSED
 from processor.costs.budgets import check_budgets
 from processor.databases.open import Databases
 from processor.engine.engine import Engine
-from processor.engine.journal import Journal
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError
 from processor.guards import watch_over
@@ -47,27 +46,14 @@ from processor.settings import Settings
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.decode import DecodeConfig, Decoder
-from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start, parse_start
+from processor.sources.kafka import KafkaSource, Start, parse_start
 from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
 from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
-from processor.tickets.caps import Caps
-from processor.tickets.decide import Decide, FaustConfig
-from processor.tickets.jira import JiraClient
-from processor.tickets.jira.metrics import JiraMetrics
-from processor.tickets.jira.watch import Watch
-from processor.tickets.listen import Listener, last_mark
-from processor.tickets.load import StateLoader
-from processor.tickets.messages import Topics
-from processor.tickets.metrics import TicketMetrics
-from processor.tickets.plans import plans, policies, wishes
-from processor.tickets.screening import Screening
-from processor.tickets.signals import Signals
-from processor.tickets.text import Texts
-from processor.tickets.write import Writer
+from processor.ticket_role import file_tickets
 from processor.tiers.forms import asking
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
@@ -139,7 +125,7 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         if "line" in roles:
             await _line(parts, families, life)
         if "tickets" in roles:
-            await _tickets(parts, families, life)
+            await file_tickets(parts, families, life)
         settle()
         await stop.wait()
 
@@ -200,7 +186,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
-    source = KafkaSource(parts.client, _member(settings, settings.group, starts))
+    source = KafkaSource(parts.client, parts.member(settings.group, starts))
     engine = Engine(
         source,
         parts.sink(),
@@ -244,88 +230,6 @@ def _forget(client: ModelClient, tiers: TierMetrics, adapter: str) -> None:
 
 def _unhealthy(client: ModelClient) -> str | None:
     return None if client.healthy else "no healthy replica"
-
-
-async def _tickets(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None:
-    settings, topics = parts.settings, Topics(parts.settings.topics.prefix)
-    if settings.jira is None:
-        raise ConfigError("the role tickets needs the settings' section jira; set jira.url and jira.token_file")
-    redact = redactor(parts.homes.find(REDACTION)).redact_text
-    deciding, writing = parts.sink(), parts.sink()
-    for name, sink in (("decide", deciding), ("write", writing)):
-        await sink.start()
-        life.cleanup(f"{name} sink", sink.stop)
-    measured, told = JiraMetrics(parts.registry), TicketMetrics(parts.registry).told
-    jira = JiraClient(settings.jira, measured)
-    life.cleanup("jira", jira.close)
-    screening = Screening(jira, wishes(parts.pipelines), redact)
-    await screening.at_start()
-    faust = FaustConfig(
-        parts.client,
-        parts.topics[topics.signals].partitions,
-        folder=settings.tickets.store,
-        session_timeout_s=settings.kafka.session_timeout_s,
-    )
-    signals = Signals(topics, policies(parts.pipelines), told=told)
-    caps = Caps(topics, policies(parts.pipelines), told)
-    decide = Decide(faust, topics, [signals, caps], deciding.publish, redact=redact)
-    journal = Journal()
-    writer = Writer(
-        jira,
-        Texts(plans(parts.pipelines), redact),
-        journal,
-        writing.publish,
-        StateLoader(parts.client, topics),
-        topics,
-        unsettled_s=settings.jira.timeout_s + settings.jira.search_lag_s,
-        redact=redact,
-        told=told,
-    )
-    measured.trouble.set_function(lambda: writer.trouble is not None)
-    source = KafkaSource(parts.client, _member(settings, topics.writer, {topics.commands: "earliest"}))
-    engine = Engine(
-        source,
-        parts.sink(),
-        writer,
-        parts.limits(),
-        delivery=parts.delivery(source, topics.writer, stateful=True),
-        key_of=Writer.key_of,
-        journal=journal,
-        metrics=families.of("write"),
-        name="write",
-    )
-    parts.health.ready |= {
-        "decide": decide.problem,
-        "write": engine.problem,
-        "jira": lambda: writer.trouble or screening.problem(),
-    }
-    life.task("decide", decide.run(life.stop))
-    life.task("write", engine.run(life.stop))
-    life.task("screening", screening.run(life.stop))
-    life.task("recount", writer.catch_up(life.stop))
-    life.task("reconcile", writer.reconciler.run(life.stop))
-    feedback = settings.jira.feedback
-    if feedback.every_s:
-        listener = Listener(
-            Watch(jira, feedback.category_field),
-            jira.myself,
-            writing.publish,
-            last_mark(parts.client, topics),
-            lambda: writer.holds(0),
-            topics,
-            every_s=feedback.every_s,
-            lag_s=settings.jira.search_lag_s,
-            label=feedback.label,
-            redact=redact,
-        )
-        life.task("feedback", listener.run(life.stop))
-
-
-def _member(settings: Settings, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:
-    kafka = settings.kafka
-    return KafkaSourceConfig(
-        group, topics, kafka.session_timeout_s, assignor=kafka.assignor, instance=kafka.group_instance_id
-    )
 
 
 async def _has_transactions(settings: Settings, client: KafkaClient, stop: asyncio.Event) -> bool:

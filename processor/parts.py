@@ -17,7 +17,7 @@ from processor.pipeline import Pipeline
 from processor.settings import Settings
 from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
-from processor.sources.kafka import KafkaSource
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start
 from processor.telemetry import Health
 
 
@@ -47,6 +47,13 @@ class Parts:
             return None
         transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
         return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers, stateful=stateful)
+
+    def member(self, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:
+        """A member of a group that reads these topics."""
+        kafka = self.settings.kafka
+        return KafkaSourceConfig(
+            group, topics, kafka.session_timeout_s, assignor=kafka.assignor, instance=kafka.group_instance_id
+        )
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""

@@ -308,7 +308,7 @@ async def test_unauthorised_waits_until_the_token_is_right(role: Role, proxy: Fa
         (jira_error(404, "No project could be found"), "ticket.project (BUILD)"),
         (jira_error(400, project="valid project is required"), "ticket.project (BUILD)"),
         (jira_error(400, issuetype="The issue type selected is invalid."), "ticket.type"),
-        (jira_error(400, customfield_10001="Team is required."), "field customfield_10001"),
+        (jira_error(400, customfield_10001="Team is required."), "ticket.fields.customfield_10001"),
     ],
 )
 async def test_refused_ticket_is_a_dead_letter_and_the_rest_goes_on(
