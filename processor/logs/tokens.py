@@ -35,6 +35,8 @@ _PIECE: Final = re.compile(
 """How Qwen's tokenizer cuts a text before it merges (the pattern in its tokenizer.json, in Python's classes)."""
 _WORD: Final = re.compile(r"[^\S\n]*\S+\n*|\s*\n+|\s+")
 """A coarser cut at places where `_PIECE` cuts too: logs repeat their words, whose counts are remembered."""
+_SEPARATORS: Final = re.compile("[\x1c-\x1f]")
+"""White space for Python alone. In no token of several bytes; nor is U+0002, which is none for anybody."""
 _NONE: Final = 1 << 30
 _LONGEST: Final = 64
 """Characters of a piece that are merged together: merging takes time by the square. Each cut is paid with a token."""
@@ -47,6 +49,8 @@ def estimate(text: str) -> int:
     """An upper bound of the tokens in `text`; never more than its UTF-8 bytes. Microseconds a line."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
+    if _SEPARATORS.search(text):
+        text = _SEPARATORS.sub("\x02", text)
     return sum(map(_words.__getitem__, _WORD.findall(text)))
 
 

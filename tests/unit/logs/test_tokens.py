@@ -40,7 +40,7 @@ def test_estimate_is_at_most_the_bytes(text: str) -> None:
 
 
 PARTS = ["npm ERR! code 404", "\t at ", "error: ", "/usr/lib/", "0x7f", "::", "  ", "\n", "\n\n", "_id", "==>", "don't"]
-PARTS += ["IT'LL", "²", "½", "✗", "⎯⎯⎯", "é", "e\u0301"]
+PARTS += ["\x1c", "\x1f", "IT'LL", "²", "½", "✗", "⎯⎯⎯", "é", "e\u0301"]
 LOGGED = st.lists(st.sampled_from(PARTS) | st.text(max_size=6), max_size=40).map("".join)
 
 
