@@ -101,8 +101,12 @@ class Screens:
             if error.status not in {400, 404, 405}:
                 raise
             return await self._older(project, kind)
+        if types is None:
+            return None
         identity = _type(types, project, kind)
         fields = await self._pages(f"{path}/{identity}", ("fields", "values", "results"))
+        if fields is None:
+            return None
         made = [_field(str(each.get("fieldId") or each.get("key")), each) for each in fields]
         return Screen(project, kind, {field.id: field for field in made})
 
@@ -116,8 +120,10 @@ class Screens:
             return None
         query = {"projectKeys": project, "expand": "projects.issuetypes.fields"}
         try:
-            found = mapping(await self._get("/issue/createmeta", query)).get("projects") or ()
+            found = mapping(await self._get("/issue/createmeta", query)).get("projects")
         except Refused:
+            return None
+        if not isinstance(found, list):
             return None
         screens = [each for each in map(mapping, found) if each.get("key") == project]
         if not screens:
@@ -128,11 +134,14 @@ class Screens:
         made = {name: _field(name, mapping(each)) for name, each in fields.items()}
         return Screen(project, kind, made, whole=False)
 
-    async def _pages(self, path: str, names: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    async def _pages(self, path: str, names: tuple[str, ...]) -> list[Mapping[str, Any]] | None:
+        """The entries of a list by one of these names, of all its pages; None where the answer has no such list."""
         found: list[Mapping[str, Any]] = []
         for _ in range(MOST_PAGES):
             answer = mapping(await self._get(path, {"startAt": str(len(found)), "maxResults": str(PAGE)}))
-            page: list[Any] = next((answer[name] for name in names if isinstance(answer.get(name), list)), [])
+            page = next((answer[name] for name in names if isinstance(answer.get(name), list)), None)
+            if page is None:
+                return None
             found += [mapping(each) for each in page]
             if not page or answer.get("isLast") or len(found) >= int(answer.get("total") or 0):
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from processor.errors import ConfigError
 from processor.tickets.jira import Refused, Unavailable
 from processor.tickets.jira.forms import UnfitError, Wish, fits, problems, the_field
-from processor.tickets.jira.screens import Field, Screen
+from processor.tickets.jira.screens import Field, Screen, Screens
 from processor.tickets.screening import Screening
 
 TEAMS = ({"id": "1", "value": "Platform"}, {"id": "2", "value": "Web"})
@@ -137,3 +138,23 @@ async def test_jira_being_away_is_no_error_but_not_ready(monkeypatch: pytest.Mon
     assert not running.done()
     stop.set()
     await running
+
+
+@pytest.mark.parametrize("answer", [{}, {"values": None}, [], None])
+async def test_answers_without_the_list_tell_nothing(answer: Any) -> None:
+    """A server that knows no such request is not one without the project."""
+
+    async def get(_path: str, _query: Mapping[str, str] | None = None) -> Any:
+        return answer
+
+    assert await Screens(get).of("BUILD", "Bug") is None
+
+
+async def test_an_empty_list_is_a_project_that_is_not_there() -> None:
+    """Nor may the account create issues in it, as far as can be told."""
+
+    async def get(_path: str, _query: Mapping[str, str] | None = None) -> Any:
+        return {"values": [], "total": 0, "isLast": True}
+
+    with pytest.raises(Refused, match="no project BUILD"):
+        await Screens(get).of("BUILD", "Bug")
