@@ -9,6 +9,8 @@ RUN := $(VENV)/bin/python
 
 # Given on the command line or in the environment, and read by the tools below.
 export ENGINE REQUIRE KAFKA_BOOTSTRAP FAULTSTREAM_CACHE FAULTSTREAM_VENV FAULTSTREAM_DATA
+# A hundred starts of the daemon, each compiling what it imports, are minutes of the tests.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 .DEFAULT_GOAL := help
@@ -23,7 +25,7 @@ help: ## this list
 	@echo '  KAFKA_BOOTSTRAP=h:p  a running Kafka instead of the embedded broker'
 	@echo '  CHECK=1, KEEP=1      demo: fail unless all is as promised; leave everything running'
 	@echo '  REQUIRE=kafka,vllm   test: fail where these would be left out'
-	@echo '  T="-k name"          test, unit: more arguments for pytest'
+	@echo '  T="-k name"          test, unit: more arguments for pytest; T=-n0: in one process, where two are the rule'
 	@echo '  PORT=8000            model-server: where it listens'
 	@echo '  GPU=1 MODEL=folder   bench-serving: a 3B model on a GPU; or URL=http://…/v1 for a server at hand'
 	@echo '  PYTHON=python3.12    the interpreter to set up with'

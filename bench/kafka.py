@@ -51,7 +51,7 @@ def peers(*, others: bool, batches: bool = True) -> list[Peer]:
         Peer("engine", lambda: ours),
         Peer("bare_once", lambda: _script("bare_transactional.py")),
         Peer("engine_once", lambda: [*ours, "--once"]),
-        Peer("faust", lambda: _script("with_faust.py"), 0.05),
+        Peer("faust", lambda: [sys.executable, "-m", "bench.peers.with_faust"], 0.05),
     ]
     if batches:
         found += [

@@ -15,8 +15,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from processor import topology
+from processor.assemble import Plan
 from processor.chain.metrics import ChainMetrics
-from processor.chain.query import check_queries
 from processor.cluster.client import KafkaClient
 from processor.cluster.patience import patiently
 from processor.cluster.reach import Reach
@@ -27,6 +27,7 @@ from processor.databases.open import Databases
 from processor.engine.engine import Engine
 from processor.engine.metrics import MetricFamilies
 from processor.errors import ConfigError
+from processor.fitness import Fitness
 from processor.guards import watch_over
 from processor.home import Homes
 from processor.lane import Lane, Shared
@@ -46,15 +47,15 @@ from processor.settings import Settings
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.decode import DecodeConfig, Decoder
-from processor.sources.kafka import KafkaSource, Start, parse_start
+from processor.sources.kafka import Start, parse_start
 from processor.sources.providers import Providers
+from processor.sources.single_lines import SingleLines
 from processor.stages.fetch import Fetch
 from processor.stages.park import Ward
 from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
 from processor.ticket_role import file_tickets
-from processor.tiers.forms import asking
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
 from processor.tiers.warm import keep_warm
@@ -101,8 +102,6 @@ async def run(settings: Settings, homes: Homes, roles: Collection[str], stop: as
         tier = pipeline.model.tier
         if why := pipeline.calibrations.missing(tier, settings.models[tier].base_model, pipeline.model.adapter):
             log.warning("confidence is not calibrated", action="load", pipeline=pipeline.name, why=why)
-        for warning in pipeline.warnings:
-            log.warning("a key is not obeyed yet", action="load", pipeline=pipeline.name, problem=str(warning))
     families = MetricFamilies(registry)
     async with Lifecycle(stop, grace_s=settings.limits.drain_s + 5) as life:
         server = TelemetryServer(settings.http.host, settings.http.port, registry, health)
@@ -165,7 +164,6 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     shadows = await _shadows(parts, tiers, life)
     databases = Databases(settings.databases)
     life.cleanup("databases", databases.close)
-    await check_queries(parts.pipelines, databases)
     shared = Shared(
         settings.topics.prefix,
         fetch,
@@ -182,11 +180,13 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
     line = build_line(parts.pipelines, settings, parts.homes, models, shared)
     keep_warm([ask for lane in line.lanes.values() for ask in lane.asks], models, adapters)
     await needs.check_all(models, who_asks(parts.pipelines))
-    await needs.check_forms(models, asking(parts.pipelines))
+    fitness = Fitness(parts.pipelines, models, databases, line.wards)
+    await fitness.look()
+    life.task("fitness", fitness.run(life.stop))
     for lane in line.lanes.values():
         await asyncio.to_thread(lane.warm)
     starts = {topic: _start(parts.pipelines, topic) for topic in line.topics}
-    source = KafkaSource(parts.client, parts.member(settings.group, starts))
+    source = parts.source(settings.group, starts, line_plans(parts.pipelines, settings, parts.homes))
     engine = Engine(
         source,
         parts.sink(),
@@ -257,6 +257,20 @@ def _start(pipelines: Sequence[Pipeline], topic: str) -> Start:
     return wanted if isinstance(wanted, datetime) else parse_start(wanted)
 
 
+def line_plans(pipelines: Sequence[Pipeline], settings: Settings, homes: Homes) -> dict[str, Plan]:
+    """How the lines of topics that carry a record per line become logs, by topic."""
+    providers = Providers.load(list(homes.providers().values()))
+    plans: dict[str, Plan] = {}
+    for pipeline in pipelines:
+        source, how = pipeline.source, pipeline.source.assemble
+        if how is not None:
+            decoder = Decoder(decode_config(source), providers, settings.group)
+            idle, age, most = how.idle, how.max_age, source.max_bytes
+            plan = Plan.of(decoder, how.key, how.end, how.passed, idle_s=idle, max_age_s=age, max_bytes=most)
+            plans |= dict.fromkeys(pipeline.topics, plan)
+    return plans
+
+
 def build_line(
     pipelines: Sequence[Pipeline], settings: Settings, homes: Homes, models: Mapping[str, Model], shared: Shared
 ) -> Line:
@@ -267,17 +281,20 @@ def build_line(
         for topic in pipeline.topics:
             by_topic.setdefault(topic, []).append(pipeline)
 
-    def decoder(config: DecodeConfig, bodiless: frozenset[str] = frozenset()) -> Decoder:
-        return Decoder(config, providers, settings.group, bodiless)
+    def decoder(
+        config: DecodeConfig, bodiless: frozenset[str] = frozenset(), lines: SingleLines | None = None
+    ) -> Decoder:
+        return Decoder(config, providers, settings.group, bodiless, lines)
 
     topics = {
-        topic: Topic(decoder(wanting[0].decode), tuple(each.name for each in wanting))
+        topic: Topic(decoder(wanting[0].decode, lines=SingleLines()), tuple(each.name for each in wanting))
         for topic, wanting in by_topic.items()
     }
     for part in [each.outcomes for each in pipelines if each.outcomes is not None]:
         for topic in part.kafka.topics:
             wanting = tuple(each.name for each in by_topic.get(topic, ()))
-            topics[topic] = Topic(decoder(decode_config(part), frozenset({PASSED})), wanting, outcomes=True)
+            how = by_topic[topic][0].decode if topic in by_topic else decode_config(part)
+            topics[topic] = Topic(decoder(how, frozenset({PASSED})), wanting, outcomes=True)
     for pipeline in pipelines:
         for kind in ("retry", "parked"):
             topics[f"{shared.prefix}.{kind}.{pipeline.name}"] = Topic(

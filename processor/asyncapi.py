@@ -12,9 +12,10 @@ from pydantic import TypeAdapter
 
 from processor import __version__, topology
 from processor.cluster.topics import Wish, wishes
-from processor.contract import ATTRIBUTES, NO_TICKETS_HEADER, ORIGIN_HEADER, REASONS, Attribute
+from processor.contract import ASSEMBLED_HEADER, ATTRIBUTES, NO_TICKETS_HEADER, ORIGIN_HEADER, Attribute
 from processor.pipeline import Pipeline
 from processor.pipeline.finding_schema import finding_schema, signal_schema, step_schema, usage_schema
+from processor.reasons import REASONS
 from processor.settings import Settings
 from processor.sinks.dead_letters import ATTEMPT, ERROR, OUTPUT, PIPELINE, REASON, SPENT, TIME
 from processor.stages.park import TIME as PARKED
@@ -147,7 +148,9 @@ def _messages(pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "ticket-state": _message("What is known of a ticket.", _of(TicketState), "fingerprint", JSON),
         "ticket-events": _message("What was done with a ticket.", _of(TicketEvent), "fingerprint", JSON),
         "feedback": _message("What a person did with a ticket.", _of(Feedback), "fingerprint", JSON),
-        "feedback-heard": _message("When Jira was last asked.", heard_schema(), "mark", JSON),
+        "feedback-heard": _message(
+            "How far Jira was asked: for feedback, and for tickets that people changed.", heard_schema(), "mark", JSON
+        ),
         "fault": _message("What is remembered of a fault.", _of(Fault), "fingerprint", JSON),
         "group-signals": _message("What shall be done with a ticket, under a cap.", _of(Command), "project", JSON),
         "rooms": _message("What is remembered of a project, or of a fault of it.", _of(Room), "project or fault", JSON),
@@ -205,7 +208,9 @@ def ledger_schema() -> dict[str, Any]:
 
 def heard_schema() -> dict[str, Any]:
     """The schema of records on `<p>.feedback-heard`."""
-    return _object({"since": {"type": "number", "description": "Unix seconds."}, "v": {"type": "integer"}})
+    since = {"type": "number", "description": "When feedback was last asked for, Unix seconds (key `mark`)."}
+    after = {"type": "string", "description": "The fault up to which tickets were reviewed (key `review/PARTITION`)."}
+    return {**_object({"since": since, "after": after, "v": {"type": "integer"}}), "required": ["v"]}
 
 
 def shadow_schema() -> dict[str, Any]:
@@ -246,6 +251,7 @@ def _event_headers() -> dict[str, Any]:
 
 def _back() -> dict[str, Any]:
     made = _object({ORIGIN_HEADER: _ORIGIN})
+    made["properties"][ASSEMBLED_HEADER] = _ASSEMBLED
     made["properties"][ATTEMPT] = {"type": "string", "pattern": "^[0-9]+$", "description": "Of a replayed dead letter."}
     made["properties"][NO_TICKETS_HEADER] = {"const": "1", "description": "No ticket shall come of it."}
     return made
@@ -253,6 +259,7 @@ def _back() -> dict[str, Any]:
 
 def _aside() -> dict[str, Any]:
     made = _object({ORIGIN_HEADER: _ORIGIN})
+    made["properties"][ASSEMBLED_HEADER] = _ASSEMBLED
     made["properties"][PARKED] = {"type": "string", "format": "date-time", "description": "When it was put aside."}
     return made
 
@@ -266,12 +273,16 @@ def _dead_letter_headers() -> dict[str, Any]:
         TIME: {"type": "string", "format": "date-time", "description": "When."},
         ATTEMPT: {"type": "string", "pattern": "^[0-9]+$", "description": "For the how-manieth time."},
     })  # fmt: skip
+    made["properties"][ASSEMBLED_HEADER] = _ASSEMBLED
     made["properties"][OUTPUT] = {"type": "string", "description": "What a model wrote, where that is why."}
     made["properties"][SPENT] = {"type": "string", "description": "JSON: tier and usage of each model's step."}
     return made
 
 
 _ORIGIN: Final = {"type": "string", "description": "JSON: group, topic, partition and offset of the first read."}
+
+
+_ASSEMBLED: Final = {"type": "string", "description": "JSON: how a log that was put together of lines ended."}
 
 
 def _of(kind: type[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from processor.contract import ATTRIBUTES, REASONS
+from processor.contract import ATTRIBUTES
 from processor.errors import ConfigError
 from processor.lang import yaml
 from processor.lang.fields import ResultSchema
@@ -16,6 +16,7 @@ from processor.lang.problem import Problem, nearest
 from processor.lang.validate import Part, validate
 from processor.lang.yaml import Document, Path_
 from processor.pipeline.chain import StepPart
+from processor.reasons import REASONS
 
 FILE: Final = "cases.yaml"
 

@@ -10,12 +10,19 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple
+
+from processor.bound import Bound
+from processor.usage import Usage as Usage  # noqa: PLC0414  it is part of the contract
 
 Headers = tuple[tuple[str, bytes], ...]
 
 ORIGIN_HEADER: Final = "fs-origin"
 """Header of every parked, retried or replayed copy: JSON list [group, topic, partition, offset] of the first read."""
+
+ASSEMBLED_HEADER: Final = "fs-assembled"
+"""Header of a log that was put together of lines: JSON of how it ended, how many records it is made of, and the last
+one's offset; or why a line is none."""
 
 NO_TICKETS_HEADER: Final = "fs-no-tickets"
 """Header of a copy on a retry topic whose finding shall become no ticket (a backfill's)."""
@@ -23,41 +30,11 @@ NO_TICKETS_HEADER: Final = "fs-no-tickets"
 NAMESPACE: Final = uuid.UUID("6f1c1d0e-6c1f-5d54-9a52-6a2b7a7d9f10")
 """Namespace of every deterministic (version 5) id that Faultstream makes."""
 
+ALL: Final = "*"
+"""As an event's `jobs`: the run that it tells of was a whole one, of all jobs of its workflow."""
+
 PASSED: Final = "build.passed"
 """Type of the events that say that a build passed: outcomes, which no model reads."""
-
-REASONS: Final[Mapping[str, str]] = {
-    "unknown_format": "the record is neither a log, a JSON payload nor a CloudEvent",
-    "invalid_json": "the body says it is JSON but does not parse, or is no object",
-    "unknown_payload": "no provider mapping under config/providers recognises the payload",
-    "empty": "the record has no body and no reference to one",
-    "binary": "the body is binary data, not a log",
-    "undecodable": "the compressed body is truncated or corrupt",
-    "too_large": "the body, unpacked, is over source.max_bytes",
-    "line_records": "the topic carries a record per line; see source.assemble",
-    "reference_not_allowed": "the log is a reference to a place that the settings' section fetch does not allow",
-    "reference_failed": "the referenced log could not be fetched for good (not found, forbidden)",
-    "predicate_failed": "a predicate failed at run time or gave no boolean",
-    "template_failed": "a template failed at run time",
-    "expression_failed": "an expression of a chain failed at run time or gave a value of another type",
-    "query_failed": "a query of a chain failed on the event's values, gave what its columns do not allow, or took too "
-    "long again and again while the database answered otherwise",
-    "prompt_too_long": "system prompt and smallest excerpt together exceed the model's context",
-    "invalid_output": "the model's answer was wrong or cut off, and so was its repair; `fs-output` holds it",
-    "schema_refused": "the model server can't enforce the pipeline's schema; the error text names what it objects to",
-    "request_refused": "the model server refused the request again and again (4xx), and answered others of the same "
-    "pipeline after each time",
-    "model_failed": "the model server failed on this event again and again (5xx, no answer in time, no whole one), and "
-    "answered another one of the same pipeline after each time",
-    "ticket_refused": "Jira refused the ticket for good; the error text names the setting to check",
-    "invalid_signal": "the signal is none that this version reads",
-    "invalid_command": "the record is no ticket command",
-    "unknown_pipeline": "the command's pipeline files no tickets in this daemon",
-    "poison": "the process died again and again while it worked on this event",
-    "internal": "a defect in Faultstream; the error text says which",
-}
-"""Reason codes of dead letters, with what they mean."""
-
 
 FORMAT: Final = 1
 """Version (`v`) of signals, ticket commands, states and events, of unrouted events and of what Faust's table keeps.
@@ -92,7 +69,11 @@ NO_NOTES: Final[Notes] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it was read from a topic. `timestamp_ms` is Unix time in milliseconds."""
+    """A record as it was read from a topic. `timestamp_ms` is Unix time in milliseconds.
+
+    Of a log that was put together of lines, `first` is the offset of the first one; its own is a number that the
+    assembler counts (see processor.assemble).
+    """
 
     topic: str
     partition: int
@@ -101,6 +82,12 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     timestamp_ms: int = 0
+    first: int | None = None
+
+    @property
+    def place(self) -> int:
+        """Where on its topic it begins."""
+        return self.offset if self.first is None else self.first
 
     @property
     def size(self) -> int:
@@ -158,6 +145,10 @@ ATTRIBUTES: Final[Mapping[str, Attribute]] = {
     "branch": Attribute(str, "", "Branch or tag that was built."),
     "commit": Attribute(str, "", "Commit hash that was built."),
     "job": Attribute(str, "", "Job, check or workflow name."),
+    "workflow": Attribute(str, "", "Workflow that the job belongs to, where the provider names it."),
+    "jobs": Attribute(
+        str, "", "What passed, where the event tells of a whole run: names of jobs, one a line, or * for all of them."
+    ),
     "run_id": Attribute(str, "", "The provider's id of this run."),
     "attempt": Attribute(int, 1, "How often this run has been tried, from 1."),
     "url": Attribute(str, "", "Page of the build, for people."),
@@ -173,6 +164,7 @@ class Event:
     """One thing that happened. `body` is the log's bytes (unpacked); `payload` a JSON object instead.
 
     `attributes` always holds every key of ATTRIBUTES, typed. `reference` is set where the body lies elsewhere.
+    `assembled` tells how a log that was put together of lines ended.
     """
 
     origin: Origin
@@ -181,6 +173,7 @@ class Event:
     body: bytes | None = None
     payload: dict[str, Any] | None = None
     reference: str | None = None
+    assembled: dict[str, Any] | None = None
 
 
 class ExcerptLine(NamedTuple):
@@ -271,7 +264,7 @@ class Reading:
     `narrowed` by field: the field's likeliest values with their probability, likeliest first.
     `anchor` is the stable name of the fault (design: rule and captures, failing test, package, masked line).
     `chain` is what the steps of the pipeline's chain gave, by name, and `replica` the model server that answered them:
-    those know more than the log, and no fingerprint is made from them.
+    those know more than the log, and no fingerprint is made from them. `bound` is the time for its questions.
     """
 
     excerpt: Excerpt
@@ -281,27 +274,7 @@ class Reading:
     anchor: str = ""
     chain: Mapping[str, Any] = field(default_factory=dict)
     replica: str = ""
-
-
-@dataclass(slots=True)
-class Usage:
-    """Tokens of one or several model calls; `cost_usd` is None where no price is set."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = None
-
-    @classmethod
-    def sum(cls, usages: Sequence[Self]) -> Self:
-        """All together; the cost is unknown as soon as one of them is."""
-        costs = [each.cost_usd for each in usages]
-        return cls(
-            prompt_tokens=sum(each.prompt_tokens for each in usages),
-            cached_tokens=sum(each.cached_tokens for each in usages),
-            completion_tokens=sum(each.completion_tokens for each in usages),
-            cost_usd=None if not costs or None in costs else sum(cost for cost in costs if cost is not None),
-        )
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +332,8 @@ class Finding:
     """The answer for one event and pipeline; the `data` of its CloudEvent (design, section 6).
 
     `log` is how large what was read is: `bytes`, unpacked, and `lines`. `chain` is what its steps gave, by name, where
-    the pipeline has one. `context` are the lines next to the evidence, for tickets alone.
+    the pipeline has one. For tickets alone: `context` are the lines next to the evidence, `excerpt` is all that was
+    left of the log, as text with line numbers, where it is to be attached.
     """
 
     id: str
@@ -382,6 +356,7 @@ class Finding:
     log: dict[str, int] = field(default_factory=dict)
     chain: dict[str, Any] = field(default_factory=dict)
     context: list[Evidence] = field(default_factory=list)
+    excerpt: str = ""
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ class Suspect(Retryable):
 class Rejected(FaultstreamError):
     """This event can never become a finding: it goes to the dead letters and the line goes on.
 
-    `reason` is a short machine code (snake_case) from `processor.contract.REASONS`. `output` is what a model wrote,
+    `reason` is a short machine code (snake_case) from `processor.reasons.REASONS`. `output` is what a model wrote,
     where that is why; it is not redacted yet.
     """
 

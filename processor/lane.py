@@ -13,6 +13,7 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry
 
+from processor.bound import Bound
 from processor.chain.metrics import ChainMetrics
 from processor.chain.query import Asker
 from processor.chain.run import Chain, Chained, asks_of, filled
@@ -119,6 +120,7 @@ class Lane:
                 pipeline.version,
                 shared.prefix,
                 ticket=pipeline.ticket is not None,
+                attach=pipeline.ticket is not None and pipeline.ticket.attach == "excerpt",
                 scope=pipeline.scope,
                 dataschema=f"urn:faultstream:{pipeline.name}:{pipeline.version}",
             ),
@@ -250,7 +252,7 @@ class Lane:
         size = _size(body)
         event, session = self.redact(event)
         excerpt = await self.reduce(body, session, passing)
-        reading = self.recognise(excerpt)
+        reading = self._bounded(self.recognise(excerpt))
         reduced_ms = (time.perf_counter() - started) * 1000
         chained = await self.chain(event, reading) if self.chain is not None else Chained()
         reading = replace(reading, chain=chained.values, replica=chained.replica) if chained.steps else reading
@@ -273,6 +275,10 @@ class Lane:
         if self.shadow is not None:
             self.shadow(event, reading, finding)
         return finding
+
+    def _bounded(self, reading: Reading) -> Reading:
+        within_s = self.pipeline.model.within
+        return reading if within_s is None else replace(reading, bound=Bound(within_s))
 
     async def _judge(self, event: Event, reading: Reading, finish: RuleMatch | None) -> Verdict:
         rule = finish or reading.rule

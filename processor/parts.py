@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from processor.assemble import AssemblingSource, AssemblingTransactions, AssemblyMetrics, Plan
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Found
 from processor.engine.delivery import Delivery
 from processor.engine.exactly_once import ExactlyOnce
 from processor.engine.limits import Limits as EngineLimits
+from processor.engine.ports import Source, Transactions
 from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.settings import Settings
@@ -38,14 +40,24 @@ class Parts:
         """A sink of its own for each user of one."""
         return KafkaSink(KafkaSinkConfig.of(self.settings, self.client))
 
-    def delivery(self, source: KafkaSource, group: str, *, stateful: bool = False) -> Delivery | None:
+    def source(self, group: str, topics: Mapping[str, Start], plans: Mapping[str, Plan]) -> Source:
+        """Reads topics as a member of a group; the lines of those in `plans` as logs."""
+        source = KafkaSource(self.client, self.member(group, topics))
+        if not plans:
+            return source
+        metrics = AssemblyMetrics(self.registry)
+        return AssemblingSource(source, plans, metrics, most_bytes=self.settings.limits.assemble_bytes)
+
+    def delivery(self, source: Source, group: str, *, stateful: bool = False) -> Delivery | None:
         """How outputs and offsets of a group leave: as one, or None for the engine's at least once.
 
         `stateful`: see ExactlyOnce.
         """
         if not self.transactions:
             return None
-        transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
+        transactions: Transactions = KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client))
+        if isinstance(source, AssemblingSource):
+            transactions = AssemblingTransactions(transactions, source)
         return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers, stateful=stateful)
 
     def member(self, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:

@@ -99,8 +99,8 @@ def add_work(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Muta
     """Names the event and the pipeline that are at work, unless the line names its own."""
     record = RECORD.get()
     if record is not None:
-        line.setdefault("event", f"{record.topic}/{record.partition}/{record.offset}")
-        line.setdefault("offset", record.offset)
+        line.setdefault("event", f"{record.topic}/{record.partition}/{record.place}")
+        line.setdefault("offset", record.place)
     pipeline = PIPELINE.get()
     if pipeline is not None:
         line.setdefault("pipeline", pipeline)
@@ -233,7 +233,7 @@ class LineMetrics:
         self._seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", [*one, "step"], registry=registry)
         # What is counted for every event is bound to its labels once: looking them up costs more than counting.
         self._bound: dict[tuple[str, str], Counter] = {}
-        self._counted: dict[str, tuple[Counter, ...]] = {}
+        self._counted: dict[str, tuple[Counter, Counter]] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
         by = [*one, "tier"]
         self._grammars = Gauge(f"{prefix}_grammars", "Grammars that servers were asked for.", by, registry=registry)
@@ -269,22 +269,23 @@ class LineMetrics:
     def _spent(self, pipeline: str, step: Step) -> None:
         if step.decided_by == "model":
             used = step.usage
-            for counted, amount in zip(
-                self._tokens_of(pipeline), (used.prompt_tokens, used.cached_tokens, used.completion_tokens), strict=True
-            ):
-                counted.inc(amount)
+            prompt, completion = self._tokens_of(pipeline)
+            prompt.inc(used.prompt_tokens)
+            completion.inc(used.completion_tokens)
+            if used.cached_tokens is not None:  # what nobody counts has no series
+                self._tokens.labels(pipeline, "cached").inc(used.cached_tokens)
             for name, milliseconds in step.timings_ms.items():
                 timed = self._timed.get((pipeline, name))
                 if timed is None:
                     timed = self._timed[pipeline, name] = self._seconds.labels(pipeline, name)
                 timed.observe(milliseconds / 1000)
 
-    def _tokens_of(self, pipeline: str) -> tuple[Counter, ...]:
-        """The counters of prompt, cached and completion tokens."""
+    def _tokens_of(self, pipeline: str) -> tuple[Counter, Counter]:
+        """The counters of prompt and completion tokens."""
         bound = self._counted.get(pipeline)
         if bound is None:
-            kinds = ("prompt", "cached", "completion")
-            bound = self._counted[pipeline] = tuple([self._tokens.labels(pipeline, kind) for kind in kinds])
+            kinds = self._tokens.labels(pipeline, "prompt"), self._tokens.labels(pipeline, "completion")
+            bound = self._counted[pipeline] = kinds
         return bound
 
     def rejected(self, pipeline: str, reason: str) -> None:

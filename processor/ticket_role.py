@@ -18,13 +18,15 @@ from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.decider import Decider
 from processor.tickets.jira import JiraClient
+from processor.tickets.jira.census import Census
 from processor.tickets.jira.metrics import JiraMetrics
 from processor.tickets.jira.watch import Watch
-from processor.tickets.listen import Listener, last_mark
+from processor.tickets.listen import Listener, last_mark, marks
 from processor.tickets.load import StateLoader
 from processor.tickets.messages import TicketEvent, Topics
 from processor.tickets.metrics import TicketMetrics
 from processor.tickets.plans import plans, policies, wishes
+from processor.tickets.reconcile import Reconciler
 from processor.tickets.screening import Screening
 from processor.tickets.signals import Signals
 from processor.tickets.text import Texts
@@ -97,6 +99,7 @@ def _write(
         unsettled_s=config.timeout_s + config.search_lag_s,
         redact=redact,
         told=told,
+        held=_sharing(jira, parts.topics[topics.commands].partitions),
     )
     source = KafkaSource(parts.client, parts.member(topics.writer, {topics.commands: "earliest"}))
     engine = Engine(
@@ -113,8 +116,23 @@ def _write(
     parts.health.ready["write"] = engine.problem
     life.task("write", engine.run(life.stop))
     life.task("recount", writer.catch_up(life.stop))
-    life.task("reconcile", writer.reconciler.run(life.stop))
+    reconciler = Reconciler(
+        jira,
+        writer.book,
+        sink.publish,
+        topics,
+        redact=redact,
+        census=Census(jira),
+        marks=marks(parts.client, topics),
+        lag_s=config.search_lag_s,
+    )
+    life.task("reconcile", reconciler.run(life.stop))
     return writer
+
+
+def _sharing(jira: JiraClient, partitions: int) -> Callable[[int], None]:
+    """Has a daemon keep to the part of the budgets of requests that its partitions of the commands are of all."""
+    return lambda held: jira.gate.share(max(1, held) / max(1, partitions))
 
 
 def _listen(

@@ -181,7 +181,12 @@ def _tickets(names: Topics) -> list[Topic]:
             "fingerprint",
             "what people say of findings, by what they do with tickets",
         ),
-        Topic(Wanted(names.heard, compact=True), "feedback-heard", "mark", "how far Jira was asked for feedback"),
+        Topic(
+            Wanted(names.heard, compact=True),
+            "feedback-heard",
+            "mark",
+            "how far Jira was asked for changes",
+        ),
         Topic(
             Wanted(names.changelog, compact=True, like=names.signals),
             "changelog",

@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 import structlog
 from aiokafka import client as library
+from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.servers.plugin"]
+pytest_plugins = ["tests.servers.plugin", "tests.processes"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Hypothesis goes by the clock, which other processes take their time from; what has to be fast is tested
+# for that by the processor time that it takes.
+settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no-clock")
 
 
 @pytest.fixture(scope="session")

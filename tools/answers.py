@@ -80,11 +80,13 @@ async def ask(
     file: Path,
     at_once: int = 2,
     until: Sequence[str] = (),
+    adapter: str | None = None,
 ) -> None:
     """Asks about the logs that `file` does not have yet, those that a rule decides aside; each answer is written.
 
     With `until`, answers end with the last of these fields. What a model writes does not depend on what it is going
-    to write next, so that choices and probabilities are those of a whole answer, in a fraction of the time.
+    to write next, so that choices and probabilities are those of a whole answer, in a fraction of the time. `adapter`
+    is the served name of a version that is asked instead of the base model; the server has it.
     """
     have = {row.id for row in load(file)}
     recognise = Recognise(pipeline.rules or RuleSet(()), pipeline.rankers)
@@ -95,7 +97,7 @@ async def ask(
     check = Check(pipeline.schema, pipeline.questions)
     gate, wanted = asyncio.Semaphore(at_once), [log for log in logs if log.id not in have]
     async with ModelClient(settings) as model:
-        infer = Infer(model, max_tokens=pipeline.model.max_tokens)
+        infer = Infer(model, adapter=adapter, max_tokens=pipeline.model.max_tokens)
 
         async def one(log: Labelled) -> None:
             reading = _reading(recognise, log, pipeline, rankings)

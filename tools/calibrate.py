@@ -1,6 +1,7 @@
 """Measures and calibrates how sure a pipeline's model is: ``python -m tools.calibrate``.
 
     ask   --model-url URL --answers FILE [--set dev] [--limit 200]   asks a model server, adds what comes back to FILE
+          [--adapter NAME@VERSION]                              a version of an adapter instead of the base model
     fit   --answers FILE [--tier lite] [--fields category,…] [--write]   prints what it measures; --write keeps it
     again [--write]                                                 the same from the answers that were kept
 
@@ -125,7 +126,7 @@ def _ask(pipeline: Pipeline, options: argparse.Namespace) -> int:
     )  # two cores read a long prompt for minutes
     until = options.fields.split(",") if options.brief else ()
     chosen = stratified(left, options.limit)
-    asyncio.run(ask(chosen, rankings, pipeline, settings, options.answers, at_once, until))
+    asyncio.run(ask(chosen, rankings, pipeline, settings, options.answers, at_once, until, options.adapter))
     return 0
 
 
@@ -165,8 +166,20 @@ def _fit(pipeline: Pipeline, options: argparse.Namespace) -> int:
             pipeline=pipeline.name, tier=options.tier, engine=engine, model=model or "", adapter=adapter,
             asked=pipeline.calibrations.asked, fields=fields, answers=tuple(packed(points)),
         )  # fmt: skip
-        _keep(kept, pipeline.calibrations.files[-1 if adapter else 0], options.plot)
+        _keep(kept, _place(pipeline, adapter), options.plot)
     return int(failed)
+
+
+def _place(pipeline: Pipeline, adapter: str | None) -> Path:
+    """Where a calibration lies: with the pipeline, or with the folder of the adapter, whose served name is given."""
+    if adapter is None:
+        return pipeline.calibrations.files[0]
+    folder = ROOT / "adapters" / adapter.partition("@")[0]
+    if not folder.is_dir():
+        raise SystemExit(
+            f"no folder adapters/{folder.name}: its calibration has to lie there, and goes with its version"
+        )
+    return folder / FILE
 
 
 def _again(pipeline: Pipeline, options: argparse.Namespace) -> int:
@@ -202,6 +215,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=0, help="ask about so many logs at most")
     parser.add_argument("--tier", default="lite")
     parser.add_argument("--fields", default="category", help="the fields whose truth counts, with commas")
+    parser.add_argument("--adapter", help="served name of the version of an adapter that is asked, NAME@VERSION")
     parser.add_argument(
         "--base-model", help="which model it is that the server serves, as models.<tier>.base_model says"
     )

@@ -71,7 +71,7 @@ class Bench:
             for name, command in peers if number % 2 == 0 else reversed(peers):
                 topics = prepared(self._address, count=DECISIONS, faults=DECISIONS // SIGHTS)
                 self._run(name, command(topics))
-        ours, bare = (self._median(name, "per_s") for name in ("decide", "bare_faust"))
+        ours, bare = (self._median(name, "records_per_s") for name in ("decide", "bare_faust"))
         return {"decisions_per_s": ours, "decisions_vs_bare_faust": ours / bare}
 
     def recovery(self) -> dict[str, float]:
@@ -131,7 +131,7 @@ class Bench:
         group = f"bare-{uuid.uuid4().hex[:8]}"
         asyncio.run(create(self._address, [f"{group}-counts-changelog"]))
         words = [self._address, topics.signals, group, str(PARTITIONS), str(DECISIONS)]
-        return [sys.executable, str(HERE / "tickets" / "bare_faust.py"), *words]
+        return [sys.executable, "-m", "bench.tickets.bare_faust", *words]
 
     def _ours(self, topics: Topics) -> list[str]:
         return self._decide(topics, DECISIONS)

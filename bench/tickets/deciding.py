@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peers.bare import peak_mb
+from bench.peers.bare import peak_mb, report
 from bench.tickets.topics import PARTITIONS
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record
@@ -54,11 +54,10 @@ async def main(bootstrap: str, prefix: str, count: int, folder: Path | None) -> 
         if running.done():
             running.result()
     if count:
-        seconds, used = time.perf_counter() - signals.started, time.process_time() - signals.cpu
-        told = {"per_s": decide.decided / seconds, "cpu_us": used / decide.decided * 1e6}
-    else:
-        told = {"start_s": time.perf_counter() - began, "known": decide.known}
-    print(json.dumps(told | {"rss_mb": peak_mb()}), flush=True)
+        report(decide.decided, signals.started, signals.cpu)
+        return
+    told = {"start_s": time.perf_counter() - began, "known": decide.known, "rss_mb": peak_mb()}
+    print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from processor.databases.ports import Database, Overtime, Query, Rows, Value, away, row_of
-from processor.errors import ConfigError, Rejected, Retryable, Suspect
+from processor.errors import Rejected, Retryable, Suspect
 from processor.pipeline import Pipeline
 from processor.pipeline.chain import QueryConfig
 from processor.stages.redact import Redact
@@ -75,23 +75,17 @@ class Asker:
         ]
 
 
-async def check_queries(pipelines: Sequence[Pipeline], databases: Mapping[str, Database]) -> None:
-    """Has each database look at the queries that it will be asked; one that is away is waited for later.
-
-    Raises ConfigError with all that they refuse.
-    """
+async def refused_queries(pipeline: Pipeline, databases: Mapping[str, Database]) -> list[str] | None:
+    """What databases refuse of a pipeline's queries, each with its place; None where one can't be asked now."""
     problems: list[str] = []
-    for pipeline in pipelines:
-        for config in pipeline.queries:
-            try:
-                found = await databases[config.database].check(config.query)
-            except (Retryable, Overtime) as error:
-                told = {"pipeline": pipeline.name, "error": str(error)}
-                log.warning("the database does not answer yet", action="start", **told)
-                continue
-            problems += [f"{config.query.where}: {each} (databases.{config.database})" for each in found]
-    if problems:
-        raise ConfigError("\n".join(problems))
+    for config in pipeline.queries:
+        try:
+            found = await databases[config.database].check(config.query)
+        except (Retryable, Overtime) as error:
+            log.warning("the database does not answer yet", action="start", pipeline=pipeline.name, error=str(error))
+            return problems or None
+        problems += [f"{config.query.where}: {each} (databases.{config.database})" for each in found]
+    return problems
 
 
 class Given:

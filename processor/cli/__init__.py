@@ -5,13 +5,15 @@ Exit codes: 0 fine, 1 the check failed, 2 usage or configuration.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from processor import __version__
 from processor.cli import options
@@ -37,6 +39,16 @@ COMMANDS = (
 class Commands(TyperGroup):
     """Imports a command when it is asked for: `reduce` needs neither Kafka's client nor Faust, which take a second."""
 
+    _listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Tells what commands there are, without importing them."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the signature is click's
         """The commands' names, which are their files' names."""
         return list(COMMANDS)
@@ -45,12 +57,25 @@ class Commands(TyperGroup):
         """The command of a name."""
         if cmd_name not in COMMANDS:
             return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=described(cmd_name))
         module = importlib.import_module(f"processor.cli.{cmd_name}")
         if hasattr(module, "group"):  # a command with commands of its own
             return typer.main.get_command(module.group)
         one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         one.command(name=cmd_name)(module.command)
         return typer.main.get_command(one)
+
+
+def described(name: str) -> str:
+    """What a command says of itself, read from its file's text."""
+    for node in ast.parse(Path(__file__).with_name(f"{name}.py").read_bytes()).body:
+        match node:
+            case ast.FunctionDef(name="command"):
+                return ast.get_docstring(node) or ""
+            case ast.Assign(targets=[ast.Name(id="group")], value=ast.Call(keywords=keywords)):
+                return next(str(ast.literal_eval(each.value)) for each in keywords if each.arg == "help")
+    raise LookupError(f"{name} has neither a function `command` nor a `group`")
 
 
 app = typer.Typer(

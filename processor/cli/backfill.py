@@ -85,6 +85,8 @@ def _backfill(client: KafkaClient, settings: Settings, homes: Homes, name: str, 
     if not found:
         hint = nearest(name, [each.name for each in there])
         raise ConfigError(f"no pipeline {name} among those that this deployment runs; {hint}")
+    if found[0].source.assemble is not None:
+        raise ConfigError(f"{name} puts its logs together of lines (source.assemble): past lines can't be sent again")
     decoder = Decoder(found[0].decode, Providers.load(list(homes.providers().values())), settings.group)
     redact = redactor(homes.find(REDACTION)).redact_text
     return Backfill(KafkaHistory(client), settings.topics.prefix, found[0], decoder, plan, redact=redact)

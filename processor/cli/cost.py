@@ -113,7 +113,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["day"] or "all",
         row["pipeline"] or "all",
-        *(f"{row[name]:,}" for name in counts),
+        *("unknown" if row[name] is None else f"{row[name]:,}" for name in counts),
         _usd(cost),
         _usd(None if per is None else per * 1000),
         _usd(row["large_model_usd"]),

@@ -14,18 +14,19 @@ from rich.table import Table
 from rich.text import Text
 
 from processor import app, topology
+from processor.assemble import METADATA_BYTES
 from processor.cli import doctor_jira, options
 from processor.cli.looked import Finding
 from processor.cluster.client import KafkaClient
 from processor.cluster.security import principal
-from processor.cluster.topics import Found, describe, differences
+from processor.cluster.topics import METADATA_MOST, Found, describe, differences, metadata_most
 from processor.databases.open import Databases
 from processor.errors import ConfigError, FaultstreamError
 from processor.home import Homes
 from processor.models import needs
 from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
-from processor.pipeline import Pipeline
+from processor.pipeline import Pipeline, who_asks
 from processor.settings import Settings
 from processor.telemetry import configure_logs
 from processor.tiers.forms import asking
@@ -54,7 +55,6 @@ async def _look(homes: Homes, settings: Settings) -> list[Finding]:
         pipelines = app.load(settings, homes)
         names = ", ".join(f"{one.name} {one.version}" for one in pipelines)
         found = [Finding("pipelines", True, names)]
-        found += [Finding("pipelines", True, str(warning)) for one in pipelines for warning in one.warnings]
     except ConfigError as error:
         found = [Finding("pipelines", False, f"{error}\nfaultstream lint has the details")]
     looks = [_kafka(settings, pipelines), *(_models(settings, tier, pipelines) for tier in settings.models)]
@@ -100,12 +100,26 @@ async def _kafka(settings: Settings, pipelines: list[Pipeline]) -> list[Finding]
         if missing:
             found.append(Finding("topics", True, f"the daemon will create {len(missing)}: {', '.join(missing)}"))
     found += [Finding("topics", False, f"{each.topic}: {each.text}") for each in differ]
+    if any(each.source.assemble is not None for each in pipelines):
+        found += await _metadata(KafkaClient.of(settings.kafka))
     return found if len(found) > 1 else [*found, Finding("topics", True, f"all {len(wanted)} there, as they should be")]
+
+
+async def _metadata(client: KafkaClient) -> list[Finding]:
+    """Whether the brokers take what is written down of logs that lie in lines."""
+    try:
+        most = await metadata_most(client.arguments())
+    except FaultstreamError as error:
+        return [Finding("kafka", False, f"{METADATA_MOST}: {error}")]
+    if most is None or most >= METADATA_BYTES:
+        return []
+    told = f"{METADATA_MOST} is {most}; source.assemble needs {METADATA_BYTES}, or offsets are refused while many logs"
+    return [Finding("kafka", False, f"{told} are open")]
 
 
 async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> list[Finding]:
     found = []
-    adapters = {p.name: p.model.adapter for p in pipelines if p.model.tier == tier and p.model.adapter}
+    adapters = _adapters(tier, pipelines)
     async with ModelClient(settings.models[tier], tier) as client:
         for report in await client.inspect():
             what = f"models.{tier}"
@@ -124,12 +138,19 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
     return found
 
 
+def _adapters(tier: str, pipelines: list[Pipeline]) -> list[tuple[str, str]]:
+    """Who asks this tier for which adapters: pipelines, also by the steps of their chains."""
+    return [(name, adapter) for of, name, adapter in who_asks(pipelines) if of == tier and adapter]
+
+
 async def _grammars(client: ModelClient, tier: str, pipelines: list[Pipeline]) -> list[Finding]:
     """Whether the tier's server takes the schemas of the pipelines that ask it."""
     asked = [each for each in asking(pipelines) if each.tier == tier]
     refused = await needs.refusals(client, tier, asked)
+    if refused is None:
+        return [Finding("schemas", False, f"models.{tier} does not say within {needs.PATIENCE_S:g} s if it takes them")]
     if refused or not asked:
-        return [Finding("schemas", False, each) for each in refused]
+        return [Finding("schemas", False, each.told) for each in refused]
     return [Finding("schemas", True, f"models.{tier} takes those of {', '.join(each.pipeline for each in asked)}")]
 
 

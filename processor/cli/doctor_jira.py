@@ -13,14 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from processor.cli.looked import Finding
 from processor.cluster.client import KafkaClient
 from processor.errors import FaultstreamError, Retryable
+from processor.logs.numbered import MOST
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings, Settings
 from processor.sources.backlog import Backlog
 from processor.tickets.jira import JiraClient, Refused
 from processor.tickets.jira.dialects import Cloud
 from processor.tickets.jira.forms import Wish
-from processor.tickets.jira.gate import Kind
 from processor.tickets.jira.issues import mapping
+from processor.tickets.jira.kinds import Kind
 from processor.tickets.messages import Topics
 from processor.tickets.plans import wishes
 from processor.tickets.refusals import refusal
@@ -35,6 +36,9 @@ RIGHTS: Final[Mapping[str, str]] = {
 }
 """What the account needs in a project, with the names that Jira's permission schemes show."""
 
+FILES: Final[Mapping[str, str]] = {"CREATE_ATTACHMENTS": "Create Attachments"}
+"""What it needs besides where tickets get files."""
+
 PATIENCE_S: Final = 20.0
 """Bound on each question."""
 
@@ -48,11 +52,14 @@ LONG_S: Final = 900.0
 async def look(jira: JiraSettings, settings: Settings, pipelines: Sequence[Pipeline]) -> list[Finding]:
     """All that there is to say of Jira."""
     client = JiraClient(jira)
-    projects = sorted({each.ticket.project for each in pipelines if each.ticket is not None})
+    filing = [each.ticket for each in pipelines if each.ticket is not None]
+    projects = sorted({each.project for each in filing})
+    files = {each.project for each in filing if each.attach != "none"}
     try:
         found = [await _who(client, jira.url)]
         if found[0].fine:
-            found += [each async for each in _rights(client, projects)]
+            found += [each async for each in _rights(client, projects, files)]
+            found += [await _files(client)] if files else []
             found += [each async for each in _tickets(client, wishes(pipelines))]
         found += await _waiting(settings)
         found += await _daemon(settings)
@@ -74,10 +81,11 @@ async def _who(client: JiraClient, url: str) -> Finding:
     return Finding("jira", True, f"{url}: {kind}, as {me}", (time.perf_counter() - started) * 1000)
 
 
-async def _rights(client: JiraClient, projects: Collection[str]) -> AsyncIterator[Finding]:
-    """What the account lacks in each project that tickets go to."""
+async def _rights(client: JiraClient, projects: Collection[str], files: Collection[str] = ()) -> AsyncIterator[Finding]:
+    """What the account lacks in each project that tickets go to; those of `files` get attachments."""
     for project in projects:
-        query = {"projectKey": project, "permissions": ",".join(RIGHTS)}
+        rights = {**RIGHTS, **(FILES if project in files else {})}
+        query = {"projectKey": project, "permissions": ",".join(rights)}
         try:
             async with asyncio.timeout(PATIENCE_S):
                 answer = mapping(await client.get("/mypermissions", query))
@@ -89,34 +97,51 @@ async def _rights(client: JiraClient, projects: Collection[str]) -> AsyncIterato
         except (TimeoutError, Retryable) as error:
             yield Finding("jira rights", False, f"{project}: {error or 'no answer'}")
         else:
-            yield _lacking(project, mapping(answer.get("permissions")))
+            yield _lacking(project, mapping(answer.get("permissions")), rights)
+
+
+async def _files(client: JiraClient) -> Finding:
+    """Whether this Jira takes attachments at all."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            enabled, limit = await client.attaching()
+    except (TimeoutError, Retryable) as error:
+        return Finding("jira attachments", False, str(error) or "no answer")
+    if not enabled:
+        return Finding("jira attachments", False, "turned off in this Jira: turn them on, or set ticket.attach: none")
+    said = "taken" if limit is None else f"taken, up to {limit} bytes"
+    return Finding("jira attachments", limit is None or limit >= MOST, said)
 
 
 async def _tickets(client: JiraClient, wanted: Sequence[Wish]) -> AsyncIterator[Finding]:
     """Whether Jira takes what the pipelines fill in."""
     for wish in wanted:
         what, where = "jira fields", f"{wish.pipeline}: {wish.type} in {wish.project}"
+        file = f"pipelines/{wish.pipeline}/pipeline.yaml"
         try:
             async with asyncio.timeout(PATIENCE_S):
                 wrong = await client.wrong(wish)
+                wrong += await client.strangers(wish) if not wrong else []
         except Refused as error:
-            yield Finding(what, False, f"{wish.pipeline}: {refusal(error, wish.project)}")
+            yield Finding(what, False, f"{file}: {refusal(error, wish.project)}")
         except (TimeoutError, Retryable) as error:
             yield Finding(what, False, f"{where}: {error or 'no answer'}")
         else:
             for each in wrong:
-                yield Finding(what, False, f"{wish.pipeline}: {each}")
+                yield Finding(what, False, f"{file}: {each}")
             if not wrong:
                 yield Finding(what, True, f"{where} can be created as the pipeline says")
 
 
-def _lacking(project: str, held: Mapping[str, Any]) -> Finding:
-    lacking = [name for right, name in RIGHTS.items() if mapping(held.get(right)).get("havePermission") is False]
+def _lacking(project: str, held: Mapping[str, Any], rights: Mapping[str, str]) -> Finding:
+    lacking = [name for right, name in rights.items() if mapping(held.get(right)).get("havePermission") is False]
     if lacking:
-        return Finding("jira rights", False, f"{project}: give the account of jira.token {', '.join(lacking)}")
-    unknown = [name for right, name in RIGHTS.items() if right not in held]
+        otherwise = ", or set ticket.attach: none" if lacking == list(FILES.values()) else ""
+        said = f"{project}: give the account of jira.token {', '.join(lacking)}{otherwise}"
+        return Finding("jira rights", False, said)
+    unknown = [name for right, name in rights.items() if right not in held]
     told = f"; not told: {', '.join(unknown)}" if unknown else ""
-    return Finding("jira rights", True, f"{project}: {', '.join(n for n in RIGHTS.values() if n not in unknown)}{told}")
+    return Finding("jira rights", True, f"{project}: {', '.join(n for n in rights.values() if n not in unknown)}{told}")
 
 
 async def _waiting(settings: Settings) -> list[Finding]:

@@ -262,9 +262,8 @@ class Shown:
         how = f"{sure:.0%}" if sure is not None else "not calibrated, treat it as a guess"
         usage = finding.usage
         seconds = step.timings_ms.get("infer", 0) / 1000
-        cost = (
-            f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {usage.cached_tokens} cached, {seconds:.1f} s"
-        )
+        cached = "cached unknown" if usage.cached_tokens is None else f"{usage.cached_tokens} cached"
+        cost = f"; {usage.prompt_tokens} + {usage.completion_tokens} tokens, {cached}, {seconds:.1f} s"
         self.out.print(Text(f"\ndecided by {decided}{cost if usage.prompt_tokens else ''}", style="dim"))
         if step.shrunk is not None:
             told = "the model's context had room for {lines} of the excerpt's {of} lines".format(**step.shrunk)

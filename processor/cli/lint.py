@@ -26,24 +26,20 @@ def command(
     config: options.Config = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems.
-
-    Keys that are not obeyed yet are warned of, which does not change the exit code.
-    """
+    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems."""
     homes, settings = options.load(home, config)
     homes, folders = chosen(homes, path)
-    problems, warnings = lint(homes, settings, folders)
+    problems = lint(homes, settings, folders)
     if json:
-        told = [_as_json(one, "error") for one in problems] + [_as_json(one, "warning") for one in warnings]
-        print(orjson.dumps(told).decode())
+        print(orjson.dumps([_as_json(one) for one in problems]).decode())
     else:
-        show(problems, warnings, len(folders))
+        show(problems, len(folders))
     if problems:
         raise typer.Exit(1)
 
 
-def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> tuple[list[Problem], list[Problem]]:
-    """The problems of the pipelines in these folders, and the warnings, each in order of place."""
+def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> list[Problem]:
+    """The problems of the pipelines in these folders, in order of place."""
     from processor.casefile import check_cases, load_cases
     from processor.logs.redact import REDACTION
     from processor.logs.secrets import own
@@ -62,7 +58,7 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> tu
     problems += [*clashes(homes), *conflicts(checked)]
     redaction = homes.find(REDACTION)
     problems += own.check(redaction) if redaction is not None else []
-    return sorted(set(problems)), [warning for one in checked for warning in one.warnings]
+    return sorted(set(problems))
 
 
 def chosen(homes: Homes, path: Path | None) -> tuple[Homes, list[Path]]:
@@ -85,25 +81,24 @@ def chosen(homes: Homes, path: Path | None) -> tuple[Homes, list[Path]]:
     return Homes(tuple(dict.fromkeys([path.resolve(), *homes.paths]))), folders
 
 
-def show(problems: Sequence[Problem], warnings: Sequence[Problem], checked: int) -> None:
+def show(problems: Sequence[Problem], checked: int) -> None:
     """Problems as `file:line:column: what; hint`, then the count; colour on a terminal alone."""
     console = Console(highlight=False, soft_wrap=True)
-    for one, kind, style in [*((p, "", "red") for p in problems), *((w, "warning: ", "yellow") for w in warnings)]:
+    for one in problems:
         text = Text(f"{options.shown(one.file)}:{one.line}:{one.column}: ", style="bold")
-        text.append(kind + one.message, style=style)
+        text.append(one.message, style="red")
         console.print(text.append(f"; {one.hint}" if one.hint else "", style="default"))
     errors = Console(stderr=True, highlight=False)
     count = f"{checked} pipeline{'' if checked == 1 else 's'}"
     if problems:
         errors.print(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} in {count}", style="red")
     else:
-        warned = f", {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
-        errors.print(f"{count}: no problems{warned}", style="green")
+        errors.print(f"{count}: no problems", style="green")
 
 
-def _as_json(one: Problem, severity: str) -> dict[str, object]:
+def _as_json(one: Problem) -> dict[str, object]:
     return {
-        "severity": severity,
+        "severity": "error",
         "file": options.shown(one.file),
         "line": one.line,
         "column": one.column,

@@ -14,10 +14,10 @@ from rich.table import Table
 from processor.cli import options, sending
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Wanted, describe
-from processor.contract import REASONS
 from processor.errors import ConfigError
 from processor.home import Homes
 from processor.lang.problem import nearest
+from processor.reasons import REASONS
 from processor.resend.ledger import ledger
 from processor.resend.letters import Choice, Count, Progress, Replay
 from processor.resend.sender import Pace, kafka_sender

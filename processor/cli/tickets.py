@@ -36,7 +36,7 @@ def command(
     fingerprint: Annotated[str | None, typer.Option(help="One fault, by its fingerprint or the start of it.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="Only faults of this pipeline.")] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only faults in this state: open, creating, idle or failed.")
+        str | None, typer.Option(help="Only faults in this state: open, creating, idle, failed, or missing.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Send the fault's refused commands to Jira again.")] = False,
     forget: Annotated[
@@ -63,7 +63,7 @@ def command(
     chosen = {
         name: state
         for name, state in sorted(states.items(), key=lambda each: (each[1].last_seen, each[0]))
-        if (pipeline in {None, state.pipeline}) and (status in {None, state.status})
+        if (pipeline in {None, state.pipeline}) and (status in {None, state.status, *state.noticed})
     }
     if fingerprint is None:
         _list(chosen, as_json=options.machine_readable(json))
@@ -144,6 +144,7 @@ def _said(state: TicketState) -> dict[str, Any]:
     """A state for people and programs: without the ids and digests that only the writer needs."""
     hidden = {"seen", "told", "says", "v", "commented", "touched", "shown", "since", "attempt", "heard", "digest"}
     said = {name: value for name, value in asdict(state).items() if name not in hidden}
+    said["waits"] = state.waits.name if state.waits is not None else None
     return {
         **said,
         "intent": intent(state, time.time()),
@@ -158,6 +159,9 @@ def intent(state: TicketState, now: float) -> str | None:
         return f"creating{waited}, attempt {state.attempt}: whether Jira has made it is not settled"
     if state.commenting is not None:
         return f"adding a comment on {state.commenting}"
+    if state.waits is not None:
+        looked = ": whether Jira has it is not settled" if state.waits.sent else ""
+        return f"attaching {state.waits.name}{looked}"
     return "the counts in the description are behind" if state.behind else None
 
 
@@ -177,7 +181,7 @@ def _list(states: Mapping[str, TicketState], *, as_json: bool) -> None:
             state.status,
             str(state.count),
             state.last_seen,
-            "; ".join(str(each) for each in (state.reason, said["intent"], said["summary_of"]) if each),
+            "; ".join(str(each) for each in (state.reason, said["intent"], *state.noticed, said["summary_of"]) if each),
         )
         table.add_row(*map(Text, row), style=style)
     out = Console(highlight=False)

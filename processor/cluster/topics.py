@@ -29,6 +29,9 @@ from processor.errors import ConfigError
 
 log = structlog.get_logger(__name__)
 
+METADATA_MOST: Final = "offset.metadata.max.bytes"
+"""The brokers' bound on what a group commits beside an offset."""
+
 ROOM: Final = 65_536
 """Bytes that a dead letter may have more than its event, for its headers."""
 
@@ -295,6 +298,28 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
         for resource in answer.resources
         if resource[0] == 0
     }
+
+
+async def metadata_most(arguments: Mapping[str, Any]) -> int | None:
+    """Bytes of metadata that every broker takes beside a committed offset; None where they do not tell us.
+
+    Raises as `describe` does.
+    """
+    admin = await _connected(arguments)
+    try:
+        brokers = [str(each["node_id"]) for each in (await admin.describe_cluster())["brokers"]]
+        asked = [ConfigResource(ConfigResourceType.BROKER, each, {METADATA_MOST: None}) for each in brokers]
+        answers = await admin.describe_configs(asked)
+    except IncompatibleBrokerVersion:
+        return None
+    except KafkaError as error:
+        raise await unreachable(arguments, error) from error
+    finally:
+        await admin.close()
+    told = [
+        entry[1] for answer in answers for each in answer.resources for entry in each[4] if entry[0] == METADATA_MOST
+    ]
+    return min((int(text) for text in told if text), default=None)
 
 
 async def _connected(arguments: Mapping[str, Any]) -> AIOKafkaAdminClient:

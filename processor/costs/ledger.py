@@ -65,8 +65,8 @@ class Tariff:
 
     def work(self, usage: Usage) -> float:
         """How much work these tokens were, in prompt tokens that are read anew."""
-        fresh = usage.prompt_tokens - usage.cached_tokens
-        return fresh + usage.cached_tokens * self.weights.cached + usage.completion_tokens * self.weights.completion
+        cached = (usage.cached_tokens or 0) * self.weights.cached
+        return usage.fresh_tokens + cached + usage.completion_tokens * self.weights.completion
 
 
 @dataclass(slots=True)

@@ -279,6 +279,7 @@ class Engine:
         going = partition.taking  # else it is being let go, and nothing of it is begun
         self._suspects.forget(partition)
         self._inflight.close(partition.tp)
+        self.moved()
         await self._dispatcher.cancel_closed()
         await self._delivery.revoked([partition])
         await self._worker.revoked(partition.tp)
@@ -308,6 +309,7 @@ class Engine:
         delivering = {id(entry.partition) for entry in self._deliveries.entries()}
         for partition in partitions:
             self._inflight.close(partition.tp)
+        self.moved()  # there may be nothing else that wakes whoever waits for an end of these
         await self._dispatcher.cancel_closed()
         await asyncio.gather(*(self._suspects.let_go(p, keeps=id(p) in delivering) for p in partitions))
         await self._delivery.revoked(partitions)

@@ -19,7 +19,7 @@ class Limits:
     linger_s: float = 0.01  # how long a delivery waits for more
     drain_s: float = 20.0
     revoke_s: float = 10.0
-    poison_starts: int = 3  # starts that do not get past a record, after which records are tried one at a time
+    poison_starts: int = 2  # starts that do not get past a record, after which records are tried with care
     slow_s: float = 60.0  # without a finished poll or delivery for this long, it is not well
     backoff_first_s: float = 0.2
     backoff_most_s: float = 30.0

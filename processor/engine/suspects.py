@@ -3,11 +3,12 @@
 That a start has begun is written down where it survives the process: in the metadata of the partition's committed
 offset, before the first record is worked on. It stays beside the offsets that are committed until the start has got
 past `window` records, or past all there are; an orderly end takes it back. A partition on which more than `after`
-starts in a row ended before that is suspect: its next `window` records are worked on one at a time, no other suspect's
-beside them, each with a mark of its own. If the process dies meanwhile, the one that was being tried is tried again,
-with nothing else going on at all; if it dies again, that record is rejected.
+starts in a row ended before that is suspect: its next `window` records are tried, no other suspect's beside them. First
+all together, for most suspects only share the process with the cause; if it dies, by `FEW`; if it dies again, one by
+one. Each trial has a mark of its own. The record that was tried singly when the process died is tried again, with
+nothing else going on at all; if it dies again, that record is rejected.
 
-So a record that kills the process and lies `n` records on costs no more than `after + TRIES` deaths for each `window`.
+So a record that kills the process costs no more than `after + TRIES + 2` deaths, and one that alone is there two less.
 """
 
 from __future__ import annotations
@@ -31,25 +32,44 @@ log = structlog.get_logger(__name__)
 TRIES: Final = 2
 """Deaths during a record's trial after which it is held to be the cause; the last trial is held alone."""
 
-_NOTE: Final = re.compile(r"fs starts=(\d{1,6}) tries=(\d{1,6})")
+FEW: Final = 8
+"""Records of the second trial, of those that were tried together when the process died."""
+
+_NOTE: Final = re.compile(r"fs starts=(\d{1,6}) tries=(\d{1,6})(?: group=(\d{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is written down: starts that did not get on, and trials of the record at the offset."""
+    """What is written down: starts that did not get on, and trials of the record at the offset.
+
+    `group`: how many from there on were tried together, if more than one.
+    """
 
     starts: int = 0
     tries: int = 0
+    group: int = 0
 
     @classmethod
     def parse(cls, metadata: str) -> Note:
         """The note in an offset's metadata; an empty one if there is none."""
         found = _NOTE.fullmatch(metadata)
-        return cls(int(found[1]), int(found[2])) if found else cls()
+        return cls(*(int(number or 0) for number in found.groups())) if found else cls()
 
     def __str__(self) -> str:
         """What goes into the metadata."""
-        return f"fs starts={self.starts} tries={self.tries}" if self != Note() else ""
+        group = f" group={self.group}" if self.group else ""
+        return f"fs starts={self.starts} tries={self.tries}{group}" if self != Note() else ""
+
+    @property
+    def suspected(self) -> int:
+        """How many records from the offset on one of which is likelier the cause than any other; 0 if not known."""
+        return self.group or min(self.tries, 1)
+
+    def size(self, most: int) -> int:
+        """How many of them are tried together next, at `most`."""
+        if not self.suspected:
+            return most
+        return FEW if self.group > FEW else 1
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +81,8 @@ class _Watch:
     held: deque[Entry] = field(default_factory=deque)
     cleared: bool = False  # nothing waits any more; kept for the mark that may have to be taken back
     until: int = -1
+    narrow: int = -1  # before it, `size` are tried together; from it on, as many as there are
+    size: int = 1
     pauses: bool = False
     note: Note | None = None  # the last mark
     marked: tuple[int, Note] | None = None  # its offset, and what an orderly end puts in its place
@@ -83,7 +105,7 @@ class _Engine(Protocol):
 
 
 class Suspects:
-    """Keeps watch over partitions from their assignment until they get on. `window` records are tried singly."""
+    """Keeps watch over partitions from their assignment until they get on. `window` records of a suspect are tried."""
 
     def __init__(
         self, source: Source, delivery: Delivery, engine: _Engine, backoff: Backoff, *, after: int, window: int
@@ -147,16 +169,17 @@ class Suspects:
         """The first record of an assignment is here: its start counts from now on."""
         before, offset = watch.before, watch.held[0].record.offset
         starts = before.starts + 1
-        if not await self._mark(watch, offset, Note(starts, before.tries), before):
+        if not await self._mark(watch, offset, Note(starts, before.tries, before.group), before):
             return
         watch.partition.note, watch.partition.noted_until = str(Note(starts)), offset + self._window
-        if not before.tries and starts <= self._after:
+        if not before.suspected and starts <= self._after:
             self._clear(watch)
             return
         watch.until = offset + self._window
+        watch.narrow, watch.size = offset + before.suspected, before.size(self._window)
         where = f"{watch.partition.tp.topic}/{watch.partition.tp.partition}"
         told = {"action": "suspects", "partition": where, "offset": offset, "starts": starts}
-        log.warning("the process ends before it gets past these records: tries them one at a time", **told)
+        log.warning("the process ends before it gets past these records: tries them with care", **told)
         self._pause(watch)
         self._try_next()
 
@@ -196,30 +219,37 @@ class Suspects:
     def _try_next(self) -> None:
         """Begins a trial if none is going on in this process."""
         watch = next((w for w in self._watches.values() if w.until >= 0 and w.held and not w.partition.closed), None)
-        if watch is not None and not self._trying:
-            self._trying = True
-            self._engine.job(self._try(watch, watch.held.popleft()), "trial")
+        if watch is None or self._trying:
+            return
+        self._trying = True
+        size = watch.size if watch.held[0].record.offset < watch.narrow else self._window
+        entries = [watch.held.popleft() for _ in range(min(size, len(watch.held)))]
+        self._engine.job(self._try(watch, entries), "trial")
 
-    async def _try(self, watch: _Watch, entry: Entry) -> None:
-        offset = entry.record.offset
-        tried, watch.before = watch.before.tries, Note(watch.before.starts, 0)
+    async def _try(self, watch: _Watch, entries: list[Entry]) -> None:
+        first = entries[0]
+        tried, watch.before = watch.before.tries, Note(watch.before.starts)
         try:
             if tried >= TRIES:
-                self._engine.poisoned(entry)
+                self._engine.poisoned(first)
             else:
                 if tried:
-                    await self._engine.alone(entry)
-                note = Note(watch.before.starts, tried + 1)
-                if await self._mark(watch, offset, note, Note(note.starts, tried)):
-                    self._engine.submit(entry)
-            # A record that waits for a server has killed nothing: others need not wait for it.
-            await self._engine.until(lambda: entry.attempt > 0 or _done(entry), None)
+                    await self._engine.alone(first)
+                single = len(entries) == 1
+                note = Note(watch.before.starts, tried + 1) if single else Note(watch.before.starts, 0, len(entries))
+                watch.partition.note = str(Note(note.starts, 0, note.group))
+                if await self._mark(watch, first.record.offset, note, Note(note.starts, tried)):
+                    for entry in entries:
+                        self._engine.submit(entry)
+            # Records that wait for a server have killed nothing: others need not wait for them.
+            await self._engine.until(lambda: all(entry.attempt > 0 or _done(entry) for entry in entries), None)
             await self._engine.alone(None)
-            await self._engine.until(lambda: _done(entry), None)
+            await self._engine.until(lambda: _done(entries[-1]), None)
         finally:
             self._trying = False
             await self._engine.alone(None)
-        if offset + 1 >= watch.until:
+        if entries[-1].record.offset + 1 >= watch.until:
+            watch.partition.note = str(Note(watch.before.starts))
             self._clear(watch)
         elif not watch.held:
             self._resume(watch)

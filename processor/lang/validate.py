@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from processor.lang.problem import Problem, nearest
@@ -22,30 +21,8 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
-
-class NotObeyed:
-    """Marks a key that may be written and has no effect yet, beside its type: `Annotated[..., NOT_YET]`."""
-
-
-NOT_YET: Final = NotObeyed()
-
-
-def is_obeyed(info: FieldInfo) -> bool:
-    """Whether a key has an effect."""
-    return not any(isinstance(one, NotObeyed) for one in info.metadata)
-
-
-def not_obeyed(part: BaseModel, document: Document, path: Path_ = ()) -> Iterator[Problem]:
-    """The keys of a document that are given in vain, each at its place."""
-    for name in part.model_fields_set:
-        info, value = type(part).model_fields[name], getattr(part, name)
-        here = (*path, info.alias or name)
-        if not is_obeyed(info):
-            if value:
-                dotted = ".".join(str(one) for one in here)
-                yield document.problem(here, f"{dotted} is not obeyed yet", "it has no effect", key=True)
-        elif isinstance(value, BaseModel):
-            yield from not_obeyed(value, document, here)
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that belong elsewhere, with what to do instead."""
 
 
 _WANTED: Final[Mapping[str, str]] = {
@@ -81,7 +58,7 @@ def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) ->
     parent = ".".join(str(part) for part in path[:-1] if isinstance(part, str))
     where = f" in {parent}" if parent else ""
     if kind == "extra_forbidden":
-        hint = nearest(str(path[-1]), valid_keys(model, path[:-1]), most=16)
+        hint = _elsewhere(model, path) or nearest(str(path[-1]), valid_keys(model, path[:-1]), most=16)
         return document.problem(path, f"unknown key {path[-1]!r}{where}", hint, key=True)
     if kind == "missing":
         return document.problem(path[:-1], f"missing key {path[-1]!r}{where}", key=True)
@@ -95,6 +72,12 @@ def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) ->
         return document.problem(path, f"{name} can't be {given!r}", nearest(str(given), values))
     bound = _bound(kind, context)
     return document.problem(path, f"{name} {bound}" if bound else f"{name}: {context.get('error', error['msg'])}")
+
+
+def _elsewhere(model: type[BaseModel], path: Path_) -> str:
+    """What to do instead of a key that belongs elsewhere, or nothing."""
+    parts = [one for one in parts_at(model, path[:-1]) if issubclass(one, Part)]
+    return next((one.elsewhere[str(path[-1])] for one in parts if path[-1] in one.elsewhere), "")
 
 
 def _bound(kind: str, context: Mapping[str, Any]) -> str:
@@ -124,10 +107,15 @@ def _path(document: Document, loc: Sequence[str | int]) -> Path_:
 
 def valid_keys(model: type[BaseModel], path: Path_) -> list[str]:
     """The keys that are allowed in the mapping at `path` of a document of this model."""
+    return sorted({info.alias or name for one in parts_at(model, path) for name, info in one.model_fields.items()})
+
+
+def parts_at(model: type[BaseModel], path: Path_) -> list[type[BaseModel]]:
+    """The models that the mapping at `path` of a document may be one of."""
     annotation: Any = model
     for part in path:
         annotation = _step(annotation, part)
-    return sorted({info.alias or name for one in _models(annotation) for name, info in one.model_fields.items()})
+    return _models(annotation)
 
 
 def _step(annotation: Any, part: str | int) -> Any:

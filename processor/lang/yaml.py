@@ -6,12 +6,14 @@ booleans. Aliases are resolved; merge keys are not part of the language.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml as pyyaml
+from yaml.composer import Composer
 
 from processor.lang.problem import Problem, nearest
 
@@ -29,6 +31,9 @@ _REMEDIES: Final = {
 }
 _MAX_NODES: Final = 50_000
 _MAX_DEPTH: Final = 60
+_TOO_MUCH: Final = "too large or too deeply nested (do aliases refer to each other?)"
+_READ_OTHERWISE: Final = re.compile("[\t\u0085\u2028\u2029\ufeff]")
+"""What libyaml takes, or places, otherwise than PyYAML's own parser."""
 
 
 class _Loader(pyyaml.SafeLoader):
@@ -45,6 +50,18 @@ for _tag, _pattern, _first in (
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^$"), [""])
+
+
+if pyyaml.__with_libyaml__:
+
+    class _FastLoader(Composer, pyyaml.CSafeLoader):
+        """libyaml's parser, and a composer that can't overflow the stack, as libyaml's does on `[[[…`."""
+
+        yaml_implicit_resolvers: Final[dict[str, Any]] = _Loader.yaml_implicit_resolvers  # type: ignore[misc]
+
+        def __init__(self, text: str) -> None:
+            pyyaml.CSafeLoader.__init__(self, text)
+            Composer.__init__(self)
 
 
 @dataclass(slots=True)
@@ -124,7 +141,10 @@ def parse(text: str, file: Path = Path("<text>")) -> Document:
     """Parse YAML (or JSON) text; see `load`."""
     document = Document(file, text)
     try:
-        node = pyyaml.compose(text, Loader=_Loader)
+        node = _compose(text)
+    except RecursionError:
+        document.problems.append(Problem(file, 1, 1, _TOO_MUCH))
+        return document
     except pyyaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -142,6 +162,18 @@ def parse(text: str, file: Path = Path("<text>")) -> Document:
     return document
 
 
+def _compose(text: str) -> pyyaml.Node | None:
+    """The tree of nodes. Raises YAMLError, or RecursionError where it is too deep.
+
+    libyaml reads six times as fast. What it refuses is read anew by PyYAML's own parser, which tells more about it,
+    and which takes the halves of surrogate pairs.
+    """
+    if pyyaml.__with_libyaml__ and not _READ_OTHERWISE.search(text):
+        with contextlib.suppress(pyyaml.YAMLError, UnicodeEncodeError):
+            return pyyaml.compose(text, Loader=_FastLoader)
+    return pyyaml.compose(text, Loader=_Loader)
+
+
 class _Builder:
     """Turns nodes into plain values and notes where each stands."""
 
@@ -154,7 +186,7 @@ class _Builder:
         self.count += 1
         if self.count > _MAX_NODES or depth > _MAX_DEPTH:
             if not self.document.problems:
-                self._problem(node, "too large or too deeply nested (do aliases refer to each other?)")
+                self._problem(node, _TOO_MUCH)
             return None
         if isinstance(node, pyyaml.MappingNode):
             return self._mapping(node, path, depth)

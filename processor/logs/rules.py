@@ -129,7 +129,7 @@ class RuleSet:
         literals = [required_literals(pattern.pattern) for pattern in self._patterns]
         cued: dict[str, list[int]] = {}
         for number, known in enumerate(literals):
-            for literal in known or ():
+            for literal in sorted(known or ()):  # the same in each process, so that what was compiled is found again
                 cued.setdefault(literal, []).append(number)
         self._cued = list(cued.values())
         self.cues = tuple(_escape(literal) for literal in cued)

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from processor.contract import REASONS
 from processor.errors import Rejected
+from processor.reasons import REASONS
 
 BLOCK: Final = 1 << 16
 """Bytes per block: enough to amortise calls, few enough that other threads wait a millisecond, not many."""

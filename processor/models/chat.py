@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from processor.bound import Bound
 from processor.contract import Usage
 from processor.models.capabilities import Engine
 from processor.models.form import Form
@@ -38,7 +39,7 @@ class ChatRequest:
 
     Where a pipeline asks several questions of one event, `step` tells them apart, `home` is what a replica is chosen
     by instead of the key, the same for all of them, and `near` is the replica that answered the event's last one: it
-    answers this one too, unless it is gone.
+    answers this one too, unless it is gone. `bound` is the time that the event has for all of them.
     """
 
     messages: tuple[Message, ...]
@@ -52,6 +53,7 @@ class ChatRequest:
     step: str = ""
     home: str = ""
     near: str = ""
+    bound: Bound | None = field(default=None, compare=False)
 
     @property
     def asker(self) -> str:

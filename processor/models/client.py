@@ -9,12 +9,11 @@ when `trials` has found that to be the request's own fault.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,26 +25,22 @@ from processor.models.capabilities import Capabilities
 from processor.models.capacity import RetryBudget
 from processor.models.chat import ChatRequest, Completion
 from processor.models.endpoints import Endpoint, Endpoints, endpoints_of
+from processor.models.exchange import Exchange
 from processor.models.hedge import Hedge, Hedged
 from processor.models.keeper import Keeper
 from processor.models.metrics import ModelMetrics
 from processor.models.placement import BoundedRendezvous
-from processor.models.prices import Prices
-from processor.models.probe import CHAT, probe
+from processor.models.probe import probe
 from processor.models.replicas import Replica, Replicas, loop_time
 from processor.models.residency import Residency, Unmanaged
 from processor.models.transport import AwayError, HttpTransport, Transport, UnansweredError
 from processor.models.trials import Trials
 from processor.models.warmth import Warmth
 from processor.models.wire import (
-    BadAnswerError,
     BusyError,
     FailedError,
-    MissingAdapterError,
     NotServedError,
-    decode,
-    encode,
-    error_of,
+    OverdueError,
 )
 from processor.settings import ModelSettings
 
@@ -95,11 +90,11 @@ class ModelClient:
     ) -> None:
         self._settings = settings
         self._where = f"models.{tier}"
-        self._prices = Prices.of(settings)
         self._pauses = pauses or Pauses()
         self._clock = clock
         self._transport = transport or HttpTransport(settings)
         self._residency = residency or Unmanaged()
+        self._exchange = Exchange(settings, self._where, self._transport, self._residency, self._routed, clock)
         self._endpoints = endpoints or endpoints_of(settings)
         self.replicas = Replicas(
             settings.concurrency_min,
@@ -128,6 +123,7 @@ class ModelClient:
             restarted=self._restarted,
             left=self._metrics.left,
             router=settings.router,
+            engine=settings.server,
             loads=settings.adapters is not None,
         )
 
@@ -204,19 +200,24 @@ class ModelClient:
                 if attempt >= self._settings.attempts or not self._again(course, pause):
                     if course.failed is None:
                         raise
-                    raise await self._trials.judge(course.failed[0], course.request, course.failed[1]) from error
+                    raise await self._judged(course, *course.failed) from error
                 await asyncio.sleep(pause)
             except Rejected as error:
                 if error.reason != "request_refused" or course.replica is None:
                     raise
-                raise await self._trials.judge(course.replica, course.request, error) from error
+                raise await self._judged(course, course.replica, error) from error
         raise AssertionError  # count() has no end
+
+    async def _judged(self, course: _Course, replica: Replica, error: Retryable | Rejected) -> FaultstreamError:
+        """What to raise for it: other questions are given as much time as this one had."""
+        bound, most = course.request.bound, self._settings.timeout_s
+        within_s = most if bound is None else min(most, bound.seconds)
+        return await self._trials.judge(replica, course.request, error, within_s)
 
     def _again(self, course: _Course, pause: float) -> bool:
         """Whether there is time and budget for one more try."""
-        deadline = course.deadline
-        left = self._settings.timeout_s if deadline is None else deadline - self._clock()
-        if pause >= left:
+        left = self._left(course)
+        if pause >= (self._settings.timeout_s if left is None else left):
             return False
         if not self._budget.take():
             self._metrics.retried("no_budget")
@@ -233,21 +234,50 @@ class ModelClient:
     async def _try(self, course: _Course) -> Completion:
         """One try: waits for a place, and asks there for as long as the request has time."""
         request = course.request
-        replica = await self.replicas.acquire(request.place, course.replica, self._holds(request), near=request.near)
+        replica = await self._place(course)
         course.replica = replica
         try:
-            now = self._clock()
-            if course.deadline is None:
-                course.deadline = now + self._settings.timeout_s
-            left = max(0.001, course.deadline - now)
+            deadline = self._due(course)
             if self._hedge is None:
-                answered, answer = replica, await self._ask(replica, request, left)
+                answered, answer = replica, await self._ask(replica, request, deadline)
             else:
-                answered, answer = await self._hedge(replica, request, left, self._holds(request))
+                answered, answer = await self._hedge(replica, request, deadline, self._holds(request))
         finally:
             self.replicas.release(replica)
         self._trials.answered(answered, request)
         return answer
+
+    async def _place(self, course: _Course) -> Replica:
+        """A place in a replica, while the request has time; one that was never sent waits as the line does."""
+        request, left = course.request, self._left(course)
+        waits = None if left is None else max(0.0, left)
+        try:
+            async with asyncio.timeout(waits):
+                return await self.replicas.acquire(
+                    request.place, course.replica, self._holds(request), near=request.near
+                )
+        except TimeoutError as error:
+            raise Retryable("no model server had room while the request had time") from error
+
+    def _left(self, course: _Course) -> float | None:
+        """Seconds that the request still has; None where its time has not begun."""
+        bound = course.request.bound
+        ends = [each for each in (course.deadline, bound.until if bound is not None else None) if each is not None]
+        return min(ends) - self._clock() if ends else None
+
+    def _due(self, course: _Course) -> float:
+        """When the request must be answered, by the clock; its time begins now if it has not. Raises OverdueError."""
+        now, bound = self._clock(), course.request.bound
+        if course.deadline is None:
+            course.deadline = now + self._settings.timeout_s
+            if bound is not None:
+                course.deadline = min(course.deadline, bound.begin(now))
+        if course.deadline <= now:
+            raise OverdueError("there was no time left to ask the model server")
+        return course.deadline
+
+    def _routed(self) -> bool:
+        return self._keeper.router
 
     def _hedged(self, what: Hedged) -> None:
         self._metrics.hedged(what)
@@ -256,89 +286,45 @@ class ModelClient:
         model, residency = request.model, self._residency
         return (lambda _: True) if model is None else (lambda replica: residency.holds(replica, model))
 
-    async def _control(self, replica: Replica, request: ChatRequest) -> Completion:
+    async def _control(self, replica: Replica, request: ChatRequest, within_s: float) -> Completion:
         """Asks a replica that has just failed once more, when it has rested."""
         await self.replicas.hold(replica)
         try:
-            return await self._ask(replica, request, self._settings.timeout_s)
+            return await self._ask(replica, request, self._clock() + within_s)
         finally:
             self.replicas.release(replica)
 
     async def _direct(self, replica: Replica, request: ChatRequest) -> Completion:
         """Asks a replica beside what is placed there, whatever comes of it: to warm it."""
-        return await self._with_adapter(replica, request, self._settings.timeout_s)
+        return await self._exchange(replica, request, self._clock() + self._settings.timeout_s)
 
-    async def _ask(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
+    async def _ask(self, replica: Replica, request: ChatRequest, deadline: float) -> Completion:
         """One try on one replica, which is blamed for what is its fault."""
+        left_s = deadline - self._clock()
         try:
-            answer = await self._with_adapter(replica, request, left_s)
+            answer = await self._exchange(replica, request, deadline)
         except BusyError as error:
             self.replicas.refused(replica, error.wait)
             raise
         except Retryable as error:
-            if isinstance(error, UnansweredError):
-                replica.limiter.refused()
-            if error.shared:
-                # A last try that had little time left says little about the server.
-                late = isinstance(error, UnansweredError) and left_s < self._settings.timeout_s / 2
-                away = isinstance(error, AwayError | UnansweredError | NotServedError) and not late
-                self.replicas.failed(replica, away=away)
+            self._blame(replica, error, left_s, hurried=request.bound is not None and request.bound.until == deadline)
             raise
         used = answer.usage
-        work = used.completion_tokens + (used.prompt_tokens - used.cached_tokens) / _PREFILL
+        work = used.completion_tokens + used.fresh_tokens / _PREFILL
         self.replicas.succeeded(replica, answer.milliseconds / 1000, work)
         return answer
 
-    async def _with_adapter(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
-        """Sees to it that the replica has the adapter; one that it has lost is loaded once more."""
-        server = replica.capabilities
-        if request.model is None or (server is not None and request.model in server.files):
-            return await self._exchange(replica, request, left_s)
-        if server is not None and server.adapters != "named":
-            if self._settings.adapters_optional:
-                answer = await self._exchange(replica, replace(request, model=None), left_s)
-                return replace(answer, base=True)
-            raise self._without(replica, server, request.model)
-        await self._residency.ready(replica, request.model)
-        try:
-            return await self._exchange(replica, request, left_s)
-        except MissingAdapterError:
-            self._residency.lost(replica, request.model)
-            if isinstance(self._residency, Unmanaged):
-                raise
-            await self._residency.ready(replica, request.model)
-            return await self._exchange(replica, request, left_s)
-
-    def _without(self, replica: Replica, server: Capabilities, model: str) -> Retryable:
-        """That a server can't be asked for an adapter: it would answer from the base, as if nothing were amiss."""
-        told = f"the {server.engine} server {replica.url} ({self._where}.urls)"
-        lacks = f"was not started with {model}.gguf" if server.adapters == "files" else "has no adapters"
-        return Retryable(f"{told} {lacks}, but the pipeline asks for {model} (model.adapter)", shared=False)
-
-    async def _exchange(self, replica: Replica, request: ChatRequest, left_s: float) -> Completion:
-        """Sends a request and reads its answer. Raises what the answer means."""
-        server = replica.capabilities or Capabilities()
-        began = self._clock()
-        body = encode(request, self._settings.model, server)
-        headers = _affinity(request.place) if self._keeper.router else None
-        status, told, data = await self._transport.send(
-            replica.endpoint, "POST", CHAT, body, timeout_s=left_s, headers=headers
-        )
-        if status != 200:
-            raise error_of(status, data, told, self._where, request.model, request.asker)
-        try:
-            completion = decode(data, server)
-        except BadAnswerError as error:
-            raise FailedError(f"{replica.url}: {error}") from error
-        if request.model is not None and server.engine == "vllm" and completion.model != request.model:
-            instead = completion.model or "nobody"
-            raise MissingAdapterError(f"{replica.url} answered from {instead}, not from {request.model}", shared=False)
-        spent = (self._clock() - began) * 1000
-        usage = completion.usage
-        if self._prices is not None:
-            usage = replace(usage, cost_usd=self._prices.cost(usage))
-        base_model = self._settings.base_model
-        return replace(completion, usage=usage, replica=replica.url, milliseconds=spent, base_model=base_model)
+    def _blame(self, replica: Replica, error: Retryable, had_s: float, *, hurried: bool) -> None:
+        """What a failure says about the replica; `hurried`: the event had less time than the tier gives."""
+        unanswered = isinstance(error, UnansweredError)
+        if not error.shared or isinstance(error, OverdueError) or (unanswered and hurried):
+            return
+        if unanswered:
+            replica.limiter.refused()
+        # A last try that had little time left says little about the server.
+        late = unanswered and had_s < self._settings.timeout_s / 2
+        away = isinstance(error, AwayError | UnansweredError | NotServedError) and not late
+        self.replicas.failed(replica, away=away)
 
     def forget(self, adapter: str) -> None:
         """Nobody asks this version of an adapter any more (its served name): what is known of it goes."""
@@ -362,7 +348,8 @@ class ModelClient:
         Raises what the answer means, and as `complete` where no replica comes.
         """
         await self._keeper.listed()
-        return await self._exchange(await self.replicas.probed_one(), request, self._settings.timeout_s)
+        replica = await self.replicas.probed_one()
+        return await self._exchange.sent(replica, request, self._clock() + self._settings.timeout_s)
 
     async def inspect(self) -> list[ReplicaReport]:
         """Probes each replica anew and never raises for what it finds."""
@@ -380,18 +367,9 @@ class ModelClient:
         began = time.perf_counter()
         found, said = None, ""
         try:
-            found = await probe(partial(self._transport.send, endpoint), self._settings.model, self._where)
+            found = await probe(
+                partial(self._transport.send, endpoint), self._settings.model, self._where, self._settings.server
+            )
         except FaultstreamError as error:
             said = str(error)
         return ReplicaReport(endpoint.url, found, (time.perf_counter() - began) * 1000, said)
-
-
-@lru_cache(maxsize=4096)
-def _affinity(key: str) -> Mapping[str, str]:
-    """Headers by which routers keep requests with one beginning together.
-
-    The first is vLLM router's (consistent_hash), the second what production-stack's session routing is set to in its
-    guides; llm-d's prefix scorer needs none.
-    """
-    token = hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
-    return {"X-Session-ID": token, "X-User-ID": token}

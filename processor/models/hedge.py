@@ -65,7 +65,7 @@ def _size(request: ChatRequest) -> tuple[int, int]:
 class Hedge:
     """Puts requests to a replica and, for the slowest `share` of them, to another one as well.
 
-    `ask` puts a request to a replica within so many seconds; `told` is called with what came of a slow one. A second
+    `ask` puts a request to a replica, by a deadline of `clock`; `told` is called with what came of a slow one. A second
     request takes from the budget of retries, and only goes where there is room at once and the adapter is there.
     """
 
@@ -86,13 +86,13 @@ class Hedge:
         self._clock = clock
 
     async def __call__(
-        self, first: Replica, request: ChatRequest, left_s: float, holds: Callable[[Replica], bool]
+        self, first: Replica, request: ChatRequest, deadline: float, holds: Callable[[Replica], bool]
     ) -> tuple[Replica, Completion]:
         """Who answered, and what. Raises as `ask` does for the first one."""
         began, slow = self._clock(), self._times.slow(request)
-        asked = asyncio.ensure_future(self._ask(first, request, left_s))
+        asked = asyncio.ensure_future(self._ask(first, request, deadline))
         try:
-            answered = await self._answered(first, asked, request, slow, left_s, holds)
+            answered = await self._answered(first, asked, request, slow, deadline, holds)
         finally:
             await _end(asked)
         # What failed tells nothing. One that was ended would have taken longer still, which is known at least.
@@ -105,15 +105,15 @@ class Hedge:
         asked: asyncio.Future[Completion],
         request: ChatRequest,
         slow: float | None,
-        left_s: float,
+        deadline: float,
         holds: Callable[[Replica], bool],
     ) -> tuple[Replica, Completion]:
-        if slow is None or slow >= left_s or request.near:
+        if slow is None or slow >= deadline - self._clock() or request.near:
             return first, await asked
         await asyncio.wait({asked}, timeout=slow)
         if asked.done() or (second := self._second(first, request, holds)) is None:
             return first, await asked
-        return await self._race(first, asked, second, request, left_s - slow)
+        return await self._race(first, asked, second, request, deadline)
 
     def _second(self, first: Replica, request: ChatRequest, holds: Callable[[Replica], bool]) -> Replica | None:
         """A place in another replica."""
@@ -127,9 +127,9 @@ class Hedge:
         return second
 
     async def _race(
-        self, first: Replica, asked: asyncio.Future[Completion], second: Replica, request: ChatRequest, left_s: float
+        self, first: Replica, asked: asyncio.Future[Completion], second: Replica, request: ChatRequest, deadline: float
     ) -> tuple[Replica, Completion]:
-        other = asyncio.ensure_future(self._ask(second, request, max(0.001, left_s)))
+        other = asyncio.ensure_future(self._ask(second, request, deadline))
         try:
             await asyncio.wait({asked, other}, return_when=asyncio.FIRST_COMPLETED)
             if not _answered(asked) and not _answered(other):  # the one that is done has failed

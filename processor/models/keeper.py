@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from processor.errors import ConfigError, FaultstreamError, Retryable
+from processor.models.capabilities import Engine
 from processor.models.endpoints import Endpoints
 from processor.models.probe import adapter_files, probe
 from processor.models.replicas import Replica, Replicas
@@ -40,8 +41,8 @@ class Keeper:
     """Runs one task that lists replicas and one for each of them. `warm` is called with a replica that was probed.
 
     `restarted` is told of one whose adapters and cache are gone, as far as is known, `left` of the address of one that
-    is gone itself. `model` and `where` are as for `probe`; `router` None finds out. `loads`: adapters are loaded into
-    each replica, which can't be done through a router.
+    is gone itself. `model`, `where` and `engine` are as for `probe`; `router` None finds out. `loads`: adapters are
+    loaded into each replica, which can't be done through a router.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Keeper:
         restarted: Callable[[Replica], None],
         left: Callable[[str], None],
         router: bool | None = None,
+        engine: Engine | None = None,
         loads: bool = False,
     ) -> None:
         self._endpoints = endpoints
@@ -68,6 +70,7 @@ class Keeper:
         self._restarted = restarted
         self._left = left
         self._asked_router = router
+        self._engine = engine
         self.router = bool(router)
         self._loads = loads
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,7 +154,7 @@ class Keeper:
         replica.problem, before = None, replica.started
         try:
             send = partial(self._transport.send, replica.endpoint)
-            found = await probe(send, self._model, self._where)
+            found = await probe(send, self._model, self._where, self._engine)
             if self.tells and found != replica.capabilities:
                 log.info("model server", action="probe", where=self._where, replica=replica.url, **found.told())
             await self._look(replica, first=True)
@@ -203,7 +206,7 @@ class Keeper:
         Where adapters have numbers, they are read too: a server that restarted unseen may have given them out anew.
         """
         if not first and replica.capabilities is not None and replica.capabilities.adapters == "files":
-            files = await adapter_files(partial(self._transport.send, replica.endpoint))
+            files = await adapter_files(partial(self._transport.send, replica.endpoint, timeout_s=_LOOK_S))
             if files != replica.capabilities.files:
                 log.warning("adapters of a replica differ", action="probe", where=self._where, replica=replica.url)
                 self._replicas.drop(replica)

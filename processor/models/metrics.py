@@ -92,9 +92,11 @@ class TierMetrics:
         bound = self._bound.get((request.asker, request.model, answer.replica)) or self._bind(request, answer.replica)
         bound.answered.inc()
         used = answer.usage
-        counts = (used.prompt_tokens, used.cached_tokens, used.completion_tokens)
-        for counter, count in zip(bound.tokens, counts, strict=True):
+        for counter, count in zip(bound.tokens, (used.prompt_tokens, used.completion_tokens), strict=True):
             counter.inc(count)
+        if used.cached_tokens is not None:  # what nobody counts has no series
+            whose = (*self._whose(request), answer.replica, "cached")
+            self._families.tokens.labels(*whose).inc(used.cached_tokens)
         bound.seconds.observe(answer.milliseconds / 1000)
         bound.waited.observe(answer.waited_ms / 1000)
         if answer.first_token_ms is not None:
@@ -146,7 +148,7 @@ class TierMetrics:
         whose, families = self._whose(request), self._families
         bound = self._bound[request.asker, request.model, replica] = _Bound(
             families.requests.labels(*whose, "answered"),
-            tuple([families.tokens.labels(*whose, replica, kind) for kind in _KINDS]),
+            tuple([families.tokens.labels(*whose, replica, kind) for kind in ("prompt", "completion")]),
             families.seconds.labels(*whose),
             families.waited.labels(*whose),
             families.first_token.labels(*whose),

@@ -22,33 +22,37 @@ PATIENCE_S: Final = 10.0
 
 _ANYTHING: Final = (Message("user", "x"),)
 
-Adapters = Mapping[str, str]
-"""Adapters by the pipelines that ask for them."""
+Adapters = Sequence[tuple[str, str]]
+"""Pipelines with the adapters that they ask for; one with a chain may ask for several."""
 
 _LONGER: Final = "start it with OLLAMA_CONTEXT_LENGTH, give the model a num_ctx, or lower the setting"
 
 
 class Asking(NamedTuple):
-    """A pipeline's question to a tier: the largest form of its answer, and the file that says what that may hold."""
+    """A pipeline's question to a tier: the largest form of its answer, and the file that says what that may hold.
+
+    `needed`: it can't do without this tier.
+    """
 
     tier: str
     pipeline: str
     file: str
     form: Form
+    needed: bool = True
 
 
-async def check_forms(clients: Mapping[str, ModelClient], asking: Sequence[Asking]) -> None:
-    """Has each tier's server compile the grammar of each question. Raises ConfigError for those that it refuses."""
-    refused = [line for tier, client in clients.items() for line in await refusals(client, tier, asking)]
-    if refused:
-        raise ConfigError("\n".join(refused))
+class Refused(NamedTuple):
+    """A question that a tier refuses: `told` names pipeline, file, fields and keywords."""
+
+    pipeline: str
+    told: str
+    needed: bool
 
 
-async def refusals(client: ModelClient, tier: str, asking: Sequence[Asking]) -> list[str]:
-    """What a tier's server refuses of what is asked of it: pipeline, file, fields and keywords, a line each.
+async def refusals(client: ModelClient, tier: str, asking: Sequence[Asking]) -> list[Refused] | None:
+    """What a tier's server refuses of what is asked of it: it compiles the grammar of each question.
 
-    A server that does not answer within PATIENCE_S is not judged: what it refuses then parks its pipeline. One that
-    enforces no schema refuses none.
+    None where it does not answer within PATIENCE_S: it is not judged. One that enforces no schema refuses none.
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -57,8 +61,10 @@ async def refusals(client: ModelClient, tier: str, asking: Sequence[Asking]) -> 
                 return []
             told = await asyncio.gather(*[_refusal(client, each) for each in asked])
     except (Retryable, TimeoutError):
-        return []  # `check` has said so
-    return [each for each in told if each is not None]
+        return None  # `check` has said so
+    return [
+        Refused(each.pipeline, said, each.needed) for each, said in zip(asked, told, strict=True) if said is not None
+    ]
 
 
 async def _refusal(client: ModelClient, asking: Asking) -> str | None:
@@ -90,7 +96,7 @@ def _named(slot: Slot, form: Form) -> str:
 async def check_all(clients: Mapping[str, ModelClient], asking: Sequence[tuple[str, str, str | None]]) -> None:
     """Looks at the servers of each tier that is asked: tier, pipeline and its adapter. Raises as `check`."""
     for tier in {tier: None for tier, _, _ in asking}:
-        wanted = {pipeline: adapter for of, pipeline, adapter in asking if of == tier and adapter}
+        wanted = [(pipeline, adapter) for of, pipeline, adapter in asking if of == tier and adapter]
         await check(clients[tier], f"models.{tier}", wanted)
 
 
@@ -116,7 +122,7 @@ async def check(client: ModelClient, where: str, adapters: Adapters) -> None:
 
 def judge(found: Capabilities, settings: ModelSettings, where: str, adapters: Adapters) -> tuple[list[str], list[str]]:
     """What is wrong with a server for the pipelines that ask it, and what is merely worth knowing."""
-    lacking = [line for pipeline, adapter in adapters.items() if (line := _lacks(found, where, pipeline, adapter))]
+    lacking = [line for pipeline, adapter in adapters if (line := _lacks(found, where, pipeline, adapter))]
     wrong = [] if settings.adapters_optional else lacking
     remarks = [f"{line}: the base model answers ({where}.adapters_optional)" for line in lacking if line not in wrong]
     wanted, there = settings.context_tokens, found.context_tokens
@@ -133,7 +139,7 @@ def judge(found: Capabilities, settings: ModelSettings, where: str, adapters: Ad
     if not found.logprobs:
         remarks.append("the model server gives no log-probabilities: findings have no confidence")
     if not found.cached_tokens:
-        remarks.append(f"the model server gives no {FEATURES['cached_tokens']}: they count as none")
+        remarks.append(f"the model server gives no {FEATURES['cached_tokens']}: costs count them as none")
     return wrong, remarks
 
 

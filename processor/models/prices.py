@@ -28,7 +28,7 @@ class Prices:
 
     def cost(self, usage: Usage) -> float:
         """US dollars."""
-        fresh = usage.prompt_tokens - usage.cached_tokens
+        cached = usage.cached_tokens or 0
         return (
-            fresh * self.prompt + usage.cached_tokens * self.cached + usage.completion_tokens * self.completion
+            usage.fresh_tokens * self.prompt + cached * self.cached + usage.completion_tokens * self.completion
         ) / 1e6

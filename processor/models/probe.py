@@ -57,15 +57,18 @@ class _Asked:
     engine: Engine | None = None
 
 
-async def probe(send: Send, model: str, where: str) -> Capabilities:
+async def probe(send: Send, model: str, where: str, engine: Engine | None = None) -> Capabilities:
     """Asks one replica what it can do. `model` is the base model's name, `where` the tier's settings.
+
+    `engine` is what it is, where the settings say so; else that is found out, too.
 
     Raises ConfigError where the key or the model's name is wrong, Retryable where the server does not answer.
     """
     found = await _listed(send, where)
+    found = replace(found, engine=engine or found.engine)
     asked = _Asked()
     found = await _answers(send, found, model, where, asked)
-    found = replace(found, engine=asked.engine or found.engine, cached_tokens=asked.cached_tokens)
+    found = replace(found, engine=engine or asked.engine or found.engine, cached_tokens=asked.cached_tokens)
     found = await _adapters(send, found, model, where)
     return await _beside(send, found, model)
 

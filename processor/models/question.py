@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from processor.bound import Bound
 from processor.contract import Candidate, ExcerptLine
 from processor.errors import ConfigError
 from processor.lang.fields import LARGEST, Field, ResultSchema
@@ -117,7 +118,7 @@ class Prompt:
     where there is nothing left to leave out; the codes are the same. `shown` says how many lines of the excerpt, and of
     how many, are in it where not all are. `event` is the id of the event's finding: whatever is chosen by chance for an
     event (a share of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
-    `replica` is the server that answered the event's last question, if it has had one.
+    `replica` is the server that answered the event's last question, if it has had one, `bound` the time for them all.
     """
 
     messages: tuple[Message, ...]
@@ -127,3 +128,4 @@ class Prompt:
     event: str = ""
     shown: Shown | None = None
     replica: str = ""
+    bound: Bound | None = None

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 REMEMBERED: Final = 10_000
 """Questions whose failures are kept in mind; of more than that, those that failed longest ago are forgotten."""
 
-Ask = Callable[[Replica, ChatRequest], Awaitable[Completion]]
+Ask = Callable[[Replica, ChatRequest, float], Awaitable[Completion]]
 
 
 class Kind(NamedTuple):
@@ -76,7 +76,10 @@ class _Control:
 
 
 class Trials:
-    """Judges failures. `ask` puts a question to a replica; `after` failures in a row a question is given up."""
+    """Judges failures. `ask` puts a question to a replica, within so many seconds.
+
+    `after` failures in a row a question is given up.
+    """
 
     def __init__(self, ask: Ask, after: int) -> None:
         self._ask = ask
@@ -99,8 +102,12 @@ class Trials:
             for kind in [kind for kind in controls if kind.adapter == adapter]:
                 del controls[kind]
 
-    async def judge(self, target: Replica, request: ChatRequest, error: Retryable | Rejected) -> FaultstreamError:
+    async def judge(
+        self, target: Replica, request: ChatRequest, error: Retryable | Rejected, within_s: float
+    ) -> FaultstreamError:
         """What to raise for a question on which a replica has failed, or which it refused, with `error`.
+
+        What it is compared with gets `within_s`, which is what the question had.
 
         Rejected: it is the question. Suspect: it may be. Retryable that is not shared: it is its pipeline. Else
         it is the server.
@@ -108,11 +115,11 @@ class Trials:
         kind, key = Kind.of(request), _key(request)
         controls = self._controls.get(target.url, {})
         own = controls.get(kind)
-        if own is not None and await self._well(target, own, request):
+        if own is not None and await self._well(target, own, request, within_s):
             return self._against(key, error)
         self._failures.pop(key, None)
         other = max((each for of, each in controls.items() if of != kind), key=lambda each: each.turn, default=None)
-        if other is not None and await self._well(target, other, request):
+        if other is not None and await self._well(target, other, request, within_s):
             return Retryable(f"the model server fails on this pipeline's questions alone: {error}", shared=False)
         if own is None and other is None:
             return Suspect(
@@ -120,8 +127,8 @@ class Trials:
             )  # the first that it was asked: nothing to compare with, until others are answered
         return error if isinstance(error, Retryable) else Retryable(str(error))
 
-    async def _well(self, target: Replica, control: _Control, request: ChatRequest) -> bool:
-        return await control.answered(lambda question: self._ask(target, question), request)
+    async def _well(self, target: Replica, control: _Control, request: ChatRequest, within_s: float) -> bool:
+        return await control.answered(lambda question: self._ask(target, question, within_s), request)
 
     def _against(self, key: int, error: Retryable | Rejected) -> FaultstreamError:
         """The server does well otherwise."""

@@ -43,6 +43,10 @@ class FailedError(Retryable):
     """The server took the request and failed on it, which may be the request's own doing."""
 
 
+class OverdueError(FailedError):
+    """The request's time was over before it could be sent."""
+
+
 class MissingAdapterError(Retryable):
     """The server does not have the adapter."""
 
@@ -141,7 +145,7 @@ def decode(data: bytes, server: Capabilities) -> Completion:
             text=choice.message.content or "",
             finish_reason=choice.finish_reason or "",
             tokens=tuple([_token(each) for each in (choice.logprobs and choice.logprobs.content) or ()]),
-            usage=_usage(answer.usage or {}),
+            usage=_usage(answer.usage or {}, counts=server.cached_tokens),
             model=PurePath(model).name if model.startswith("/") else model,
             masked=server.masked,
             engine=server.engine,
@@ -184,11 +188,13 @@ def _logprob(value: float | None) -> float:
     return _IMPOSSIBLE if value is None else value
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
+def _usage(usage: Mapping[str, Any], *, counts: bool) -> Usage:
+    """The tokens of an answer. A server that `counts` cached ones leaves them out where there are none (vLLM)."""
     details = usage.get("prompt_tokens_details") or {}
+    cached = details.get("cached_tokens")
     return Usage(
         prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
+        cached_tokens=int(cached) if cached is not None else 0 if counts else None,
         completion_tokens=int(usage.get("completion_tokens") or 0),
     )
 

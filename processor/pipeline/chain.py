@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -48,6 +48,13 @@ Adapter = Annotated[
 
 class AskPart(Part):
     """A step that asks a model. Its result is `chain.<step>`, with the fields of its schema."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "escalate": "a step's answer has no confidence, only the pipeline's own has: escalate under the pipeline's "
+        "`model`, whose `when` sees chain.<step>, or name a larger `tier` for the step",
+        "shadow": "only the pipeline's own answer is compared: shadow under the pipeline's `model`",
+        "within": "the bound is for all questions of an event: within under the pipeline's `model`",
+    }
 
     prompt: PromptPart = Field(
         description="What the model is told.", examples=[{"system": "service.system.j2", "user": "service.user.j2"}]

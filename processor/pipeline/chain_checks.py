@@ -17,7 +17,7 @@ from processor.lang.types import Type, object_of
 from processor.lang.yaml import Path_
 from processor.pipeline import contexts
 from processor.pipeline.asking import adapter_of, prompts_of, schema_of
-from processor.pipeline.chain import KINDS, NAME, QueryPart, columns_of, rows_type
+from processor.pipeline.chain import KINDS, NAME, QueryPart, StepPart, columns_of, rows_type
 from processor.pipeline.checked import Checked
 
 _RESERVED: Final = frozenset(dir(dict))
@@ -70,6 +70,8 @@ def _step(
     """The type of what a step gives."""
     kinds = [kind for kind in KINDS if kind in step]
     if len(kinds) != 1:
+        if not kinds and step.keys() - StepPart.model_fields.keys():
+            return Type("any")  # what it does is written wrong, which is said already
         said = f"has {' and '.join(kinds)}" if kinds else "does nothing"
         checked.say(at, f"step {step.get('name', '')!r} {said}", f"a step has one of {', '.join(KINDS)}")
         return Type("any")

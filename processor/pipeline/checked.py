@@ -27,7 +27,6 @@ class Checked:
 
     `asked` is the part of the schema that the model is asked for, `chain` the type of what the chain's steps give,
     `scopes` what each of them sees of that, `schemas` those of its steps that ask a model.
-    `warnings` are the keys that are given in vain.
     """
 
     folder: Path
@@ -42,7 +41,6 @@ class Checked:
     adapter: Path | None = None
     files: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
 
     def text(self, *path: str | int) -> str | None:
         """The text at `path` of the document, None where there is none."""

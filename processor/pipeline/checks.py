@@ -14,12 +14,13 @@ from processor.lang import predicate, template, yaml
 from processor.lang.fields import Field
 from processor.lang.problem import Problem, nearest
 from processor.lang.types import Type
-from processor.lang.validate import not_obeyed, validate
+from processor.lang.validate import validate
 from processor.logs.classify import Ranker
 from processor.models.adapters import Expected, inspect
 from processor.models.calibration import FILE, read
 from processor.pipeline import contexts
 from processor.pipeline.asking import adapter_of, prompts_of, schema_of
+from processor.pipeline.assembling import check_assemble
 from processor.pipeline.chain_checks import asked_of, check_chain, filled
 from processor.pipeline.checked import Checked, file_of, template_problems, wiki_problems
 from processor.pipeline.document import PipelineDocument
@@ -42,8 +43,6 @@ def check(
     checked.files["pipeline.yaml"] = file
     checked.model, checked.problems = validate(PipelineDocument, checked.document)
     checked.problems = list(checked.problems)
-    if checked.model is not None:
-        checked.warnings = sorted(not_obeyed(checked.model, checked.document))
     if isinstance(checked.document.value, dict):
         _name(checked)
         _source(checked)
@@ -85,15 +84,7 @@ def _source(checked: Checked) -> None:
             if name not in ATTRIBUTES and name != "body":
                 hint = nearest(name, [*ATTRIBUTES, "body"], most=16)
                 checked.say((part, "attributes", name), f"unknown attribute {name!r}", hint, key=True)
-    key = checked.text("source", "assemble", "key")
-    if key is not None and key not in ATTRIBUTES:
-        checked.say(("source", "assemble", "key"), f"unknown attribute {key!r}", nearest(key, ATTRIBUTES, most=16))
-    end = checked.text("source", "assemble", "end")
-    if end is not None:
-        try:
-            re.compile(end)
-        except re.error as exc:
-            checked.say(("source", "assemble", "end"), f"not a regular expression: {exc}")
+    check_assemble(checked)
 
 
 def _narrow(checked: Checked) -> None:

@@ -17,7 +17,7 @@ EVENT: Final = object_of(
 
 BUILD: Final = object_of(
     {name: EVENT.members[name]
-     for name in ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")}
+     for name in ("repo", "branch", "commit", "job", "workflow", "run_id", "attempt", "url", "log_url", "provider")}
 )  # fmt: skip
 
 EVIDENCE: Final = list_of(object_of({"line": INT.note("1-based number in the log."), "text": STRING.note("The line.")}))

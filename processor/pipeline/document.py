@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from processor.lang.fields import Ground
-from processor.lang.validate import NOT_YET, Part
+from processor.lang.validate import Part
 from processor.lang.values import Duration, Size, Start
 from processor.pipeline.chain import Adapter, PromptPart, StepPart
 from processor.pipeline.ticket import TicketDocument
@@ -45,9 +45,35 @@ class KafkaSource(Part):
 class Assemble(Part):
     """Puts a log together that a shipper sends as one record per line."""
 
-    key: str = Field(description="Attribute that all lines of one log share.", examples=["run_id"])
-    end: str = Field(description="Regular expression of the last line.", examples=["^Job (succeeded|failed)"])
-    idle: Duration = Field(60.0, description="A log is complete after this long without a line.", examples=["60s"])
+    key: Places = Field(
+        description="Attribute that all lines of one log share, and those of no other log that is written at the same "
+        "time; or several of them. `kafka.key` is the record's own key. A record's attributes come from its headers "
+        "and fields, see `source.attributes`.",
+        min_length=1,
+        examples=[["run_id", "job"]],
+    )
+    end: str | None = Field(
+        None,
+        description="Regular expression of the last line, sought in each line without its colours. Without one, or "
+        "where it never comes, a log ends by `idle`.",
+        examples=["^Job (succeeded|failed)"],
+    )
+    passed: str | None = Field(
+        None,
+        description="Regular expression of a last line that says that the build passed: the event's type is then "
+        "`build.passed` in place of `build.failed`, so that `match` can leave it out.",
+        examples=["^Job succeeded"],
+    )
+    idle: Duration = Field(
+        60.0, gt=0, description="A log is complete after this long without a line.", examples=["60s"]
+    )
+    max_age: Duration = Field(
+        21_600.0,
+        gt=0,
+        description="A log is closed this long after its first line was read, complete or not. Until then the offset "
+        "that is committed stays at that line.",
+        examples=["2h"],
+    )
 
 
 class Source(Part):
@@ -60,13 +86,17 @@ class Source(Part):
         "tried in order. Attributes that come under their own names need no mapping.",
         examples=[{"repo": "x-project", "commit": ["build.sha", "after"]}],
     )
-    assemble: Annotated[Assemble | None, NOT_YET] = Field(
+    assemble: Assemble | None = Field(
         None,
-        description="For topics with a record per line.",
+        description="For topics with a record per line, as log shippers write them: the lines of a build become one "
+        "log.",
         examples=[{"key": "run_id", "end": "^Job (succeeded|failed)"}],
     )
     max_bytes: Size = Field(
-        50_000_000, description="A body larger than this, unpacked, is a dead letter.", examples=["50MB"]
+        50_000_000,
+        description="A body larger than this, unpacked, is a dead letter. A log that is put together of lines is "
+        "closed before it gets larger, and goes on as another one.",
+        examples=["50MB"],
     )
 
 
@@ -161,6 +191,14 @@ class ModelPart(Part):
     )
     tier: str = Field("lite", description="Tier of model servers (`models` in the settings).", examples=["lite"])
     max_tokens: int = Field(192, ge=8, le=2048, description="Most tokens of an answer.", examples=[192])
+    within: Duration | None = Field(
+        None,
+        gt=0,
+        description="Most time for all questions about one event together (its chain's, repairs, a larger model), from "
+        "when the first is sent. An event that has had it goes back to wait, and is given up as one that a server "
+        "fails on; a first answer goes out, flagged. By default each request has the tier's `timeout_s`.",
+        examples=["60s"],
+    )
     escalate: Escalate | None = Field(
         None, description="Ask a larger model where this one is unsure.", examples=[{"when": "confidence < 0.7"}]
     )

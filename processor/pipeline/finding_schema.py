@@ -70,7 +70,9 @@ def signal_schema() -> dict[str, Any]:
 
 def _outcome() -> dict[str, Any]:
     """A build that passed."""
-    texts = dict.fromkeys(("repo", "branch", "commit", "job", "run_id", "url", "provider", "time"), _TEXT)
+    texts = dict.fromkeys(
+        ("repo", "branch", "commit", "job", "workflow", "jobs", "run_id", "url", "provider", "time"), _TEXT
+    )
     state = {"enum": ["passed"]}
     return _object(
         {"id": {"type": "string", "format": "uuid"}, "state": state, "attempt": {"type": "integer"}, **texts}
@@ -87,9 +89,18 @@ def _common() -> dict[str, Any]:
         "evidence": _list(_object({"line": {"type": "integer", "minimum": 1}, "text": _TEXT})),
         "confidence": _object({"value": _NUMBER_OR_NULL, "calibrated": {"type": "boolean"}}),
         "build": {"type": "object"},
-        "event": _object({"topic": _TEXT, "partition": {"type": "integer"}, "offset": {"type": "integer"}}),
+        "event": _event(),
         "review": {"type": "boolean"},
     }
+
+
+def _event() -> dict[str, Any]:
+    """Where it was first read, and, of a log that was put together of lines, how that ended."""
+    number = {"type": "integer"}
+    made = _object({"topic": _TEXT, "partition": number, "offset": number})
+    ended = {"ended_by": _TEXT, "incomplete": {"type": "boolean"}, "records": number, "last_offset": number}
+    made["properties"]["assembled"] = _object(ended)
+    return made
 
 
 def step_schema() -> dict[str, Any]:
@@ -116,8 +127,12 @@ def step_schema() -> dict[str, Any]:
 def usage_schema() -> dict[str, Any]:
     """The JSON Schema of tokens and their price."""
     tokens = {"type": "integer", "minimum": 0}
-    names = ("prompt_tokens", "cached_tokens", "completion_tokens")
-    return _object({**dict.fromkeys(names, tokens), "cost_usd": _NUMBER_OR_NULL})
+    return _object({
+        "prompt_tokens": tokens,
+        "cached_tokens": {"type": ["integer", "null"], "minimum": 0},
+        "completion_tokens": tokens,
+        "cost_usd": _NUMBER_OR_NULL,
+    })  # fmt: skip
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

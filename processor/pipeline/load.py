@@ -52,7 +52,7 @@ class Pipeline:
     """A pipeline, checked and compiled. `version` is the digest of every file that it loads.
 
     `asked` is the part of the schema that the model answers: all but what `fill` gives. `schema_file` is where its
-    schema stands, as its file says; `warnings` are the keys that have no effect yet.
+    schema stands, as its file says.
     """
 
     name: str
@@ -78,7 +78,6 @@ class Pipeline:
     fill: Mapping[str, Expression] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     schema_file: str = ""
-    warnings: tuple[Problem, ...] = ()
 
     @classmethod
     def load(
@@ -120,8 +119,10 @@ class Pipeline:
 
     @property
     def decode(self) -> DecodeConfig:
-        """How the records of its topics are read."""
-        return decode_config(self.source)
+        """How its events are read: the records of its topics, or the logs that are put together of them."""
+        if self.source.assemble is None:
+            return decode_config(self.source)
+        return DecodeConfig("log", {}, self.source.max_bytes, assembled=True)
 
     @property
     def ground(self) -> dict[str, Ground]:
@@ -165,7 +166,6 @@ def build(checked: Checked) -> Pipeline:
         fill=_fill(checked, model),
         files=dict(checked.files),
         schema_file=model.result_schema,
-        warnings=tuple(checked.warnings),
     )
 
 
@@ -258,6 +258,7 @@ def _ticket(checked: Checked, ticket: TicketDocument, schema: ResultSchema) -> T
         cap=ticket.cap,
         quiet=ticket.quiet,
         assignee=Template(ticket.assignee, "assignee") if ticket.assignee else None,
+        attach=ticket.attach,
         dry_run=ticket.dry_run,
         affects_versions=tuple(Template(each, f"version {each!r}") for each in ticket.affects_versions),
         fix_versions=tuple(Template(each, f"version {each!r}") for each in ticket.fix_versions),
@@ -317,7 +318,8 @@ def conflicts(checked: Sequence[Checked]) -> Iterator[Problem]:
         for part, source in (("source", model.source), ("outcomes", model.outcomes)):
             for index, topic in enumerate(source.kafka.topics if source is not None else ()):
                 other, first = seen.setdefault(topic, (model.pipeline, source or model.source))
-                different = [key for key, left, right in _settings(first, source or model.source) if left != right]
+                ours = source or model.source
+                different = [key for key, left, right in _settings(first, ours) if left != right]
                 if different:
                     message = f"pipeline {other!r} reads {topic} with another {', '.join(different)}"
                     hint = "a topic is read in one way"
@@ -329,4 +331,5 @@ def _settings(first: Source | Outcomes, second: Source | Outcomes) -> Iterator[t
     yield "start", first.kafka.start, second.kafka.start
     for key in ("attributes", "max_bytes"):
         yield key, getattr(first, key), getattr(second, key)
-    yield "assemble", getattr(first, "assemble", None), getattr(second, "assemble", None)
+    if isinstance(first, Source) and isinstance(second, Source):  # outcomes are read as the topic's pipelines say
+        yield "assemble", first.assemble, second.assemble

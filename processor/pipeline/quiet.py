@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from processor.lang.validate import Part
 
@@ -25,9 +25,12 @@ def _zone(name: str) -> str:
 
 def _clock(value: object) -> time:
     try:
-        return time.fromisoformat(str(value) if isinstance(value, str) else "")
+        read = time.fromisoformat(str(value) if isinstance(value, str) else "")
     except ValueError:
         raise ValueError(f'{value!r} is no time of day; write one such as "22:00", in quotes') from None
+    if read.tzinfo is not None:
+        raise ValueError(f'{value!r} has a time zone of its own; write "{read:%H:%M}", and the place as zone')
+    return read
 
 
 def _moment(value: object) -> datetime:
@@ -61,6 +64,12 @@ class Weekly(Part):
     )  # fmt: skip
     zone: Zone = Field("UTC", description="Time zone of the clock.", examples=["Europe/Berlin"])
 
+    @model_validator(mode="after")
+    def _ends_some_time(self) -> Self:
+        if self.begins == self.ends and set(self.days) == set(DAYS):
+            raise ValueError("it covers the whole week: nothing would be filed; name days or times, or use dry_run")
+        return self
+
     def covers(self, at: datetime) -> bool:
         """Whether it is on at a time."""
         here = at.astimezone(ZoneInfo(self.zone))
@@ -80,6 +89,13 @@ class Once(Part):
     since: Moment = Field(description="From when on, with its zone.", examples=["2026-12-24T00:00:00Z"])
     until: Moment = Field(description="Until when.", examples=["2026-12-27T00:00:00Z"])
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until <= self.since:
+            said = f"until {self.until.isoformat()} is not after since {self.since.isoformat()}"
+            raise ValueError(f"{said}: the window is empty; write the later time as until")
+        return self
+
     def covers(self, at: datetime) -> bool:
         """Whether it is on at a time."""
         return self.since <= at < self.until
@@ -98,6 +114,12 @@ class Quiet(Part):
         description="Spans of time.",
         examples=[[{"since": "2026-12-24T00:00:00Z", "until": "2026-12-27T00:00:00Z"}]],
     )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if not self.weekly and not self.once:
+            raise ValueError("no window is named; write weekly or once, or leave quiet out")
+        return self
 
     def covers(self, at: datetime) -> bool:
         """Whether one of them is on at a time."""

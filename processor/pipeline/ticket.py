@@ -20,6 +20,7 @@ FieldValue = StrictStr | StrictInt | StrictFloat
 FieldTemplate = Template | int | float
 """One value of a field; a text is a template."""
 Green = Literal["resolve", "comment", "nothing"]
+Attached = Literal["none", "excerpt"]
 
 
 MOST_HITS: Final = 256
@@ -54,6 +55,12 @@ class Recur(Part):
         default_factory=lambda: ["Won't Fix", "Duplicate"],
         description="Resolutions after which a ticket is left alone and no new one is filed.",
         examples=[["Won't Fix", "Duplicate"]],
+    )
+    follow_duplicates: bool = Field(
+        True,
+        description="A ticket that somebody has closed, and linked as a duplicate of another one, is left, and that "
+        "other one is the fault's from then on, whoever filed it. Otherwise its resolution alone decides.",
+        examples=[False],
     )
 
 
@@ -206,6 +213,13 @@ class TicketDocument(Part):
         "added to tickets. What goes on afterwards is filed then.",
         examples=[{"weekly": [{"days": ["sat"], "begins": "22:00", "ends": "06:00", "zone": "Europe/Berlin"}]}],
     )
+    attach: Attached = Field(
+        "none",
+        description="What a new ticket gets as a file: `excerpt`, all lines that were picked from the log, redacted, "
+        "with their numbers, or `none`. It is attached once the ticket is there; where Jira takes no files, the ticket "
+        "stays without.",
+        examples=["excerpt"],
+    )
     dry_run: bool = Field(
         False,
         description="Do nothing in Jira, and say on `<prefix>.ticket-events` and in the log what would be done.",
@@ -236,6 +250,7 @@ class TicketConfig:
     cap: Cap | None = None
     quiet: Quiet | None = None
     assignee: Template | None = None
+    attach: Attached = "none"
     dry_run: bool = False
     affects_versions: tuple[Template, ...] = ()
     fix_versions: tuple[Template, ...] = ()

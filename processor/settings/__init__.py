@@ -46,6 +46,12 @@ class Limits(Section):
 
     in_flight: int = Field(256, ge=1, description="Most events being worked on at once.")
     in_flight_bytes: int = Field(256_000_000, ge=1, description="Most bytes of records being worked on at once.")
+    assemble_bytes: int = Field(
+        128_000_000,
+        ge=1,
+        description="Most bytes of logs that are being put together of lines (`source.assemble`). Beyond, the one that "
+        "has been silent longest is closed, and its finding says so.",
+    )
     questions: int = Field(
         64,
         ge=1,

@@ -69,14 +69,15 @@ class JiraSettings(Section):
     oauth: JiraOAuthSettings | None = Field(None, description="OAuth 2.0, instead of a token; Jira Cloud only.")
     ca_file: Path | None = Field(None, description="Certificates of the authorities to trust, besides the system's.")
     timeout_s: float = Field(20, gt=0, description="Bound on one request.")
-    threads: int = Field(4, ge=1, description="Requests at once.")
+    concurrency: int = Field(4, ge=1, description="Most requests that one daemon has under way at once.")
     requests_per_minute: int = Field(
         600,
         ge=1,
-        description="Most requests that one daemon sends in a minute. Where Jira allows less, that is found out; "
-        "creating tickets goes before comments, and these before edits.",
+        description="Most requests in a minute, of all daemons together: each keeps to the part that its partitions of "
+        "the commands are of all. Where Jira allows less, that is found out; creating tickets goes before comments, "
+        "and these before edits.",
     )
-    requests_per_second: int = Field(20, ge=1, description="Most requests that one daemon sends in a second.")
+    requests_per_second: int = Field(20, ge=1, description="Most requests in a second, shared likewise.")
     search_lag_s: float = Field(120, ge=0, description="How long a new issue may be missing from Jira's search.")
 
     feedback: JiraFeedbackSettings = Field(
@@ -86,6 +87,8 @@ class JiraSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _secret(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "threads" in values:
+            raise ValueError("threads is called concurrency now: write jira.concurrency (it is requests at once)")
         return from_file(values, "token")
 
     @model_validator(mode="after")

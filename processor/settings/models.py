@@ -60,6 +60,11 @@ class ModelSettings(Section):
         description="Whether the one address is a router of others (vLLM production-stack, llm-d), which chooses the "
         "replica itself. By default found out by asking, as far as it can be.",
     )
+    server: Literal["vllm", "llama.cpp", "ollama", "mlx", "other"] | None = Field(
+        None,
+        description="What the servers are, where a proxy hides it; by default found out by asking. What they "
+        "can do is found out in any case.",
+    )
     model: str = Field("base", description="Name under which the servers serve the base model.")
     base_model: str | None = Field(
         None,

@@ -39,11 +39,14 @@ class Backlog:
 
     async def waiting(self, topic: str) -> Waiting:
         """What lies on `topic` behind the group's committed offsets. Raises Retryable."""
-        try:
-            async with self._one, asyncio.timeout(self._client.request_timeout_s):
-                return await self._ask(topic)
-        except (KafkaError, TimeoutError) as error:
-            raise Retryable(f"{topic}: {explain(error, self._client.arguments())}") from error
+        async with self._one:
+            try:
+                async with asyncio.timeout(self._client.request_timeout_s):
+                    return await self._ask(topic)
+            except (KafkaError, TimeoutError) as error:
+                # An assignment while the client looks for its coordinator ends the client's task for good.
+                await self.stop()
+                raise Retryable(f"{topic}: {explain(error, self._client.arguments())}") from error
 
     async def _ask(self, topic: str) -> Waiting:
         consumer = await self._connected()

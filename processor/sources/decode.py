@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 import orjson
 
-from processor.contract import ATTRIBUTES, ORIGIN_HEADER, Event, Origin, Record
+from processor.contract import ASSEMBLED_HEADER, ATTRIBUTES, ORIGIN_HEADER, Event, Origin, Record
 from processor.errors import Rejected
 from processor.sources.compression import unpack
-from processor.sources.providers import Providers, pick
+from processor.sources.providers import Providers, at, pick
+from processor.sources.single_lines import SingleLines, advice
 
 Format = Literal["auto", "log", "json", "cloudevents"]
 
@@ -27,6 +28,10 @@ _DEFAULTS = {name: attribute.default for name, attribute in ATTRIBUTES.items()}
 _COMPACT = tuple((name, name.replace("_", "")) for name in ATTRIBUTES)
 _TYPES = tuple((name, attribute.type, attribute.default) for name, attribute in ATTRIBUTES.items())
 _CONTENT_TYPE = "content-type"
+_LINE_FIELDS = ("message", "log", "MESSAGE", "line", "msg")
+"""Fields in which log shippers put a line: filebeat and vector, fluent-bit, journald."""
+_SHIPPED = frozenset({"@timestamp", "source_type", "_HOSTNAME"})
+"""Fields that they put beside it: filebeat and fluent-bit, vector, journald."""
 
 
 def _spellings(name: str) -> list[str]:
@@ -45,43 +50,89 @@ class DecodeConfig:
     """How the records of a topic are read.
 
     `attributes` maps an attribute (or `body`) to foreign header names and payload paths, tried in order;
-    `max_bytes` bounds the unpacked body.
+    `max_bytes` bounds the unpacked body. `assembled`: the records are logs that were put together of lines.
     """
 
     format: Format = "auto"
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_bytes: int = 50_000_000
+    assembled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
     """Makes events of records. `group` is the consumer group, part of the event's origin.
 
-    `bodiless` are the types of events that need say nothing but their attributes.
+    `bodiless` are the types of events that need say nothing but their attributes; `lines` refuses records of a line.
     """
 
     config: DecodeConfig
     providers: Providers
     group: str
     bodiless: frozenset[str] = frozenset()
+    lines: SingleLines | None = None
 
     def decode(self, record: Record) -> Event:
-        """The event of a record. Raises Rejected with a reason of `contract.REASONS`; never anything else."""
+        """The event of a record. Raises Rejected with a reason of `processor.reasons`; never anything else."""
         headers = _text_headers(record)
-        attributes = dict(_DEFAULTS)
-        event = Event(_origin(self.group, record, headers), record, attributes)
-        body = unpack(record.value or b"", self.config.max_bytes)
+        event = Event(_origin(self.group, record, headers), record, dict(_DEFAULTS))
+        if self.config.assembled:
+            event.assembled = _assembled(headers)
+        self._read(event, headers, required=not self.config.attributes)
+        self._finish(event)
+        if self.lines is not None:
+            self.lines.check(event)
+        return event
+
+    def line(self, record: Record) -> Event:
+        """A part of a log that lies on several records, with what it says about the build; it may be empty.
+
+        Of a JSON object it is the field that `attributes` name as `body`, or the one that shippers use. Raises
+        Rejected.
+        """
+        headers = _text_headers(record)
+        event = Event(_origin(self.group, record, headers), record, dict(_DEFAULTS))
+        if self._is_raw(record, headers):
+            event.body = unpack(record.value or b"", self.config.max_bytes)
+            self._own(event, headers)
+        else:
+            self._read(event, headers, required=False)
+        if event.body is None and event.payload is not None:
+            places = (*self.config.attributes.get("body", ()), *_LINE_FIELDS)
+            text = next((t for t in (at(event.payload, place) for place in places) if isinstance(t, str)), None)
+            if text is None:
+                fields = ", ".join(sorted(event.payload)[:8])
+                raise Rejected("unknown_payload", f"which of {fields} is the line? say it in source.attributes.body")
+            event.body = text.encode("utf-8", "replace")
+        _type(event.attributes)
+        event.body = (event.body or b"").rstrip(b"\r\n")
+        return event
+
+    def _is_raw(self, record: Record, headers: Mapping[str, str]) -> bool:
+        """Whether a line is JSON by itself, and no shipper's: the headers say which build it is of, and it nothing."""
+        body = record.value or b""
+        told = {_CONTENT_TYPE, "ce_datacontenttype"} & headers.keys()
+        if self.config.format != "auto" or told or body[:1] not in (b"{", b"[") or not HEADERS.keys() & headers.keys():
+            return False
+        parsed = _parsed(body)
+        if not isinstance(parsed, dict):
+            return True
+        places = [place for each in self.config.attributes.values() for place in each]
+        shipped = _SHIPPED & parsed.keys() or any(isinstance(parsed.get(name), str) for name in _LINE_FIELDS)
+        return not shipped and "specversion" not in parsed and all(pick(parsed, each) is None for each in places)
+
+    def _read(self, event: Event, headers: Mapping[str, str], *, required: bool) -> None:
+        """Body, payload and attributes; `required`: somebody has to know the payload."""
+        body = unpack(event.record.value or b"", self.config.max_bytes)
         content_type = headers.get(_CONTENT_TYPE, headers.get("ce_datacontenttype", "")).partition(";")[0].strip()
         form = self._form(content_type, body)
         if form == "cloudevents":
             self._structured(event, body, headers)
         elif form == "json":
-            self._payload(event, _object(body), headers)
+            self._payload(event, _object(body), headers, required=required)
         else:
             event.body = body
         self._own(event, headers)
-        self._finish(event)
-        return event
 
     def origin(self, record: Record) -> Origin:
         """Where a record's event was first read."""
@@ -127,7 +178,9 @@ class Decoder:
         if mapped:
             event.attributes.update(mapped.attributes)
             event.body = mapped.body.encode() if mapped.body else None
-        elif required and not self.config.attributes:
+        elif required and _SHIPPED & payload.keys() and any(isinstance(payload.get(f), str) for f in _LINE_FIELDS):
+            raise Rejected("line_records", advice("the payload is a log shipper's, of one line"))
+        elif required:
             raise Rejected(
                 "unknown_payload",
                 f"no mapping under config/providers knows a payload with the keys {', '.join(sorted(payload)[:8])}; "
@@ -153,9 +206,7 @@ class Decoder:
 
     def _finish(self, event: Event) -> None:
         attributes = event.attributes
-        for name, wanted, default in _TYPES:
-            if type(attributes[name]) is not wanted:
-                attributes[name] = _typed(attributes[name], wanted, default)
+        _type(attributes)
         if not attributes["subject"]:
             attributes["subject"] = "/".join(part for part in (attributes["repo"], attributes["job"]) if part)
         if not attributes["time"]:
@@ -178,7 +229,19 @@ def _origin(group: str, record: Record, headers: Mapping[str, str]) -> Origin:
         parts = _parsed(given.encode())
         if isinstance(parts, list) and len(parts) in (4, 5) and isinstance(parts[2], int) and isinstance(parts[3], int):
             return Origin(str(parts[0]), str(parts[1]), parts[2], parts[3], str(parts[4]) if len(parts) == 5 else None)
-    return Origin(group, record.topic, record.partition, record.offset)
+    return Origin(group, record.topic, record.partition, record.place)
+
+
+def _assembled(headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """How a log that was put together ended. Raises Rejected for what is no log, unless it was sent back."""
+    told = _parsed(headers.get(ASSEMBLED_HEADER, "").encode())
+    if not isinstance(told, dict):
+        return None
+    if "refused" in told:
+        raise Rejected(str(told["refused"]), str(told.get("error", "")))
+    if told.get("ended_by") == "late" and ORIGIN_HEADER not in headers:
+        raise Rejected("late_lines", f"{told.get('records')} lines came after the last line of their log")
+    return told
 
 
 def _parsed(body: bytes) -> Any:
@@ -205,6 +268,12 @@ def _unbase64(value: object) -> bytes:
         return base64.b64decode(str(value), validate=True)
     except binascii.Error as error:
         raise Rejected("undecodable", f"data_base64 is no base64: {error}") from error
+
+
+def _type(attributes: dict[str, Any]) -> None:
+    for name, wanted, default in _TYPES:
+        if type(attributes[name]) is not wanted:
+            attributes[name] = _typed(attributes[name], wanted, default)
 
 
 def _typed(value: Any, wanted: type, default: Any) -> Any:

@@ -252,6 +252,19 @@ class KafkaSource:
             raise Retryable(f"ends: {self._text(error)}") from error
         return {TopicPartition(*tp): offset for tp, offset in told.items()}
 
+    async def behind(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """How far the brokers' end of each is from where it is read, markers of transactions that were read aside.
+
+        Raises Retryable.
+        """
+        ends = await self.ends(self._assigned(partitions))
+        try:
+            async with asyncio.timeout(self._client.request_timeout_s):
+                held = [tp for tp in ends if tp in self._joined.assignment()]
+                return {tp: max(0, ends[tp] - await self._joined.position(ClientPartition(*tp))) for tp in held}
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"behind: {self._text(error)}") from error
+
     async def stop(self) -> None:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:

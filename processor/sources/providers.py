@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from processor.contract import ATTRIBUTES
+from processor.contract import ALL, ATTRIBUTES
 from processor.errors import ConfigError
 
 Path_ = str | list[str]
@@ -41,6 +41,21 @@ class TypeOf(_Strict):
     otherwise: str = Field(description="Type for any other outcome, also a template.")
 
 
+class Jobs(_Strict):
+    """The jobs that a whole run lists, and which of them have passed."""
+
+    path: str = Field(description="Where the list stands.")
+    name: str = Field(description="Path of the name in an entry.")
+    state: str = Field(description="Path of the outcome in an entry.")
+    passed: list[str] = Field(description="Outcomes that mean that it has passed.")
+
+    def of(self, payload: Mapping[str, Any]) -> str:
+        """Their names, one a line."""
+        listed = at(payload, self.path)
+        found = [each for each in listed if at(each, self.state) in self.passed] if isinstance(listed, list) else []
+        return "\n".join(str(at(each, self.name)) for each in found)
+
+
 class Kind(_Strict):
     """One kind of payload of a provider."""
 
@@ -51,6 +66,11 @@ class Kind(_Strict):
     equals: dict[str, list[str]] = Field(default_factory=dict, description="Path to the values it may have.")
     type: str | TypeOf = Field(description="The event's type: a word, a template, or a map of outcomes.")
     attributes: dict[str, Path_] = Field(default_factory=dict, description="Attribute to path, beside the common ones.")
+    jobs: Literal["all"] | Jobs | None = Field(
+        None,
+        description="Which jobs passed, where it tells of a whole run: those of a list in the payload, or `all` of its "
+        "workflow's.",
+    )
     body: Path_ | None = Field(None, description="Where text stands that is as good as a log.")
 
     @field_validator("attributes")
@@ -166,6 +186,8 @@ def _mapped(provider: Provider, kind: Kind, payload: Mapping[str, Any]) -> Mappe
         value = pick(payload, paths)
         if value is not None and not isinstance(value, dict | list):
             attributes[name] = value
+    if kind.jobs is not None:
+        attributes["jobs"] = ALL if kind.jobs == "all" else kind.jobs.of(payload)
     body = pick(payload, kind.body) if kind.body else None
     return Mapped(attributes, str(body) if body is not None else None)
 

@@ -22,7 +22,6 @@ from processor.contract import (
     ExcerptLine,
     Finding,
     Headers,
-    Origin,
     Outbound,
     Reading,
     Step,
@@ -30,6 +29,7 @@ from processor.contract import (
     deciding,
 )
 from processor.logs.anchor import fingerprint
+from processor.logs.numbered import numbered
 
 FINDING_TYPE: Final = "faultstream.finding.v1"
 STRUCTURED: Final[Headers] = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
@@ -58,7 +58,7 @@ _ADVICE: Final = re.compile(
 )
 """What tools print below every failure, and what says nothing beside one."""
 
-BUILD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider")
+BUILD: Final = ("repo", "branch", "commit", "job", "workflow", "run_id", "attempt", "url", "log_url", "provider")
 """The attributes of an event that a finding carries as `build`."""
 
 
@@ -66,7 +66,8 @@ class Emit:
     """Makes findings of one pipeline and the records that carry them.
 
     `scope` names the attributes that a fault must share to be the same fault; `dataschema` is the address of
-    the result's schema; `ticket` says whether the pipeline has one, hence whether signals are written.
+    the result's schema; `ticket` says whether the pipeline has one, hence whether signals are written, and `attach`
+    whether these carry the excerpt.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class Emit:
         prefix: str,
         *,
         ticket: bool,
+        attach: bool = False,
         scope: Sequence[str] = ("repo",),
         dataschema: str = "",
     ) -> None:
         self.pipeline = pipeline
         self.version = version
         self.ticket = ticket
+        self.attach = attach
         self.scope = tuple(scope)
         self.findings_topic = f"{prefix}.findings.{pipeline}"
         self.review_topic = f"{prefix}.review.{pipeline}"
@@ -122,7 +125,7 @@ class Emit:
             steps=list(steps),
             usage=total(steps),
             build={name: attributes.get(name, "") for name in BUILD},
-            event=_place(origin),
+            event=_place(event),
             time=attributes.get("time") or _instant(event.record.timestamp_ms),
             source=attributes.get("source") or "faultstream",
             subject=attributes.get("subject") or f"{attributes.get('repo', '')}/{attributes.get('job', '')}",
@@ -131,6 +134,7 @@ class Emit:
             log={"bytes": size, "lines": reading.excerpt.total_lines},
             chain=dict(chain or {}),
             context=beside(reading.excerpt, evidence),
+            excerpt=numbered(reading.excerpt, {each.line for each in evidence}) if self.attach else "",
         )
 
     def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
@@ -242,6 +246,7 @@ def slim(finding: Finding) -> dict[str, Any]:
         "source": finding.source,
         "subject": finding.subject,
         **_chain(finding),
+        **({"excerpt": finding.excerpt} if finding.excerpt else {}),
     }
 
 
@@ -267,8 +272,14 @@ def trace_of(event: Event) -> str:
     return ""
 
 
-def _place(origin: Origin) -> dict[str, Any]:
-    return {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+def _place(event: Event) -> dict[str, Any]:
+    """Where the event was first read, and, of a log that was put together of lines, how it ended."""
+    origin = event.origin
+    place: dict[str, Any] = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+    if event.assembled is not None:
+        names = ("ended_by", "incomplete", "records", "last_offset")
+        place["assembled"] = {name: event.assembled.get(name) for name in names}
+    return place
 
 
 def _instant(milliseconds: int) -> str:

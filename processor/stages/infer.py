@@ -57,6 +57,7 @@ class Infer:
                 step=self.step,
                 home=self.home,
                 near=prompt.replica,
+                bound=prompt.bound,
             )
             try:
                 completion = await self._model.complete(request)

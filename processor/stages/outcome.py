@@ -11,7 +11,7 @@ from processor.contract import FORMAT, Event, Outbound
 OUTCOME: Final = "outcomes"
 """Stands for a pipeline in the ids of outcomes."""
 
-TOLD: Final = ("repo", "branch", "commit", "job", "run_id", "attempt", "url", "provider", "time")
+TOLD: Final = ("repo", "branch", "commit", "job", "workflow", "jobs", "run_id", "attempt", "url", "provider", "time")
 """The attributes of an event that its outcome carries."""
 
 

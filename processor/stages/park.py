@@ -64,6 +64,7 @@ class Ward:
         self.pipeline = pipeline
         self.sick: str | None = None  # why
         self.held: str | None = None  # why: by order, however well it is
+        self.unfit: str | None = None  # why: what it asks is refused, whatever the event
         self.waiting = 0
         self._clock = clock
         self._failing: set[Origin] = set()
@@ -74,11 +75,11 @@ class Ward:
     @property
     def stopped(self) -> str | None:
         """Why its events don't go on, if they don't."""
-        return self.held or self.sick
+        return self.held or self.unfit or self.sick
 
     def way(self, *, parked: bool, others: bool) -> Way:
         """Where an event goes; `parked` if it comes from there, `others` if another pipeline on its topic is well."""
-        if self.held is not None:
+        if self.held is not None or self.unfit is not None:
             return "park" if others and not parked else "wait"
         if self.sick is not None:
             if others and not parked:

@@ -118,6 +118,7 @@ class BuildPrompt:
             codes,
             event=event.origin.id(self._name),
             replica=reading.replica,
+            bound=reading.bound,
         )
         return self._holding(prompt, rest, excerpt, labels, len(reading.excerpt.lines))
 

@@ -45,6 +45,6 @@ def unrouted(prefix: str, event: Event, redact: Callable[[str], str]) -> Outboun
     """The record that says which event no pipeline wanted: its attributes and where it lies, not its body."""
     record = event.record
     attributes = {k: redact(v) if isinstance(v, str) else v for k, v in event.attributes.items()}
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.place}
     value = orjson.dumps({"attributes": attributes, "event": place, "v": FORMAT})
     return Outbound(f"{prefix}.unrouted", record.key, value, (("content-type", b"application/json"),))

@@ -226,6 +226,12 @@ class MemorySource:
         self._broker._check("ends")
         return {tp: self._broker.end(tp) for tp in partitions}
 
+    async def behind(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Records that lie on each partition and have not been read."""
+        self._broker._check("ends")
+        held = [tp for tp in partitions if tp in self.positions]
+        return {tp: self._broker.end(tp) - self.positions[tp] for tp in held}
+
     async def stop(self) -> None:
         """Leaves the group."""
         self._listener = None

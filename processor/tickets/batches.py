@@ -13,7 +13,7 @@ import structlog
 
 from processor.contract import Outbound, Record
 from processor.errors import Rejected, Retryable
-from processor.tickets.decider import Decider, Place, Tables
+from processor.tickets.decider import Decider, Lost, Place, Tables
 
 log = structlog.get_logger(__name__)
 
@@ -30,15 +30,11 @@ Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 """Writes records and awaits their acknowledgements."""
 
 
-class Lost(Exception):
-    """The records are no longer ours to handle: what was not acknowledged is read again, here or elsewhere."""
-
-
 class Backing(Protocol):
     """Where the tables are kept."""
 
     def get(self, place: Place) -> bytes | None:
-        """What is stored."""
+        """What is stored. Called in a thread; raises Lost where the partition is no longer ours."""
 
     async def put(self, changes: Mapping[Place, bytes], ours: Callable[[], bool]) -> None:
         """Stores, and awaits that it will survive. Raises Lost once it is not `ours` to do."""
@@ -110,7 +106,11 @@ class Batches:
         """Each step begins when the one before it is acknowledged: commands, tables, offsets."""
         if not self._ours(events):
             raise Lost("partitions have changed hands")
-        said, tables = self._decided(events)
+        ends = [self._backing.end(event.message.topic, event.message.partition) for event in events]
+        # In a thread: some hundred decisions, and the reading of files, would keep the event loop for too long.
+        said, tables = await asyncio.to_thread(self._decided, events, ends)
+        if not self._ours(events):
+            raise Lost("partitions have changed hands while it was decided")
         try:
             await self._written(said)
         except Rejected as error:
@@ -124,13 +124,16 @@ class Batches:
         for event in events:
             await self._done(stream, event)
 
-    def _decided(self, events: Sequence[Any]) -> tuple[list[Outbound], Tables]:
-        """What to publish for a batch, and the tables as it leaves them."""
+    def _decided(self, events: Sequence[Any], ends: Sequence[int]) -> tuple[list[Outbound], Tables]:
+        """What to publish for a batch, and the tables as it leaves them; `ends` are those of the records' partitions.
+
+        Raises Lost.
+        """
         tables = Tables(self._backing.get)
         said: list[Outbound] = []
-        for event in events:
+        for event, end in zip(events, ends, strict=True):
             record = record_of(event.message)
-            tables.at(record.partition, max(record.offset + 1, self._backing.end(record.topic, record.partition)))
+            tables.at(record.partition, max(record.offset + 1, end))
             try:
                 said += self._decider(record, tables)
             except Rejected as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 
 from processor.contract import Outbound, TopicPartition
-from processor.tickets.messages import TicketEvent, TicketState, Topics
+from processor.tickets.messages import Owing, TicketEvent, TicketState, Topics
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,12 @@ Journal = Callable[[TopicPartition, Sequence[Outbound]], Awaitable[None]]
 Fault = tuple[TopicPartition, str]
 """A partition and a fingerprint of it."""
 
+Owed = tuple[TopicPartition, str, Owing]
+"""A fault, and the action of a command of the writer's own that its ticket waits for."""
+
 LONG_AGO: Final = float("-inf")
+
+ACTIONS: Final = get_args(Owing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,10 @@ class Book:
         self._loaded: dict[TopicPartition, tuple[Loaded, float]] = {}  # and when, by the steady clock
         self._kept: dict[Fault, list[Outbound]] = {}  # by what is being handled: what leaves with its offset
         self._unsettled: dict[Fault, float] = {}
-        self.behind: set[Fault] = set()
-        """Whose tickets say less than is known."""
-        self.asked: set[Fault] = set()
-        """For which of them a command was published."""
+        self.owed: set[Owed] = set()
+        """What tickets are still to get: counts in the description, files."""
+        self.asked: set[Owed] = set()
+        """For what of it a command was published."""
 
     async def open(self, at: TopicPartition) -> None:
         """Loads the states of a partition that is ours now."""
@@ -73,18 +78,18 @@ class Book:
         now = self._steady()
         self._held[at] = states = dict(loaded.states)
         self._loaded[at] = loaded, now
-        self.behind |= {(at, state.fingerprint) for state in states.values() if state.behind}
+        self.owed |= {(at, state.fingerprint, action) for state in states.values() for action in state.owed}
         # Whose intent it was may still have been about to send the request when it was fenced off.
-        creating = [state.fingerprint for state in states.values() if state.status == "creating"]
-        self._unsettled |= dict.fromkeys(((at, each) for each in creating), now + self._late_s)
+        intended = [state.fingerprint for state in states.values() if _intends(state)]
+        self._unsettled |= dict.fromkeys(((at, each) for each in intended), now + self._late_s)
         log.info("ticket state loaded", action="assigned", partition=at.partition, known=len(states), cut=loaded.cut)
 
     def close(self, at: TopicPartition) -> None:
         """Forgets a partition: its next owner reads the state anew."""
         self._held.pop(at, None)
         self._loaded.pop(at, None)
-        self.behind = {name for name in self.behind if name[0] != at}
-        self.asked &= self.behind
+        self.owed = {name for name in self.owed if name[0] != at}
+        self.asked &= self.owed
         self._unsettled = {name: until for name, until in self._unsettled.items() if name[0] != at}
         self._kept = {name: kept for name, kept in self._kept.items() if name[0] != at}
 
@@ -104,12 +109,21 @@ class Book:
     # What is unsettled
 
     def await_issue(self, at: TopicPartition, fingerprint: str, seconds: float) -> None:
-        """A create request may have been sent: for so long from now its issue may stay unseen."""
+        """A request may have been sent: for so long from now its issue, or its file, may stay unseen."""
         self._unsettled[at, fingerprint] = self._steady() + seconds
 
     def settled_at(self, at: TopicPartition, fingerprint: str) -> float:
-        """From when on, by the steady clock, a search that finds nothing means that there is nothing."""
+        """From when on, by the steady clock, a look that finds nothing means that there is nothing."""
         return self._unsettled.get((at, fingerprint), LONG_AGO)
+
+    def ask(self, at: TopicPartition, state: TicketState, action: Owing) -> None:
+        """Has a command for what a ticket is owed leave with the next state, so that nobody need ask for it later."""
+        self.asked.add((at, state.fingerprint, action))
+        self.add(at, state.fingerprint, state.ours(action).record(self._topics))
+
+    def put_off(self, at: TopicPartition, fingerprint: str, action: Owing) -> None:
+        """What was asked for is not done yet: it is asked for again."""
+        self.asked.discard((at, fingerprint, action))
 
     def erased_until(self, at: TopicPartition, fingerprint: str) -> float | None:
         """None if nothing speaks for a lost state of the fingerprint; else as `settled_at`."""
@@ -157,10 +171,16 @@ class Book:
         if at not in self._held:
             return
         self._held[at][state.fingerprint] = state
-        if state.behind:
-            self.behind.add(name)
-        else:
-            self.behind.discard(name)
-            self.asked.discard(name)
-        if state.status != "creating":
+        for action in ACTIONS:
+            if action in state.owed:
+                self.owed.add((*name, action))
+            else:
+                self.owed.discard((*name, action))
+                self.asked.discard((*name, action))
+        if not _intends(state):
             self._unsettled.pop(name, None)
+
+
+def _intends(state: TicketState) -> bool:
+    """Whether a request may be under way whose outcome is to be looked up before it is sent again."""
+    return state.status == "creating" or (state.waits is not None and state.waits.sent)

@@ -141,7 +141,7 @@ class Caps:
     def _grouped(self, command: Command, policy: Policy, record: Record, tables: Tables) -> list[Outbound]:
         """What becomes of the command of a fault that shares something with others."""
         room, rule = self._read(tables, record.key or b""), policy.group
-        name = rule.of(command.finding) if rule is not None else ""
+        name = command.group or (rule.of(command.finding) if rule is not None else "")
         if rule is None or not name:  # the pipeline has changed while it was on its way
             return [on_its_way(command, policy, self._topics)]
         done = grouped(command, name, room.group, rule)
@@ -178,11 +178,14 @@ def decided(
 
 
 def on_its_way(command: Command, policy: Policy | None, topics: Topics, *, grouping: bool = False) -> Outbound:
-    """The record of a command: to its group first, then to its project, where there is a cap, then to the writer."""
+    """The record of a command: to its group first, then to its project, where there is a cap, then to the writer.
+
+    All commands of a fault go the same way, so that none overtakes another.
+    """
     out = command.record(topics)
     if policy is None:
         return out
-    name = policy.group.of(command.finding) if grouping and policy.group is not None and command.finding else ""
+    name = command.group if grouping and policy.group is not None else ""
     if name:
         return replace(out, topic=topics.groups, key=GROUP + f"{command.pipeline}\n{name}".encode())
     return replace(out, topic=topics.groups, key=f"project\n{policy.project}".encode()) if policy.cap else out

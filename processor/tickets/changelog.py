@@ -21,7 +21,7 @@ AGAIN_S: Final = 1.0
 """Seconds before what the brokers did not allow is tried again."""
 
 CHUNK: Final = 2000
-"""Records that are taken over at once, before others have a turn."""
+"""Records that are taken over at once, in a thread, so that the event loop goes on."""
 
 
 class Changelog:
@@ -76,11 +76,14 @@ class Changelog:
         return ""
 
     async def _apply(self, store: MemoryStore, partition: int, entries: Sequence[Entry], newer: Newer) -> None:
-        last: dict[bytes, Entry] = {}
-        for entry in entries:
-            old = last[entry.key].value if entry.key in last else store.read(partition, entry.key)
-            if not (old and entry.value) or newer(old, entry.value):
-                last[entry.key] = entry
-        store.write(partition, last.values())
+        await asyncio.to_thread(_take, store, partition, entries, newer)
         self._moved()
-        await asyncio.sleep(0)
+
+
+def _take(store: MemoryStore, partition: int, entries: Sequence[Entry], newer: Newer) -> None:
+    last: dict[bytes, Entry] = {}
+    for entry in entries:
+        old = last[entry.key].value if entry.key in last else store.read(partition, entry.key)
+        if not (old and entry.value) or newer(old, entry.value):
+            last[entry.key] = entry
+    store.write(partition, last.values())

@@ -228,6 +228,7 @@ class Decide:
             topic_allow_declare=False,
             consumer_auto_offset_reset="earliest",
             broker_session_timeout=config.session_timeout_s,
+            broker_heartbeat_interval=config.session_timeout_s / 10,
             broker_request_timeout=max(config.request_timeout_s, config.session_timeout_s + 1),
             broker_commit_interval=1.0,
             stream_wait_empty=False,

@@ -12,6 +12,10 @@ from typing import NamedTuple, Protocol
 from processor.contract import Outbound, Record
 
 
+class Lost(Exception):
+    """The records are no longer ours to handle: what was not acknowledged is read again, here or elsewhere."""
+
+
 class Place(NamedTuple):
     """Where a value lies: a table, a partition of it, a key."""
 

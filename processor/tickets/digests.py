@@ -18,6 +18,11 @@ def headline(digest: Mapping[str, Any]) -> str:
     return f"{what} not filed: more than {digest.get('most')} new tickets in {digest.get('project')} within an interval"
 
 
+def again(digest: Mapping[str, Any]) -> Markdown:
+    """The comment on a summary that is opened again."""
+    return Markdown(f"It goes on: {hide(headline(digest))}.")
+
+
 def body(digest: Mapping[str, Any], fingerprint: str) -> Markdown:
     """A summary's description."""
     if digest.get("kind") == "group":

@@ -22,9 +22,8 @@ from faust.types import TP
 
 from processor.contract import TopicPartition
 from processor.sources.history import History, Span
-from processor.tickets.batches import Lost
 from processor.tickets.changelog import Changelog
-from processor.tickets.decider import Newer, Place
+from processor.tickets.decider import Lost, Newer, Place
 from processor.tickets.stores import DiskStore, Entry, MemoryStore
 
 log = structlog.get_logger(__name__)
@@ -123,7 +122,7 @@ class FaustTables:
             if left:
                 await asyncio.sleep(AGAIN_S)
         for (table, partition), entries in written.items():
-            self._tables[table].data.write(partition, entries)
+            await asyncio.to_thread(self._tables[table].data.write, partition, entries)
 
     async def _send(self, place: Place, value: bytes) -> int | None:
         """The offset at which the changelog has the value; None if it was not taken."""

@@ -14,9 +14,10 @@ import structlog
 
 from processor.contract import TopicPartition
 from processor.errors import Rejected, Retryable
+from processor.tickets.author import Author, Draft
 from processor.tickets.book import LONG_AGO, Book
 from processor.tickets.jira import Hit, JiraClient, Late, Refused, Unavailable, Unsettled
-from processor.tickets.messages import LABEL, Action, Author, Command, Draft, TicketState, current, event
+from processor.tickets.messages import LABEL, Action, Command, TicketState, current, event
 from processor.tickets.refusals import refusal
 from processor.tickets.text import news
 
@@ -93,7 +94,7 @@ class Filing:
             digest=command.digest,
         )
         await self._book.save(at, state)  # by which only the owner gets past
-        may = self._lease()
+        may = self.lease()
         self._book.await_issue(at, command.fingerprint, self._hold_s + self._unsettled_s)
         try:
             key, refused = await self._posted(draft, may)
@@ -154,7 +155,11 @@ class Filing:
                 log.warning("tickets can't be linked", action="link", key=key, error=self._redact(str(error)))
         said = self._author.seen(command.count, command.first_seen, command.last_seen)
         opened = replace(state, status="open", key=key, shown=command.count, says=said, touched=self._clock())
+        if state.attempt:  # no ticket of before, the state of which was lost
+            opened = replace(opened, waits=self._author.attachment(command))
         self._book.tell(at, event(action, command, key, reason))
+        if opened.waits is not None:
+            self._book.ask(at, opened, "attach")
         await self._book.save(at, opened.saw(command).telling(news(command)))
         named = {"key": key, "fingerprint": command.fingerprint, "pipeline": command.pipeline}
         log.info("ticket is there", action=action, **named, reason=reason)
@@ -170,7 +175,7 @@ class Filing:
             fields = {name: value for name, value in draft.fields.items() if name != "assignee"}
             return await self._jira.create(fields, may), f"without its assignee: Jira refuses {name} (ticket.assignee)"
 
-    def _lease(self) -> Callable[[], bool]:
+    def lease(self) -> Callable[[], bool]:
         """Tells whether an intent that was written now is still good: no clock has gone on for long since."""
         steady, wall = self._steady(), self._clock()
         return lambda: max(self._steady() - steady, self._clock() - wall) < self._hold_s

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from processor.contract import TopicPartition
-from processor.tickets.jira import JiraClient, Refused, Standing
-from processor.tickets.messages import Action, Author, Command, Recurrence, TicketEvent, TicketState, event
-from processor.tickets.recur import Keep, Save
+from processor.tickets.author import Recurrence
+from processor.tickets.desk import Desk
+from processor.tickets.jira import Refused, Standing
+from processor.tickets.messages import Action, Command, TicketEvent, TicketState, event
 from processor.tickets.transitions import Way, closing
 
 log = structlog.get_logger(__name__)
@@ -23,14 +24,12 @@ FLAKY: Final = "flaky"
 class Green:
     """Does to a ticket what builds that pass say of its fault. Repeats do no harm."""
 
-    def __init__(
-        self, jira: JiraClient, author: Author, *, save: Save, keep: Keep, redact: Callable[[str], str]
-    ) -> None:
-        self._jira = jira
-        self._author = author
-        self._save = save
-        self._keep = keep
-        self._redact = redact
+    def __init__(self, desk: Desk) -> None:
+        self._jira = desk.jira
+        self._author = desk.author
+        self._save = desk.book.save
+        self._keep = desk.book.keep
+        self._redact = desk.redact
 
     async def __call__(self, at: TopicPartition, command: Command, state: TicketState | None) -> list[TicketEvent]:
         """Resolves or labels the ticket, with a comment that names the build, unless a person has a hand in it."""
@@ -66,7 +65,7 @@ class Green:
         begun = state.commenting == command.id
         if standing.resolution is not None and not begun:
             return event("suppressed", command, key, f"{passed_in(command)}; resolved already: {standing.resolution}")
-        why = _in_the_way(standing, rules) if standing.resolution is None else ""
+        why = _in_the_way(standing, state, rules) if standing.resolution is None else ""
         await self._save(at, replace(state, commenting=command.id))
         closes = not why and standing.resolution is None
         if closes and (why := await self._closed(key, rules)):
@@ -97,8 +96,10 @@ def _way(ways: Iterable[Mapping[str, Any]], rules: Recurrence) -> Way | None:
     return closing(ways, rules.transition, rules.resolution, rules.never_touch)
 
 
-def _in_the_way(standing: Standing, rules: Recurrence) -> str:
+def _in_the_way(standing: Standing, state: TicketState, rules: Recurrence) -> str:
     """Why the ticket is not to be resolved; empty if it is."""
+    if state.merged:
+        return "it stands for more than this fault: somebody has closed the fault's own ticket as its duplicate"
     if rules.when_green == "comment":
         return "ticket.resolve.when_green: comment"
     # Filed and reopened tickets stand at a beginning: one that stands elsewhere was moved by a person.

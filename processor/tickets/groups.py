@@ -58,7 +58,9 @@ class Grouped:
 
 
 def grouped(command: Command, name: str, group: Group, rule: Grouping) -> Grouped:
-    """What becomes of a command of a fault that shares `name` with others."""
+    """What becomes of a command of a fault that shares `name` with others. What builds say that pass goes on."""
+    if command.action not in {"create", "comment"}:
+        return Grouped(group, True)
     known = next((each for each in group.members if each.fingerprint == command.fingerprint), None)
     if group.finding == command.id:  # read again
         return Grouped(group, known is not None and known.filed)

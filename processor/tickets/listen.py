@@ -27,7 +27,7 @@ from processor.tickets.feedback import Kind as FeedbackKind
 from processor.tickets.feedback import heard
 from processor.tickets.jira.dialects import PAGE
 from processor.tickets.jira.errors import Refused
-from processor.tickets.jira.gate import Kind, at_work
+from processor.tickets.jira.kinds import Kind, at_work
 from processor.tickets.jira.watch import Change, Touched, Watch
 from processor.tickets.messages import LABEL, Command, Topics
 
@@ -53,14 +53,22 @@ Last = Callable[[], Awaitable[bytes | None]]
 """Reads the last mark, None without any. Raises Retryable."""
 
 
+def marks(client: KafkaClient, topics: Topics) -> Callable[[], Awaitable[dict[bytes, bytes]]]:
+    """Reads how far the looks came, by what is looked for, from their topic."""
+
+    async def last() -> dict[bytes, bytes]:
+        history = KafkaHistory(client)
+        return {record.key or b"": record.value or b"" async for record in history.all(topics.heard)}
+
+    return last
+
+
 def last_mark(client: KafkaClient, topics: Topics) -> Last:
-    """Reads it from its topic."""
+    """Reads that of the listener."""
+    read = marks(client, topics)
 
     async def last() -> bytes | None:
-        found = None
-        async for record in KafkaHistory(client).all(topics.heard):
-            found = record.value if record.key == MARK else found
-        return found
+        return (await read()).get(MARK)
 
     return last
 

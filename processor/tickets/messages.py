@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from processor.contract import FORMAT, Origin, Outbound, Record, too_new, update_first
 from processor.errors import Fatal, Rejected
 from processor.sinks.dead_letters import dead_letter
-from processor.tickets.document import Document
+from processor.tickets.attachment import Attachment
 
 LABEL: Final = "fs-"
 """Begins the label that marks a ticket with its fingerprint; what a lost ticket is found by."""
@@ -114,15 +114,18 @@ class Command:
     """What *decide* wants done for a finding: `create` at first sight, `comment` when it is seen again.
 
     `green` says that the jobs which the fault broke pass again, `flaky` that one has passed on the same commit; `build`
-    is the build that tells, and `id` of such a command its own. `recount` and `reconcile` are the writer's own: the
-    counts in a ticket's description are behind; there seems to be a second ticket. `forget` and `adopt` (of `key`) are
-    ordered by hand. `heard` tells of what a person did with the ticket `key`. `known_flaky`: the fault has been flaky
-    before. `priority` is the one that the fault has spread far enough for. `digest` is what a ticket tells that stands
-    for many faults. Repeats are harmless: the writer does each finding once and is the judge of whether there is a
-    ticket. `count` is how often the fault has been seen, this time included; the times are RFC 3339.
+    is the build that tells, and `id` of such a command its own. `recount`, `attach`, `reconcile` and `review` are the
+    writer's own: the counts in a ticket's description are behind; a file waits for it; there seems to be a second
+    ticket; the ticket does not look as it was left. `forget` and `adopt` (of `key`) are ordered by hand. `heard` tells
+    of what a person did with the ticket `key`. `known_flaky`: the fault has been flaky before. `priority` is the one
+    that the fault has spread far enough for. `digest` is what a ticket tells that stands for many faults. `group` is
+    what the fault shares with others. Repeats are harmless: the writer does each finding once and is the judge of
+    whether there is a ticket. `count` is how often the fault has been seen, this time included; the times are RFC 3339.
     """
 
-    action: Literal["create", "comment", "green", "flaky", "recount", "reconcile", "forget", "adopt", "heard"]
+    action: Literal[
+        "create", "comment", "green", "flaky", "recount", "attach", "reconcile", "review", "forget", "adopt", "heard"
+    ]
     fingerprint: str
     pipeline: str
     finding: dict[str, Any]
@@ -134,6 +137,7 @@ class Command:
     known_flaky: bool = False
     priority: str = ""
     digest: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
     v: int = FORMAT
 
     @property
@@ -146,6 +150,10 @@ class Command:
         return Outbound(topics.commands, self.fingerprint.encode(), orjson.dumps(self))
 
 
+Owing = Literal["attach", "recount"]
+"""What a ticket may still be to get: a file, its counts; actions of commands of the writer's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class TicketState:
     """What the writer knows of one fingerprint.
@@ -156,7 +164,9 @@ class TicketState:
     comments have said lately (digests), `commented` and `touched` when the ticket had its last comment and was last
     looked at (Unix seconds), `shown` the count that its description gives in the words `says`, `previous` the tickets
     that the fault had before, `heard` the last things that were heard of people. `priority` is the last one that we
-    gave the ticket, `raised` the last one that was asked for since it spread.
+    gave the ticket, `raised` the last one that was asked for since it spread. `waits` is a file that is still to be
+    attached, `attached` the name of the one that is. `merged`: people have closed the fault's own ticket as a duplicate
+    of this one. `noticed` is what was told of what people did with it (see `whereabouts`).
     """
 
     fingerprint: str
@@ -181,13 +191,27 @@ class TicketState:
     heard: tuple[str, ...] = ()
     priority: str = ""
     raised: str = ""
+    waits: Attachment | None = None
+    attached: str = ""
     digest: dict[str, Any] = field(default_factory=dict)
+    merged: bool = False
+    noticed: tuple[str, ...] = ()
     v: int = FORMAT
 
     @property
     def behind(self) -> bool:
         """Whether the ticket's description says less than is known."""
         return self.status == "open" and 0 <= self.shown < self.count
+
+    @property
+    def owed(self) -> tuple[Owing, ...]:
+        """What the ticket is still to get, by commands of the writer's own."""
+        attach = self.status == "open" and self.waits is not None
+        return (*(("attach",) if attach else ()), *(("recount",) if self.behind else ()))
+
+    def ours(self, action: Owing) -> Command:
+        """A command of the writer's own for the ticket."""
+        return Command(action, self.fingerprint, self.pipeline, {}, self.count, self.first_seen, self.last_seen)
 
     def telling(self, news: str) -> TicketState:
         """The state once the ticket says what the digest stands for."""
@@ -232,8 +256,16 @@ Action = Literal[
     "forgotten",
     "failed",
     "missing",
+    "found",
+    "moved",
+    "merged",
+    "relabelled",
+    "unlabelled",
+    "edited",
     "feedback",
     "duplicate",
+    "attached",
+    "unattached",
 ]
 
 
@@ -258,57 +290,6 @@ class TicketEvent:
 def event(action: Action, command: Command, key: str | None = None, reason: str = "") -> TicketEvent:
     """What was done, or left, for a command."""
     return TicketEvent(action, command.fingerprint, command.pipeline, command.id, key, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Recurrence:
-    """What a pipeline says about faults that come again. Times are seconds.
-
-    `never_touch`: the resolutions after which a ticket is left alone, and no new one is filed. `when_green`: what
-    happens when the jobs pass again, by which `transition` and `resolution` where they are named.
-    """
-
-    comment_every: float = 0.0
-    reopen_within: float = 1_209_600.0
-    never_touch: frozenset[str] = frozenset()
-    when_green: Literal["resolve", "comment", "nothing"] = "comment"
-    transition: str | None = None
-    resolution: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A ticket to be: its project, its fields by the names that pipelines give them, and what went wrong in writing it.
-
-    Values are as Data Center takes them, but for the description, which is a Document: the client puts them into the
-    words of the Jira that it speaks to.
-    """
-
-    project: str
-    fields: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-
-
-class Author(Protocol):
-    """Writes the texts of tickets."""
-
-    def draft(self, command: Command) -> Draft:
-        """The new ticket of a command. Raises Rejected where its pipeline is not known here."""
-
-    def recurrence(self, pipeline: str) -> Recurrence:
-        """What to do when a fault of the pipeline is seen again."""
-
-    def dry_run(self, pipeline: str) -> bool:
-        """Whether to say what would be done, and do nothing."""
-
-    def seen(self, count: int, first: str, last: str) -> str:
-        """The sentence of a description that says how often and when; the writer keeps it up to date."""
-
-    def comment(self, command: Command) -> Document:
-        """The comment that says that the fault was seen again; the same command gives the same text."""
-
-    def passed(self, command: Command) -> Document:
-        """The comment that says that the fault is gone, or flaky; the same command gives the same text."""
 
 
 _COMMAND: Final = TypeAdapter(Command)

@@ -20,6 +20,7 @@ _WORDS: Final = (
     ("found after", "recovered"),
     ("deleted or moved", "missing"),
     ("twin", "twin"),
+    ("log-excerpt", "attach"),
     ("Jira answered", "refused"),
     *((f"{kind}: ", kind) for kind in ("wrong", "right", "resolution", "transition", "category")),
 )

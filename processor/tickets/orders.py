@@ -5,22 +5,21 @@ An order's id stays in the state: read again after a crash, it must not undo wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from processor.contract import TopicPartition
-from processor.tickets.jira import JiraClient, Refused
+from processor.tickets.desk import Desk
+from processor.tickets.jira import Refused
 from processor.tickets.messages import LABEL, REMEMBERED, Command, TicketEvent, TicketState, event
-from processor.tickets.recur import Save
 
 
 class Orders:
     """Does what an order says, as the state allows."""
 
-    def __init__(self, jira: JiraClient, save: Save, redact: Callable[[str], str]) -> None:
-        self._jira = jira
-        self._save = save
-        self._redact = redact
+    def __init__(self, desk: Desk) -> None:
+        self._jira = desk.jira
+        self._save = desk.book.save
+        self._redact = desk.redact
 
     async def __call__(self, at: TopicPartition, command: Command, state: TicketState | None) -> TicketEvent:
         """Does it; the event says what came of it."""
@@ -62,4 +61,8 @@ def _without_ticket(command: Command, state: TicketState) -> TicketState:
         touched=0.0,
         shown=-1,
         says="",
+        waits=None,
+        attached="",
+        merged=False,
+        noticed=(),
     )

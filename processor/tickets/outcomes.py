@@ -7,7 +7,7 @@ is when the builds were, not when they are heard of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 import orjson
 from pydantic import TypeAdapter
 
-from processor.contract import FORMAT, too_new, update_first
+from processor.contract import ALL, FORMAT, too_new, update_first
 from processor.errors import Fatal
 from processor.tickets.messages import Command, TicketEvent
 from processor.tickets.policy import Fault, Place, Policy, instant
@@ -106,63 +106,83 @@ def job_key(build: Mapping[str, Any]) -> str:
     return "\n".join(str(build.get(name) or "") for name in ("repo", "branch", "job"))
 
 
+def workflow_key(build: Mapping[str, Any]) -> str:
+    """What all jobs of a workflow on a branch are remembered under together; no job's key has so many parts."""
+    return "\n".join(
+        [*(str(build.get(name) or "") for name in ("repo", "branch")), "", "workflow", _text(build, "workflow")]
+    )
+
+
 def failed(finding: Mapping[str, Any], fault: Fault, policy: Policy, recall: Recall) -> Verdict:
     """What follows from a finding that was counted: where its fault is now, and whether it is gone by now."""
     build, fingerprint = finding.get("build") or {}, str(finding["fingerprint"])
     key = job_key(build)
-    place = Place(key, instant(finding), _text(build, "commit"), _text(build, "run_id"), _attempt(build))
-    job = recall.job(key).has(fingerprint, str(finding["pipeline"]))
-    fault, said = _settled(fingerprint, str(finding["pipeline"]), _seen_at(fault, place), policy, key, job, recall)
-    return Verdict(said, {fingerprint: fault}, {key: job})
+    all_of, run = workflow_key(build), (_text(build, "commit"), _text(build, "run_id"), _attempt(build))
+    place = Place(key, instant(finding), *run, _text(build, "job"), all_of)
+    jobs = {name: recall.job(name).has(fingerprint, str(finding["pipeline"])) for name in (key, all_of)}
+    fault, said = _settled(fingerprint, str(finding["pipeline"]), _seen_at(fault, place), policy, jobs, recall)
+    return Verdict(said, {fingerprint: fault}, jobs)
 
 
 def again(finding: Mapping[str, Any], fault: Fault, recall: Recall) -> dict[str, Job]:
     """What to remember of a finding that was counted already: a crash may have lost which job it was."""
-    key, fingerprint = job_key(finding.get("build") or {}), str(finding["fingerprint"])
-    job = recall.job(key)
-    lost = any(place.job == key for place in fault.places) and all(each[0] != fingerprint for each in job.faults)
-    return {key: job.has(fingerprint, str(finding["pipeline"]))} if lost else {}
+    build, fingerprint = finding.get("build") or {}, str(finding["fingerprint"])
+    jobs = {key: recall.job(key) for key in (job_key(build), workflow_key(build))}
+    return {
+        key: job.has(fingerprint, str(finding["pipeline"]))
+        for key, job in jobs.items()
+        if any(key in {place.job, place.workflow} for place in fault.places)
+        and all(each[0] != fingerprint for each in job.faults)
+    }
 
 
 def since_passed(finding: Mapping[str, Any], recall: Recall) -> dict[str, Any]:
     """The finding with the last build of its job and branch that had passed before, as `passed`, where one is known."""
-    before = [by for by in recall.job(job_key(finding.get("build") or {})).passes if by.time < instant(finding)]
+    build = finding.get("build") or {}
+    passes = [*recall.job(job_key(build)).passes, *_covering(_text(build, "job"), recall.job(workflow_key(build)))]
+    before = [by for by in passes if by.time < instant(finding)]
     if not before:
         return dict(finding)
-    last = before[-1]
+    last = max(before, key=lambda by: by.time)
     said = {name: last.build.get(name) or "" for name in ("run_id", "url")}
     return {**finding, "passed": {"commit": last.commit, "time": last.time, **said}}
 
 
 def passed(outcome: Mapping[str, Any], policies: Mapping[str, Policy], recall: Recall) -> Verdict:
     """What follows from a build that passed, for all faults that it may have had."""
-    key, run = job_key(outcome), _text(outcome, "run_id")
-    by = Pass(instant(outcome), _text(outcome, "commit"), run, _attempt(outcome), dict(outcome))
-    job = recall.job(key).passed(by)
+    by = Pass(instant(outcome), _text(outcome, "commit"), _text(outcome, "run_id"), _attempt(outcome), dict(outcome))
+    keys = (job_key(outcome), workflow_key(outcome)) if outcome.get("jobs") else (job_key(outcome),)
+    jobs = {key: recall.job(key).passed(by) for key in keys}
     said: list[Command | TicketEvent] = []
     faults: dict[str, Fault] = {}
-    had: list[tuple[str, str]] = []
-    for fingerprint, pipeline in job.faults:
-        fault = recall.fault(fingerprint)
-        # Forgotten only now, by a later signal: a crash may remember this of the job, and nothing of the fault.
-        if any(place.job == key for place in fault.places):
-            had.append((fingerprint, pipeline))
+    for fingerprint, pipeline in dict.fromkeys(each for job in jobs.values() for each in job.faults):
         if pipeline in policies:
-            faults[fingerprint], follows = _settled(fingerprint, pipeline, fault, policies[pipeline], key, job, recall)
+            fault = recall.fault(fingerprint)
+            faults[fingerprint], follows = _settled(fingerprint, pipeline, fault, policies[pipeline], jobs, recall)
             said += follows
-    return Verdict(tuple(said), faults, {key: replace(job, faults=tuple(had))})
+    # Forgotten only now, by a later signal: a crash may remember this of the job, and nothing of the fault.
+    return Verdict(tuple(said), faults, {key: _still_had(key, job, recall) for key, job in jobs.items()})
+
+
+def _still_had(key: str, job: Job, recall: Recall) -> Job:
+    """Without the faults that had passed there before."""
+    places = {name: recall.fault(name).places for name, _ in job.faults}
+    had = [each for each in job.faults if any(key in {place.job, place.workflow} for place in places[each[0]])]
+    return replace(job, faults=tuple(had))
 
 
 def _settled(
-    fingerprint: str, pipeline: str, fault: Fault, policy: Policy, key: str, job: Job, recall: Recall
+    fingerprint: str, pipeline: str, fault: Fault, policy: Policy, jobs: Mapping[str, Job], recall: Recall
 ) -> tuple[Fault, tuple[Command | TicketEvent, ...]]:
-    """What the passes of all places of a fault say; `job` is the one of `key`, which has just changed."""
-    known = {each.job: job if each.job == key else recall.job(each.job) for each in fault.places}
-    passes = [by for place in fault.places for by in _after(place, known[place.job])]
-    red = [place for place in fault.places if not _after(place, known[place.job])]
+    """What the passes of all places of a fault say; `jobs` are those that have just changed."""
+    names = {name for place in fault.places for name in (place.job, place.workflow) if name}
+    known = {name: jobs[name] if name in jobs else recall.job(name) for name in names}
+    after = {place.job: _after(place, known) for place in fault.places}
+    passes = [by for each in after.values() for by in each]
+    red = [place for place in fault.places if not after[place.job]]
     last = max([*(place.time for place in fault.places), *(by.time for by in passes)], default="")
     gone = bool(passes) and not any(_counts(place, last) for place in red)
-    rerun = next((by for place in fault.places if (by := _rerun(place, known[place.job], policy))), None)
+    rerun = next((by for place in fault.places if (by := _rerun(place, after[place.job], policy))), None)
     said: tuple[Command | TicketEvent, ...] = ()
     if rerun is not None and not fault.flaky:
         fault = replace(fault, flaky=True)
@@ -182,7 +202,8 @@ def _say(
     if not fault.filed:
         return (TicketEvent(action, fingerprint, pipeline, str(build["id"]), reason=said),)
     seen = (fault.count, fault.first_seen, fault.last_seen)
-    return (Command(action, fingerprint, pipeline, {}, *seen, build=build, known_flaky=fault.flaky),)
+    flaky, group = fault.flaky, fault.group
+    return (Command(action, fingerprint, pipeline, {}, *seen, build=build, known_flaky=flaky, group=group),)
 
 
 def _seen_at(fault: Fault, place: Place) -> Fault:
@@ -193,15 +214,29 @@ def _seen_at(fault: Fault, place: Place) -> Fault:
     return replace(fault, places=tuple(sorted((*others, newest), key=_order))[-MOST_FAULTS:])
 
 
-def _after(place: Place, job: Job) -> list[Pass]:
-    """The passes of a place after its failure; a re-run of the same run is after it, whatever the clocks say."""
-    return [by for by in job.passes if by.time > place.time or _same_run(place, by)]
+def _after(place: Place, known: Mapping[str, Job]) -> list[Pass]:
+    """The passes of a place after its failure; a re-run of the same run is after it, whatever the clocks say.
+
+    That a whole run has passed says nothing of a job that had failed in this very run: it was allowed to.
+    """
+    own = [by for by in known[place.job].passes if not by.build.get("jobs")]
+    whole = [by for by in known[place.job].passes if by.build.get("jobs")]
+    if place.workflow:
+        whole += _covering(place.name, known[place.workflow])
+    whole = [by for by in whole if not (by.run == place.run != "" and by.attempt <= place.attempt)]
+    passes = {by.build["id"]: by for by in (*own, *whole) if by.time > place.time or _same_run(place, by)}
+    return sorted(passes.values(), key=lambda by: by.time)
 
 
-def _rerun(place: Place, job: Job, policy: Policy) -> Pass | None:
+def _covering(name: str, job: Job) -> list[Pass]:
+    """The passes of whole runs in which a job has passed."""
+    return [by for by in job.passes if by.build.get("jobs") == ALL or name in str(by.build.get("jobs")).split("\n")]
+
+
+def _rerun(place: Place, passes: Sequence[Pass], policy: Policy) -> Pass | None:
     """The pass after a failure that was built of the same commit, soon enough for nothing else to have changed."""
     within = datetime.fromisoformat(place.time) + policy.flaky_within
-    for by in _after(place, job):
+    for by in passes:
         same = by.commit == place.commit != ""
         if same and (_same_run(place, by) or datetime.fromisoformat(by.time) <= within):
             return by

@@ -9,9 +9,9 @@ from typing import Any
 from processor.lang.template import Template
 from processor.pipeline import Pipeline
 from processor.pipeline.ticket import FieldTemplate, TicketConfig
+from processor.tickets.author import Recurrence
 from processor.tickets.jira.forms import Wish
 from processor.tickets.markdown import hide
-from processor.tickets.messages import Recurrence
 from processor.tickets.policy import Grouping, Policy
 from processor.tickets.text import Plan
 
@@ -67,7 +67,7 @@ def wish(pipeline: str, ticket: TicketConfig) -> Wish:
     if ticket.priority or ticket.escalate:
         given["priority"] = [*ticket.priority.values(), *(each.priority for each in ticket.escalate)]
     if ticket.assignee is not None:
-        given["assignee"] = ()
+        given["assignee"] = _fixed(ticket.assignee)
     for name, versions in (("versions", ticket.affects_versions), ("fixVersions", ticket.fix_versions)):
         if versions:
             given[name] = _fixed(list(versions))
@@ -101,10 +101,12 @@ def plan(pipeline: str, ticket: TicketConfig) -> Plan:
             ticket.recur.comment_every,
             ticket.recur.reopen_within,
             frozenset(ticket.recur.never_touch),
+            ticket.recur.follow_duplicates,
             ticket.resolve.when_green,
             ticket.resolve.transition,
             ticket.resolve.resolution,
         ),
+        attach=ticket.attach == "excerpt",
         dry_run=ticket.dry_run,
         affects_versions=ticket.affects_versions,
         fix_versions=ticket.fix_versions,

@@ -31,6 +31,10 @@ class Place:
     commit: str
     run: str
     attempt: int
+    name: str = ""
+    """The job's own name."""
+    workflow: str = ""
+    """What is remembered of all jobs of the workflow on the branch, by its key."""
 
 
 class Condition(Protocol):
@@ -122,6 +126,7 @@ class Fault:
     already. `era` is how often the signals topic was made anew, with offsets from zero. `places` are the jobs and
     branches that it broke last and that have not passed since; `flaky`: one of them has passed on the very commit on
     which it had failed. `branches` and `repositories` are those that it was seen in, where the policy asks for them.
+    `group`: what its last finding shared with others.
     """
 
     count: int = 0
@@ -137,6 +142,7 @@ class Fault:
     flaky: bool = False
     branches: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
+    group: str = ""
     v: int = FORMAT
 
     def dumps(self) -> bytes:
@@ -220,6 +226,8 @@ def decide(
     fault, filed = fault.saw(identity, time, partition, offset), fault.filed
     if policy.escalate:
         fault = fault.spread(finding.get("build") or {})
+    if policy.group is not None:
+        fault = replace(fault, group=policy.group.of(finding))
     if not filed:
         fault = fault.sighted(time, str((finding.get("build") or {}).get("branch") or ""), policy.within)
         if lacks := policy.lacks(fault):
@@ -239,6 +247,7 @@ def decide(
         fault.last_seen,
         known_flaky=fault.flaky,
         priority=policy.priority(fault),
+        group=fault.group,
     )
     return Decision(fault, command)
 

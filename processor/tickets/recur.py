@@ -1,4 +1,8 @@
-"""What happens to a ticket whose fault is seen again: comments, counts, opened again, or replaced by a new one."""
+"""What happens to a ticket whose fault is seen again: comments, counts, opened again, or replaced by a new one.
+
+So it is with tickets of one fault and with summaries of many: these have a text that is ours, and a comment only when
+they are opened again.
+"""
 
 from __future__ import annotations
 
@@ -9,89 +13,80 @@ import structlog
 
 from processor.contract import TopicPartition
 from processor.errors import Rejected
-from processor.tickets.jira import JiraClient, Refused, Standing
-from processor.tickets.messages import Action, Author, Command, TicketEvent, TicketState, current, event
+from processor.tickets.desk import Desk
+from processor.tickets.digests import headline
+from processor.tickets.jira import Refused, Standing
+from processor.tickets.messages import Action, Command, TicketEvent, TicketState, current, event
 from processor.tickets.refusals import refusal
+from processor.tickets.summaries import Summaries
 from processor.tickets.text import news
+from processor.tickets.whereabouts import GONE, MISSING, Whereabouts, noting
 
 log = structlog.get_logger(__name__)
-
-Save = Callable[[TopicPartition, TicketState], Awaitable[None]]
-"""Writes a state down as the partition's owner, and returns when it is there: before anything is done in Jira."""
-
-Keep = Callable[[TopicPartition, TicketState], None]
-"""Has a state leave with the command's offset: the last one, of which nothing in Jira follows."""
 
 Renew = Callable[[TopicPartition, Command, TicketState], Awaitable[None]]
 """Creates a ticket for a fault that had one."""
 
-Tell = Callable[[TopicPartition, TicketEvent], None]
-"""Has an event leave with the command's offset, for where a dead letter follows."""
-
 
 class Recur:
-    """Adds a finding to its fault's ticket; `touch_s` are left between two looks at one that has nothing new to say."""
+    """Adds a finding to its fault's ticket; see Desk for how often one without news is looked at."""
 
-    def __init__(
-        self,
-        jira: JiraClient,
-        author: Author,
-        *,
-        save: Save,
-        keep: Keep,
-        renew: Renew,
-        tell: Tell,
-        redact: Callable[[str], str],
-        clock: Callable[[], float],
-        touch_s: float,
-    ) -> None:
-        self._jira = jira
-        self._author = author
-        self._save = save
-        self._keep = keep
+    def __init__(self, desk: Desk, where: Whereabouts, renew: Renew) -> None:
+        self._jira = desk.jira
+        self._author = desk.author
+        self._save = desk.book.save
+        self._keep = desk.book.keep
+        self._tell = desk.book.tell
+        self._redact = desk.redact
+        self._clock = desk.clock
+        self._touch_s = desk.touch_s
+        self._summaries = Summaries(desk)
+        self._where = where
         self._renew = renew
-        self._tell = tell
-        self._redact = redact
-        self._clock = clock
-        self._touch_s = touch_s
 
     async def __call__(self, at: TopicPartition, command: Command, state: TicketState) -> list[TicketEvent]:
         """The fault was seen again: a comment where there is news, counts in the description, open again if closed.
 
         In a storm counts are only remembered; `catch_up` brings them to the ticket.
         """
-        key, command, rules = state.key or "", current(command, state), self._author.recurrence(command.pipeline)
-        asked_at, said = self._clock(), news(command)
+        command, rules = current(command, state), self._author.recurrence(command.pipeline)
+        state = replace(state, digest=command.digest)
+        asked_at, said = self._clock(), "" if command.digest else news(command)
         retried = state.commenting == command.id
-        tells = retried or (said not in state.told and asked_at - state.commented >= rules.comment_every)
+        tells = retried or _has_news(said, state, asked_at, rules.comment_every)
         rises = command.priority not in {"", state.raised}
         if not tells and not rises and asked_at - state.touched < self._touch_s:
             self._keep(at, state.saw(command))
-            return [event("counted", command, key, _quiet(said, state))]
+            return [event("counted", command, state.key, _quiet(said, state))]
         try:
-            standing = await self._jira.standing(key)
-            if standing.key not in {"", key}:
-                state, key = _moved(state, standing.key), standing.key
+            state, standing = await self._where(at, command, state)
+            tells = retried or _has_news(said, state, asked_at, rules.comment_every)  # a merged one's are another's
             if standing.resolution in rules.never_touch:
                 self._keep(at, replace(state.saw(command), shown=command.count, touched=asked_at))
                 reason = f"resolved as {standing.resolution}: ticket.recur.never_touch"
-                return [event("suppressed", command, key, reason)]
+                return [event("suppressed", command, state.key, reason)]
             if standing.resolution and not retried and asked_at - standing.resolved_at > rules.reopen_within:
-                await self._renew(at, command, replace(state, previous=(*state.previous, key)))
+                await self._renew(at, command, replace(state, previous=(*state.previous, state.key or "")))
                 return []
             if tells or standing.resolution:
                 state = await self._comment(at, command, state, reopens=standing.resolution is not None)
-            state = await self._recount(standing, state, command)
+            state = await self._shown(standing, state, command)
             state, raised = await self._raise(standing, state, command.priority)
         except Refused as error:
             return await self._unwelcome(at, command, state, error)
-        seen = replace(state.saw(command), touched=asked_at)
+        seen, key = replace(state.saw(command), touched=asked_at), state.key
         if not tells and not standing.resolution:
             self._keep(at, seen)
             return [event("counted", command, key, raised or _quiet(said, state))]
-        self._keep(at, replace(seen.telling(said), commented=asked_at))
+        self._keep(at, replace(seen.telling(said) if said else seen, commented=asked_at))
         action: Action = "reopened" if standing.resolution else "commented"
         return [event(action, command, key, "; ".join(filter(None, (f"seen {command.count} times", raised))))]
+
+    async def _shown(self, standing: Standing, state: TicketState, command: Command) -> TicketState:
+        """Brings what the ticket says up to date."""
+        if command.digest:
+            return await self._summaries.shown(state, command)
+        return await self._recount(standing, state, command)
 
     async def _comment(self, at: TopicPartition, command: Command, state: TicketState, *, reopens: bool) -> TicketState:
         """Intent, transition out of the resolution, comment; of each only what has not been done."""
@@ -141,14 +136,15 @@ class Recur:
         return replace(state, priority=wanted), f"priority raised to {wanted}"
 
     async def caught_up(self, at: TopicPartition, command: Command, state: TicketState | None) -> None:
-        """Brings the counts of a ticket's description up to date, if it still is behind."""
+        """Brings what a ticket says up to date, if it still is behind."""
         if state is None or not state.behind:
             return
-        known = replace(command, count=state.count, first_seen=state.first_seen, last_seen=state.last_seen)
+        seen = (state.count, state.first_seen, state.last_seen)
+        known = replace(command, count=seen[0], first_seen=seen[1], last_seen=seen[2], digest=state.digest)
         try:
             standing = await self._jira.standing(state.key or "")
             if standing.resolution is None:
-                state = await self._recount(standing, state, known)
+                state = await self._shown(standing, state, known)
         except Refused as error:
             said = self._redact(str(error))
             log.warning("counts can't be brought up to date", action="recount", key=state.key, error=said)
@@ -159,21 +155,22 @@ class Recur:
     ) -> list[TicketEvent]:
         """A ticket that is gone is left alone, and never replaced; any other refusal is a dead letter."""
         if error.status == 404:
-            self._keep(at, state.saw(command))
+            self._keep(at, noting(state.saw(command), MISSING))
             log.warning("ticket is missing", action="missing", key=state.key, fingerprint=state.fingerprint)
-            return [event("missing", command, state.key, "the ticket was deleted or moved out of sight")]
+            return [event("missing", command, state.key, GONE)]
         reason = self._redact(refusal(error, state.project))
         self._keep(at, replace(state, commenting=None))
         self._tell(at, event("failed", command, state.key, reason))
         raise Rejected("ticket_refused", reason) from error
 
 
-def _moved(state: TicketState, key: str) -> TicketState:
-    """The state once somebody has moved the ticket to another project."""
-    log.info("ticket was moved", action="moved", key=key, before=state.key, fingerprint=state.fingerprint)
-    return replace(state, key=key, project=key.rpartition("-")[0])
+def _has_news(said: str, state: TicketState, now: float, every: float) -> bool:
+    """Whether there is something to be said in a comment, and it is time for one."""
+    return bool(said) and said not in state.told and now - state.commented >= every
 
 
 def _quiet(said: str, state: TicketState) -> str:
     """Why there is no comment."""
+    if state.digest:
+        return headline(state.digest)
     return "nothing new to say" if said in state.told else "the last comment is younger than ticket.recur.comment_every"

@@ -1,7 +1,8 @@
 """Asks Jira before the first ticket whether it will take what the pipelines fill in.
 
 What it will not take is an error of the start. Jira being away is none: it is asked again until it answers, readiness
-tells that long, and what is found wrong then is told by the log and readiness, since others' tickets go on.
+tells that long, and what is found wrong then is told by the log and readiness, since others' tickets go on. A person
+whom nobody knows is told by the log alone, since people leave: tickets go without them.
 """
 
 from __future__ import annotations
@@ -62,13 +63,18 @@ class Screening:
             wish = self._open[0]
             try:
                 said = await self._jira.wrong(wish)
+                strangers = await self._jira.strangers(wish) if not said else []
             except Unavailable as error:
                 self._problem = f"Jira has not said yet what it takes: {self._redact(str(error))}"
                 log.warning("jira can't be asked what it takes", action="screening", error=self._redact(str(error)))
                 break
             except Refused as error:
-                said = [refusal(error, wish.project)]
+                said, strangers = [refusal(error, wish.project)], []
             self._open.pop(0)
             self._problem = None
-            wrong += [f"pipelines/{wish.pipeline}: {self._redact(each)}" for each in said]
+            file = f"pipelines/{wish.pipeline}/pipeline.yaml"
+            wrong += [f"{file}: {self._redact(each)}" for each in said]
+            for each in strangers:
+                told = f"{file}: {self._redact(each)}; tickets go without"
+                log.warning("jira does not know whom a pipeline names", action="screening", error=told)
         return wrong

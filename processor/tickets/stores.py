@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,7 @@ from faust.stores import memory
 from faust.types import TP
 
 from processor.errors import Fatal
+from processor.tickets.decider import Lost
 
 log = structlog.get_logger(__name__)
 
@@ -96,15 +98,21 @@ class MemoryStore(memory.Store):  # type: ignore[type-arg]
 
 
 class DiskStore(MemoryStore):
-    """A table on disk; `folder` has a file for each partition, and is one daemon's alone."""
+    """A table on disk; `folder` has a file for each partition, and is one daemon's alone.
+
+    It is read and written in threads, and closed by the event loop: what comes too late must not open a file again that
+    another process may want by now, and raises Lost.
+    """
 
     def __init__(self, url: Any, app: Any, table: Any, *, folder: Path, **options: Any) -> None:
         super().__init__(url, app, table, **options)
         self._folder = folder
         self._files: dict[int, sqlite3.Connection] = {}
+        self._left: set[int] = set()
+        self._lock = threading.RLock()
 
     def read(self, partition: int, key: bytes) -> bytes | None:
-        """See MemoryStore. Raises Fatal where the file is found broken; it is built anew at the next start."""
+        """See MemoryStore. Raises Fatal where the file is found broken; built anew at the next start; and Lost."""
         rows = self._do(partition, lambda file: file.execute("SELECT value FROM entries WHERE key = ?", (key,)))
         return rows[0][0] if rows else None
 
@@ -140,27 +148,41 @@ class DiskStore(MemoryStore):
         count = "SELECT count(*) FROM entries"
         return sum(self._do(partition, lambda file: file.execute(count))[0][0] for partition in list(self._files))
 
-    async def on_rebalance(self, assigned: Any, revoked: set[TP], newly_assigned: Any, generation_id: int = 0) -> None:  # noqa: ARG002
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],
+        newly_assigned: Any,  # noqa: ARG002  Faust's signature
+        generation_id: int = 0,  # noqa: ARG002
+    ) -> None:
         """Lets go of files that another process may want now."""
-        for tp in revoked:
-            self._close(tp.partition)
+        held, gone = {tp.partition for tp in assigned}, {tp.partition for tp in revoked}
+        with self._lock:
+            self._left = (self._left | gone) - held
+            for partition in gone:
+                self._close(partition)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Files of partitions that others own are left as they are: they may come back."""
 
     async def on_stop(self) -> None:
         """Closes all."""
-        for partition in list(self._files):
-            self._close(partition)
+        with self._lock:
+            for partition in list(self._files):
+                self._left.add(partition)
+                self._close(partition)
 
     def _do(self, partition: int, what: Callable[[sqlite3.Connection], sqlite3.Cursor]) -> list[Any]:
-        try:
-            return what(self._file(partition)).fetchall()
-        except sqlite3.Error as error:
-            self._close(partition)
-            if _code(error) in BROKEN:
-                self._throw_away(partition)
-            raise Fatal(f"tickets.store: {self._path(partition)}: {_told(error)}") from error
+        with self._lock:
+            if partition in self._left:
+                raise Lost(f"partition {partition} has changed hands, and its file is closed")
+            try:
+                return what(self._file(partition)).fetchall()
+            except sqlite3.Error as error:
+                self._close(partition)
+                if _code(error) in BROKEN:
+                    self._throw_away(partition)
+                raise Fatal(f"tickets.store: {self._path(partition)}: {_told(error)}") from error
 
     def _file(self, partition: int) -> sqlite3.Connection:
         if partition not in self._files:
@@ -178,7 +200,7 @@ class DiskStore(MemoryStore):
     def _opened(self, partition: int) -> sqlite3.Connection:
         """The file, made where there is none. Raises sqlite3.Error for one that is no good."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(self._path(partition), timeout=0)
+        file = sqlite3.connect(self._path(partition), timeout=0, check_same_thread=False)
         try:
             for pragma in PRAGMAS:
                 file.execute(f"PRAGMA {pragma}").fetchall()

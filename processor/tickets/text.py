@@ -15,9 +15,11 @@ import orjson
 import structlog
 
 from processor.errors import Rejected
-from processor.tickets import digests, markdown, parts
+from processor.tickets import attachment, digests, markdown, parts
+from processor.tickets.attachment import Attachment
+from processor.tickets.author import Draft, Recurrence
 from processor.tickets.document import SUMMARY_LIMIT, Document, cut, label, one_line
-from processor.tickets.messages import LABEL, Command, Draft, Recurrence
+from processor.tickets.messages import LABEL, Command
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +53,7 @@ class Plan:
     components: tuple[str, ...] = ()
     assignee: Renders | None = None
     recurrence: Recurrence = field(default_factory=Recurrence)
+    attach: bool = False
     dry_run: bool = False
     affects_versions: tuple[Renders, ...] = ()
     fix_versions: tuple[Renders, ...] = ()
@@ -121,6 +124,14 @@ class Texts:
             fields["components"] = [{"name": name} for name in plan.components]
         return Draft(plan.project, fields | self._own(plan, command, []))  # a project may require them of every ticket
 
+    def attachment(self, command: Command) -> Attachment | None:
+        """The excerpt of the finding's log, where it is to be attached to the new ticket."""
+        plan, excerpt = self._plans.get(command.pipeline), command.finding.get("excerpt")
+        if plan is None or not plan.attach or not excerpt or command.digest:
+            return None
+        text = self._redact(attachment.content(command.finding))
+        return Attachment(attachment.name(command.finding), text)
+
     def recurrence(self, pipeline: str) -> Recurrence:
         """What to do when a fault of the pipeline is seen again."""
         plan = self._plans.get(pipeline)
@@ -137,7 +148,8 @@ class Texts:
 
     def comment(self, command: Command) -> Document:
         """What a recurrence says: how often by now, in which build, and what the log said this time."""
-        return markdown.document(parts.comment(command)).mapped(self._redact)
+        said = digests.again(command.digest) if command.digest else parts.comment(command)
+        return markdown.document(said).mapped(self._redact)
 
     def passed(self, command: Command) -> Document:
         """Says that the fault is gone, or that it is flaky, and which build tells."""

@@ -16,28 +16,22 @@ import structlog
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import Rejected, Retryable
-from processor.tickets.book import Book, Fault, Journal, Load
+from processor.tickets.attach import Attach
+from processor.tickets.author import Author
+from processor.tickets.book import Book, Journal, Load, Owed
+from processor.tickets.desk import Desk
 from processor.tickets.document import plain
 from processor.tickets.feedback import Heard
 from processor.tickets.filing import Filing
 from processor.tickets.green import Green
 from processor.tickets.jira import JiraClient, Limited, Unavailable
-from processor.tickets.jira.gate import Kind, at_work
-from processor.tickets.messages import (
-    Author,
-    Command,
-    TicketEvent,
-    TicketState,
-    Topics,
-    current,
-    event,
-    letter,
-    read_command,
-)
+from processor.tickets.jira.kinds import Kind, at_work
+from processor.tickets.messages import Command, TicketEvent, TicketState, Topics, current, event, letter, read_command
 from processor.tickets.orders import Orders
-from processor.tickets.reconcile import Reconciler, Twins
 from processor.tickets.recur import Recur
-from processor.tickets.summaries import Summaries
+from processor.tickets.review import Review
+from processor.tickets.twins import Twins
+from processor.tickets.whereabouts import Whereabouts
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +41,14 @@ TOUCH_S: Final = 10.0
 HOLD_S: Final = 10.0
 """How long an intent to create is good for."""
 
-RANKS: Final = {"comment": Kind.COMMENT, "green": Kind.COMMENT, "flaky": Kind.COMMENT, "recount": Kind.EDIT}
+RANKS: Final = {
+    "comment": Kind.COMMENT,
+    "green": Kind.COMMENT,
+    "flaky": Kind.COMMENT,
+    "recount": Kind.EDIT,
+    "attach": Kind.EDIT,
+    "review": Kind.LOOK,
+}
 """How the requests of a command rank; those of all others rank first."""
 
 Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
@@ -57,7 +58,8 @@ Publish = Callable[[Sequence[Outbound]], Awaitable[None]]
 class Writer:
     """A worker of the engine over `<p>.ticket-commands`, one command of a fingerprint at a time.
 
-    `unsettled_s` and `hold_s`: see Filing. `publish` puts commands on the topic.
+    `unsettled_s` and `hold_s`: see Filing. `publish` puts commands on the topic. `held` hears
+    how many partitions it has, at each change.
     """
 
     def __init__(
@@ -76,12 +78,15 @@ class Writer:
         touch_s: float = TOUCH_S,
         hold_s: float = HOLD_S,
         told: Callable[[TicketEvent], None] = lambda _: None,
+        held: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._author = author
+        self._held = held
         self._publish = publish
         self._topics = topics
         self._redact = redact
         self._clock = clock
+        self._steady = steady
         self._touch_s = touch_s
         self.book = Book(journal, load, topics, steady=steady, late_s=hold_s + unsettled_s, told=told)
         self._filing = Filing(
@@ -94,23 +99,22 @@ class Writer:
             clock=clock,
             steady=steady,
         )
-        self._recur = Recur(
+        desk = Desk(jira, author, self.book, redact, clock, touch_s)
+        where = Whereabouts(desk)
+        self._recur = Recur(desk, where, self._filing.create)
+        self._green = Green(desk)
+        self._attach = Attach(
             jira,
-            author,
-            save=self.book.save,
-            keep=self.book.keep,
-            renew=self._filing.create,
-            tell=self.book.tell,
+            self.book,
+            unsettled_s=unsettled_s,
+            lease=self._filing.lease,
+            steady=steady,
             redact=redact,
-            clock=clock,
-            touch_s=touch_s,
         )
-        self._green = Green(jira, author, save=self.book.save, keep=self.book.keep, redact=redact)
         self._heard = Heard(self.book, topics, redact)
-        self._summaries = Summaries(jira, author, keep=self.book.keep, redact=redact, clock=clock, touch_s=touch_s)
-        self._orders = Orders(jira, self.book.save, redact)
-        self._twins = Twins(jira, self.book, redact=redact)
-        self.reconciler = Reconciler(jira, self.book, publish, topics, redact=redact)
+        self._orders = Orders(desk)
+        self._twins = Twins(desk)
+        self._review = Review(desk, where)
         self.trouble: str | None = None
         """Why Jira can't be written to at the moment; None while it can. Readiness shows it."""
 
@@ -122,10 +126,12 @@ class Writer:
     async def assigned(self, partition: TopicPartition) -> None:
         """Loads the state of the partition's fingerprints."""
         await self.book.open(partition)
+        self._held(len(self.book.partitions))
 
     async def revoked(self, partition: TopicPartition) -> None:
         """Forgets the partition."""
         self.book.close(partition)
+        self._held(len(self.book.partitions))
 
     def holds(self, partition: int) -> bool:
         """Whether the commands of a partition are ours."""
@@ -172,7 +178,7 @@ class Writer:
             return
         ordered = command.action in {"forget", "adopt"}
         if not ordered and self._author.dry_run(command.pipeline):
-            if command.action not in {"recount", "reconcile"}:
+            if command.action not in {"recount", "attach", "reconcile", "review"}:
                 self.book.tell(at, self._dry(command, state))
             return
         for each in await self._done(at, command, state):
@@ -184,10 +190,13 @@ class Writer:
             case "forget" | "adopt":
                 return [await self._orders(at, command, state)]
             case "recount":
-                shows = self._summaries if state is not None and state.digest else self._recur
-                await shows.caught_up(at, command, state)
+                await self._recur.caught_up(at, command, state)
+            case "attach":
+                await self._attach(at, command, state)
             case "reconcile":
                 await self._twins(at, command, state)
+            case "review":
+                await self._review(at, command, state)
             case "green" | "flaky":
                 return await self._green(at, command, state)
             case _ if state is None:
@@ -197,8 +206,7 @@ class Writer:
             case _ if state.status == "creating":
                 await self._filing.settle(at, command, state)
             case _:
-                adds = self._summaries if command.digest else self._recur
-                return await adds(at, command, state)
+                return await self._recur(at, command, state)
         return ()
 
     def _dry(self, command: Command, state: TicketState | None) -> TicketEvent:
@@ -210,12 +218,14 @@ class Writer:
             would = f"would add to {state.key}: {plain(self._author.comment(command))}"
         else:
             draft = self._author.draft(current(command, state))
-            would = f"would create in {draft.project}: {draft.fields['summary']}"
+            file = self._author.attachment(command)
+            attached = f"; would attach {file.name} ({len(file.text.encode())} bytes)" if file is not None else ""
+            would = f"would create in {draft.project}: {draft.fields['summary']}{attached}"
         log.info("dry run", action="dry_run", fingerprint=command.fingerprint, pipeline=command.pipeline, would=would)
         return event("dry_run", command, state.key if state is not None else None, would)
 
     async def catch_up(self, stop: asyncio.Event) -> None:
-        """Asks now and then, by commands, that tickets be brought up to date which have fallen behind in a storm."""
+        """Asks now and then, by commands, that tickets get what they are owed: counts after a storm, files."""
         while not stop.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._touch_s)
@@ -225,26 +235,33 @@ class Writer:
                 log.warning("tickets stay behind", action="recount", error=self._redact(str(error)))
 
     async def ask_for_counts(self) -> int:
-        """Puts commands on the topic for tickets that are behind, for each once until it is done. Raises Retryable."""
+        """Puts commands on the topic for what tickets are owed, for each once until it is done. Raises Retryable."""
         late = self._late()
-        if late:
-            await self._publish([each.record(self._topics) for _, each in late])
-        self.book.asked |= {behind for behind, _ in late}
+        asked = {owed for owed, _ in late}
+        self.book.asked |= asked  # before they may be done
+        try:
+            if late:
+                await self._publish([each.record(self._topics) for _, each in late])
+        except Retryable:
+            self.book.asked -= asked
+            raise
         return len(late)
 
-    def _late(self) -> list[tuple[Fault, Command]]:
-        """The commands for tickets whose counts are behind, and that have been left alone for a while."""
-        since = self._clock() - self._touch_s
-        waiting = self.book.behind - self.book.asked
-        states = [((at, name), state) for at, name in waiting if (state := self.state(at, name)) is not None]
-        return [
-            (
-                behind,
-                Command("recount", each.fingerprint, each.pipeline, {}, each.count, each.first_seen, each.last_seen),
-            )
-            for behind, each in states
-            if each.touched <= since
-        ]
+    def _late(self) -> list[tuple[Owed, Command]]:
+        """The commands for what tickets are owed: counts once a ticket has been left alone for a while, files."""
+        found: list[tuple[Owed, Command]] = []
+        for owed in self.book.owed - self.book.asked:
+            at, name, action = owed
+            state = self.state(at, name)
+            if state is None or not self._due(at, state, action):
+                continue
+            found.append((owed, state.ours(action)))
+        return found
+
+    def _due(self, at: TopicPartition, state: TicketState, action: str) -> bool:
+        if action == "attach":
+            return self.book.settled_at(at, state.fingerprint) <= self._steady()
+        return state.touched <= self._clock() - self._touch_s
 
     def _troubled(self, error: Unavailable) -> None:
         text = self._redact(str(error))

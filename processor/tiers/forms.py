@@ -12,7 +12,9 @@ from processor.stages.prompt import largest_form
 def asking(pipelines: Sequence[Pipeline]) -> list[needs.Asking]:
     """The largest form that each pipeline asks of each of its tiers, by its chain too."""
     found = [
-        needs.Asking(tier, each.name, each.schema_file, largest_form(each.name, each.questions))
+        needs.Asking(
+            tier, each.name, each.schema_file, largest_form(each.name, each.questions), needed=tier == each.model.tier
+        )
         for each in pipelines
         for tier in each.model.tiers
     ]

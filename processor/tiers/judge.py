@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import structlog
 
+from processor.bound import Bound
 from processor.contract import Event, Reading, Step, Usage
 from processor.errors import FaultstreamError, Rejected
 from processor.lang.predicate import Predicate
@@ -53,15 +54,19 @@ class Larger:
 
     async def __call__(self, event: Event, reading: Reading) -> Asked | None:
         """What it says; None where it does not answer in time, or not at all."""
-        if self.clock() < self._rests_until:
+        now = asyncio.get_running_loop().time()
+        bound = (reading.bound or Bound(self.within_s)).within(self.within_s, now)
+        left_s = bound.begin(now) - now
+        if self.clock() < self._rests_until or left_s <= 0:
             return None
         try:
-            async with asyncio.timeout(self.within_s):
-                asked = await self.ask(event, reading)
+            async with asyncio.timeout(left_s):
+                asked = await self.ask(event, replace(reading, bound=bound))
         except (FaultstreamError, TimeoutError) as error:
-            said = str(error) or f"no answer within {self.within_s:g} s"
+            said = str(error) or f"no answer within {left_s:.3g} s"
             log.warning("can't be escalated", action="escalate", tier=self.ask.infer.tier, error=said)
-            if not isinstance(error, Rejected):  # that one is about the event, not about the tier
+            # What is rejected is about the event, not about the tier, and so is an event without time left.
+            if not isinstance(error, Rejected) and left_s >= self.within_s:
                 self._failed()
             return None
         self._failures = 0

@@ -187,12 +187,14 @@ class TierMetrics:
         key = pipeline, step.tier or ""
         bound = self._spending.get(key)
         if bound is None:
-            kinds = [self._tokens.labels(*key, kind) for kind in ("prompt", "cached", "completion")]
+            kinds = [self._tokens.labels(*key, kind) for kind in ("prompt", "completion")]
             bound = self._spending[key] = (self._cost.labels(*key), *kinds)
         usage = step.usage
-        amounts = (usage.cost_usd or 0.0, usage.prompt_tokens - usage.cached_tokens, usage.cached_tokens)
-        for counter, amount in zip(bound, (*amounts, usage.completion_tokens), strict=True):
+        amounts = (usage.cost_usd or 0.0, usage.fresh_tokens, usage.completion_tokens)
+        for counter, amount in zip(bound, amounts, strict=True):
             counter.inc(amount)
+        if usage.cached_tokens is not None:  # what nobody counts has no series
+            self._tokens.labels(*key, "cached").inc(usage.cached_tokens)
 
     def forget(self, adapter: str) -> None:
         """A version of an adapter (its served name) gets no traffic any more: its series end."""

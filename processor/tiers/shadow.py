@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -130,7 +130,7 @@ class Shadow:
         self.room.begin(finding.pipeline, lambda: self._record(event, reading, finding))
 
     async def _record(self, event: Event, reading: Reading, finding: Finding) -> Outbound | None:
-        asked = await self.ask(event, reading)
+        asked = await self.ask(event, replace(reading, bound=None))  # it has all the time of a shadow
         answer = asked.answer.result if asked.answer is not None else {}
         fields = compare({name: finding.result.get(name) for name in answer}, answer)
         agree = all(each["same"] for name, each in fields.items() if name not in self.prose) if fields else None

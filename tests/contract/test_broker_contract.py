@@ -12,6 +12,7 @@ from typing import Protocol
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
+from processor.assemble.source import LineSource
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits, Sink, Source, Transactions
@@ -34,7 +35,7 @@ class Rig(Protocol):
 
     async def extend(self, topic: str, partitions: int) -> None: ...
 
-    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source: ...
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> LineSource: ...
 
     def sink(self) -> Sink: ...
 
@@ -55,7 +56,7 @@ class MemoryRig:
     async def extend(self, topic: str, partitions: int) -> None:
         self.broker.create(topic, partitions)
 
-    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source:
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> LineSource:
         return self.broker.source(group, topics, start=start)
 
     def sink(self) -> Sink:
@@ -88,7 +89,7 @@ class KafkaRig:
         finally:
             await admin.close()
 
-    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> Source:
+    def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> LineSource:
         begin = dict.fromkeys(topics, parse_start(start))
         config = KafkaSourceConfig(group, begin, session_timeout_s=10, rebalance_s=20)
         return KafkaSource(KafkaClient(self.bootstrap, request_timeout_s=10), config)
@@ -234,6 +235,21 @@ async def test_ends_are_those_of_the_brokers(rig: Rig) -> None:
         for number in range(3):  # one by one: of a batch, the embedded broker's end offset counts the first alone
             await sink.publish([Outbound(topic, None, b"%d" % number, partition=0)])
         assert await member.source.ends(tps) == {tps[0]: 3, tps[1]: 0}
+
+
+async def test_what_has_not_been_read_lies_behind(rig: Rig) -> None:
+    """Nothing of an empty partition, nor of one that was read to its end."""
+    topic = f"behind-{uuid.uuid4().hex[:8]}"
+    await rig.create(topic, 2)
+    tps = [TopicPartition(topic, number) for number in range(2)]
+    lines = rig.source(f"g-{topic}", [topic])
+    async with connected(rig.sink()) as sink, joined(lines) as member:
+        for number in range(3):
+            await sink.publish([Outbound(topic, None, b"%d" % number, partition=0)])
+        await member.take(1)
+        assert await lines.behind(tps) == {tps[0]: 2, tps[1]: 0}
+        await member.take(2)
+        assert await lines.behind(tps) == {tps[0]: 0, tps[1]: 0}
 
 
 async def test_a_paused_partition_gives_nothing(rig: Rig) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from processor.cli import doctor_jira
 from processor.errors import Retryable
 from processor.settings import JiraSettings
 from processor.tickets.document import Document, Paragraph, Text
 from processor.tickets.jira import JiraClient, Late, Refused, Unauthorised, Unsettled
+from processor.tickets.jira.census import Census
 from processor.tickets.jira.forms import Wish
 from processor.tickets.transitions import closing
 from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy, jira_error
@@ -124,6 +126,25 @@ async def test_created_issue_is_found_by_its_label_with_its_creator(client: Jira
     assert [hit.key for hit in hits] == [key]
     assert label in hits[0].labels
     assert hits[0].creator & await client.myself()
+
+
+async def test_many_tickets_are_looked_for_at_once(client: JiraClient, side: Side) -> None:
+    """By their labels, one of which nothing has: with text and, of a closed one, what it is a duplicate of."""
+    first, second, nothing = mark(), mark(), mark()
+    keys = [await client.create(fields(each)) for each in (first, second)]
+    assert await Census(client)([nothing]) == []
+    found = {each.key: each for each in await Census(client)([first, second, nothing])}
+    assert sorted(found) == sorted(keys)
+    assert (found[keys[0]].labels, found[keys[0]].description) == (frozenset({first}), "why")
+    await client.link(keys[0], keys[1], "Duplicate")
+    assert [each.duplicates for each in await Census(client)([first, second])] == [(), ()]
+    await side.resolve(keys[0])
+    assert {each.key: each.duplicates for each in await Census(client)([first, second])} == {
+        keys[0]: (keys[1],),
+        keys[1]: (),
+    }
+    closed = await client.standing(keys[0])
+    assert (closed.labels, closed.duplicates) == (frozenset({first}), (keys[1],))
 
 
 async def test_create_sends_one_request_and_no_get(client: JiraClient, side: Side) -> None:
@@ -438,6 +459,26 @@ async def test_people_are_found_by_name_and_address(client: JiraClient, side: Si
     assert set(caught.value.fields) == {"assignee"}
 
 
+async def test_person_that_a_pipeline_names_is_looked_up_beforehand(client: JiraClient, side: Side) -> None:
+    """By address, as the assignee and in fields of its own; nobody is told with the key."""
+    owner = FieldRule("customfield_10050", "Owner", "user", custom="com.atlassian.jira:userpicker")
+    if isinstance(side.double, JiraCloud):
+        side.double.user("Ann Dev", "ann@example.com")
+        side.double.projects["BUILD"].fields[owner.id] = owner
+    else:
+        side.double.projects["BUILD"][owner.id] = owner
+    known = Wish("ci", "BUILD", "Bug", {"assignee": ["ann@example.com"], "Owner": ["Ann Dev"]})
+    assert (await client.wrong(known), await client.strangers(known)) == ([], [])
+    unknown = Wish(
+        "ci", "BUILD", "Bug", {"assignee": ["jane@example.com"], "Owner": ["Jim"], "components": [["Build"]]}
+    )
+    assert await client.wrong(unknown) == []
+    assert await client.strangers(unknown) == [
+        "ticket.assignee: nobody is called jane@example.com that issues of BUILD can go to",
+        "ticket.fields.Owner: nobody is called Jim that issues of BUILD can go to",
+    ]
+
+
 async def test_older_servers_tell_of_their_types_too(jira_double: str) -> None:
     """Create metadata of the older form; what it leaves out may be there all the same."""
     async with StrictJira(jira_double) as strict:
@@ -508,3 +549,66 @@ def test_description_of_cloud_is_at_hand_and_finds_what_is_wrong(api: OpenApi | 
     ]
     assert api.wrong("POST", "/rest/api/3/issueLink", [], {"type": {"name": "Relates"}})
     assert api.wrong("GET", "/rest/api/2/myself", [], None) == ["GET /rest/api/2/myself is not in the document"]
+
+
+async def test_attached_file_is_listed_by_its_name(side: Side, client: JiraClient) -> None:
+    """Byte for byte what was sent, as a text file; the request is one that no browser can be made to send."""
+    key = await client.create(fields(mark()))
+    assert await client.attachments(key) == frozenset()
+    assert await client.attaching() == (True, 1_000_000)
+    data = "> 7 | npm ERR! ünïcode \u2028 \r\n--boundary\n".encode()
+    await client.attach(key, "log-excerpt-unit-7.txt", data)
+    assert await client.attachments(key) == {"log-excerpt-unit-7.txt"}
+    if isinstance(side.double, JiraCloud):
+        (file,) = side.double.issues[key].files
+        assert (file.data, file.kind) == (data, "text/plain; charset=utf-8")
+    else:
+        [held] = (await side.get(f"/issue/{key}?fields=attachment"))["fields"]["attachment"]
+        async with aiohttp.ClientSession() as session, session.get(held["content"]) as answer:
+            assert await answer.read() == data
+
+
+@pytest.mark.parametrize(("takes", "status"), [((False, 10), 404), ((True, 10), 413)], ids=["turned off", "too large"])
+async def test_file_that_is_not_taken_is_refused(
+    side: Side, client: JiraClient, takes: tuple[bool, int], status: int
+) -> None:
+    """Jira says so beforehand, and again to who sends it all the same."""
+    key = await client.create(fields(mark()))
+    side.double.files = takes
+    assert await client.attaching() == takes
+    with pytest.raises(Refused) as caught:
+        await client.attach(key, "excerpt.txt", b"more than ten bytes")
+    assert caught.value.status == status
+    assert await client.attachments(key) == frozenset()
+
+
+@pytest.mark.parametrize("fault", [DROP_AFTER, Fault(500, forward=True), Fault(hang=5.0, forward=True)])
+async def test_file_whose_answer_is_lost_is_unsettled_and_there(side: Side, client: JiraClient, fault: Fault) -> None:
+    """One request, no repeat: whoever sent it looks the file up by its name."""
+    key = await client.create(fields(mark()))
+    side.proxy.fail("POST", "/attachments", fault)
+    with pytest.raises(Unsettled):
+        await client.attach(key, "excerpt.txt", b"lines")
+    assert side.proxy.count("POST", "/attachments") == 1
+    assert await client.attachments(key) == {"excerpt.txt"}
+
+
+async def test_server_that_tells_nothing_of_attachments_is_tried(side: Side, client: JiraClient) -> None:
+    """Not every one has the address."""
+    side.proxy.break_down("GET", "/attachment/meta", jira_error(404))
+    assert await client.attaching() == (True, None)
+
+
+async def test_doctor_asks_cloud_for_rights_and_files_as_described(api: OpenApi | None) -> None:
+    """What the account lacks, and whether files are taken; in requests that the API's description allows."""
+    async with JiraCloud(api) as cloud:
+        client = JiraClient(JiraSettings(url=cloud.url, token=TOKEN))
+        [rights] = [each async for each in doctor_jira._rights(client, ["BUILD"], {"BUILD"})]
+        files = await doctor_jira._files(client)
+        assert (rights.fine, files.fine) == (True, True)
+        assert "Create Attachments" in rights.text
+        cloud.projects["BUILD"].closed = True
+        [rights] = [each async for each in doctor_jira._rights(client, ["BUILD"])]
+        assert rights.text == "BUILD: give the account of jira.token Create Issues"
+        assert cloud.strange == []
+        await client.close()

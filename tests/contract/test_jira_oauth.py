@@ -35,7 +35,14 @@ class World:
         secret.write_text(self.tokens.secret + "\n")
         oauth = {"client_id": "client", "client_secret_file": secret, "cloud_id": self.cloud.cloud_id}
         oauth |= {"token_url": f"{self.tokens.url}/oauth/token", "api_url": self.cloud.url, **more}
-        return JiraClient(JiraSettings(url=SITE, deployment="cloud", oauth=oauth, timeout_s=5.0))
+        url = self.cloud.site or SITE
+        return JiraClient(JiraSettings(url=url, deployment="cloud", oauth=oauth, timeout_s=5.0))
+
+    def refreshed(self) -> Path:
+        """The file with the refresh token of an app that a person has allowed."""
+        file = self.folder / "refresh"
+        file.write_text(self.tokens.refresh)
+        return file
 
 
 @pytest.fixture
@@ -100,11 +107,30 @@ async def test_site_is_looked_up_where_it_is_not_set(world: World) -> None:
 
 async def test_site_that_the_app_may_not_see_is_named(world: World) -> None:
     """The error says which settings to check."""
+    client = world.client(cloud_id=None, refresh_token_file=world.refreshed())
     world.cloud.site = "https://third.example.com"
-    client = world.client(cloud_id=None)
     with pytest.raises(Unauthorised, match=r"no access to https://example\.atlassian\.net"):
         await client.search("BUILD", "fs-1")
     await client.close()
+
+
+async def test_site_of_a_service_account_tells_its_id_itself(world: World) -> None:
+    """Where its token is told of no sites."""
+    world.cloud.lists, world.cloud.site = False, world.cloud.url
+    client = world.client(cloud_id=None)
+    assert await client.search("BUILD", "fs-1") == []
+    assert world.cloud.seen[-1] == ("GET", "/rest/api/3/search/jql")
+    await client.close()
+
+
+async def test_token_requests_are_as_documented(world: World) -> None:
+    """JSON with exactly the documented members: a refresh token names itself, client credentials name nothing else."""
+    for more in ({}, {"scope": "read:jira-work"}, {"refresh_token_file": world.refreshed()}):
+        client = world.client(**more)
+        await client.search("BUILD", "fs-1")
+        await client.close()
+    who = {"grant_type", "client_id", "client_secret"}
+    assert [set(body) for body in world.tokens.bodies] == [who, who | {"scope"}, who | {"refresh_token"}]
 
 
 async def test_refused_client_is_told_without_its_secret(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 
 from processor.settings import JiraSettings
 from processor.tickets.jira import JiraClient
-from processor.tickets.text import Texts
+from processor.tickets.text import Plan, Texts
 from processor.tickets.write import Writer
-from tests.servers.fault_proxy import DROP_AFTER, FaultProxy
+from tests.contract.test_jira_client import Side, api, side
+from tests.servers.fault_proxy import DROP_AFTER, DROP_BEFORE, Fault, FaultProxy
 from tests.servers.jira_cloud import JiraCloud
 from tests.unit.tickets.world import AT, TOPICS, World, command, record
 
+__all__ = ["api", "side"]
 ISSUE = "/rest/api/3/issue"
 
 
@@ -78,3 +82,27 @@ async def test_issue_whose_answer_was_lost_is_found_again() -> None:
         assert proxy.count("POST", ISSUE) == 1
         assert world.events()[-1] == "adopted"
         await client.close()
+
+
+@pytest.mark.jira
+@pytest.mark.parametrize("fault", [None, DROP_AFTER, DROP_BEFORE], ids=["answered", "answer lost", "request lost"])
+async def test_new_ticket_has_its_file_once(side: Side, fault: Fault | None) -> None:
+    """On both Jiras, whether or not the request for the file was done and nobody told."""
+    client = JiraClient(side.settings(timeout_s=5.0))
+    world = World(plan=Plan("ci_failure", "BUILD", attach=True))
+    name = uuid.uuid4().hex
+    made = command(1, fingerprint=name)
+    made = replace(made, finding={**made.finding, "excerpt": "> 7 | E   assert 1 == 2"})
+    writer = await over(world, client)
+    await world.until_done(record(made), writer)
+    if fault is not None:
+        side.proxy.fail("POST", "/attachments", fault)
+    await world.until_idle(writer)
+    state = writer.state(AT, name)
+    assert state is not None
+    assert state.attached.startswith("log-excerpt-unit-1-")
+    files = (await side.get(f"/issue/{state.key}?fields=attachment"))["fields"]["attachment"]
+    assert [each["filename"] for each in files] == [state.attached]
+    assert side.proxy.count("POST", "/attachments") == (2 if fault is DROP_BEFORE else 1)
+    assert world.events() == ["created", "attached"]
+    await client.close()

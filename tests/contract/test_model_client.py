@@ -79,6 +79,7 @@ async def test_the_same_question_gets_the_same_answer_from_the_cache(client: Mod
     second = await client.complete(ASK)
     assert second.text == first.text
     assert second.usage.prompt_tokens == first.usage.prompt_tokens > 0
+    assert second.usage.cached_tokens is not None
     assert second.usage.cached_tokens > second.usage.prompt_tokens // 3
     assert second.usage.completion_tokens > 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from processor.bound import Bound
 from processor.errors import ConfigError, Rejected, Retryable, Suspect
 from processor.models.breaker import Pauses
 from processor.models.chat import ChatRequest, Message
@@ -147,6 +148,19 @@ async def test_no_end_is_a_time_out(server: FakeModelServer, fault: Fault) -> No
         with pytest.raises(Retryable, match=r"did not answer within 0\.3 s"):
             await client.complete(ASK)
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("fault", ["hang", "trickle", "stall"])
+async def test_an_event_s_own_bound_ends_it_sooner(server: FakeModelServer, fault: Fault) -> None:
+    """Its connection is closed when its time is over, not the tier's; it is tried no more, and nobody else waits."""
+    async with client_of(server, timeout_s=600, attempts=3) as client:
+        await client.complete(ASK)
+        server.poison = lambda body: fault if body["messages"][-1]["content"] == "Another log." else None
+        async with asyncio.timeout(60):
+            with pytest.raises(Suspect, match="did not answer within"):
+                await client.complete(replace(OTHER, bound=Bound(0.5)))
+        assert sum(each.user == "Another log." for each in server.asked) == 1
+        assert client.healthy
 
 
 async def test_no_connection_is_a_time_out_of_its_own() -> None:

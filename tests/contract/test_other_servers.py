@@ -212,3 +212,17 @@ async def test_no_share_of_cached_tokens_is_expected_where_they_are_not_counted(
             await client.complete(prefix)
     names = {sample.name for family in registry.collect() for sample in family.samples}
     assert ("faultstream_model_cached_share_expected" in names) is counts
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("mlx", True), ("ollama", False), ("bare", False)])
+async def test_what_a_server_does_not_count_is_unknown_and_not_none(kind: Kind, counts: bool) -> None:
+    """Findings say null, and no metric has a series that says 0."""
+    registry = CollectorRegistry()
+    async with OtherServer(kind) as double:
+        settings = ModelSettings(urls=[double.url])
+        async with ModelClient(settings, metrics=ModelMetrics(registry)) as client:
+            finding = found(await line(client).handle(record(LOG)))
+    cached = finding["data"]["usage"]["cached_tokens"]
+    assert (cached is not None) is counts
+    kinds = {each.labels["kind"] for family in registry.collect() for each in family.samples if "kind" in each.labels}
+    assert kinds == {"prompt", "completion", *({"cached"} if counts else ())}

@@ -15,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from prometheus_client import CollectorRegistry
 
-from processor.contract import ATTRIBUTES, REASONS, Event, Excerpt, ExcerptLine, Origin, Reading, Record
+from processor.contract import ATTRIBUTES, Event, Excerpt, ExcerptLine, Origin, Reading, Record
 from processor.errors import FaultstreamError, Rejected
 from processor.home import Homes
 from processor.lane import Lane, Shared
@@ -23,6 +23,7 @@ from processor.logs.redact import redactor
 from processor.models.chat import ChatRequest, Message, Model
 from processor.pipeline import Pipeline
 from processor.pipeline.load import PipelineError
+from processor.reasons import REASONS
 from processor.settings.fetch import FetchSettings
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact

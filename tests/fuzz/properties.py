@@ -17,7 +17,7 @@ from typing import Final
 
 import yaml
 
-from processor.contract import REASONS, Excerpt, ExcerptLine, Record
+from processor.contract import Excerpt, ExcerptLine, Record
 from processor.errors import Rejected
 from processor.logs import text
 from processor.logs.baseline import Baseline
@@ -32,6 +32,7 @@ from processor.logs.reduce import reduce, reduce_stream
 from processor.logs.rules import RuleSet
 from processor.logs.scan import Scanner
 from processor.logs.tokens import estimate
+from processor.reasons import REASONS
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.providers import Providers
 from processor.tickets import document, markdown, wiki

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from contextlib import suppress
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, TopicPartition
+from processor.errors import Retryable
 from processor.sinks.kafka import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.backlog import Backlog
@@ -45,3 +48,30 @@ async def test_markers_are_no_records(apache_kafka: str) -> None:
     finally:
         await backlog.stop()
         await transactions.stop()
+
+
+async def test_a_client_that_gave_up_is_replaced(apache_kafka: str) -> None:
+    """The task that keeps in touch with the coordinator ends for good if it is disturbed while it looks for it."""
+    topics, client = [f"parked-{uuid.uuid4().hex[:12]}" for _ in range(2)], KafkaClient(apache_kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=apache_kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1) for topic in topics])
+    await admin.close()
+    backlog = Backlog(client, f"g-{topics[0]}")
+    try:
+        assert await backlog.waiting(topics[0]) == (0, 0)
+        consumer = backlog._consumer
+        assert consumer is not None
+        coordinator = consumer._coordinator
+        for _ in range(50):
+            coordinator.coordinator_dead()
+            await asyncio.wait([asyncio.ensure_future(coordinator.ensure_coordinator_known())], timeout=0)
+            with suppress(Retryable):
+                await backlog.waiting(topics[1])
+            if coordinator._coordination_task.done():
+                break
+        assert coordinator._coordination_task.done()  # else this shows nothing
+        async with asyncio.timeout(10):
+            assert [await backlog.waiting(topic) for topic in topics] == [(0, 0), (0, 0)]
+    finally:
+        await backlog.stop()

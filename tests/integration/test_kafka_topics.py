@@ -13,9 +13,10 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
+from processor.assemble import METADATA_BYTES
 from processor.cli import app
 from processor.cluster.client import KafkaClient
-from processor.cluster.topics import Rules, Wanted, describe, ensure
+from processor.cluster.topics import Rules, Wanted, describe, ensure, metadata_most
 from processor.contract import Outbound
 from processor.errors import ConfigError, Retryable
 from processor.settings.kafka import KafkaSettings
@@ -124,6 +125,11 @@ async def test_nothing_is_created_in_passing(apache_kafka: str) -> None:
     await admin.describe_topics([control.name])  # the library's own way of asking
     await admin.close()
     assert list(await settled(apache_kafka, [control], 1)) == [control.name]
+
+
+async def test_the_brokers_bound_on_metadata_is_read(apache_kafka: str) -> None:
+    """The default of Apache Kafka is what logs of lines need."""
+    assert await metadata_most(client(apache_kafka).arguments()) == METADATA_BYTES
 
 
 def test_the_command_creates_and_compares(apache_kafka: str, checkout: Path, tmp_path: Path) -> None:

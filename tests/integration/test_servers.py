@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -132,6 +133,17 @@ def test_servers_end_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
     while _alive(number) and time.monotonic() < deadline:
         os.sched_yield()
     assert not _alive(number)
+
+
+def test_a_port_that_another_process_was_given_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although nobody listens on it yet."""
+    with socket.socket(type=socket.SOCK_DGRAM) as theirs:
+        theirs.bind((process.LOOPBACK, 0))
+        free = process.free_port()
+        monkeypatch.setattr(process, "PORTS", [theirs.getsockname()[1], free])
+        for _ in range(20):
+            process._reserved.pop().close()
+            assert process.free_port() == free
 
 
 def _alive(pid: int) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 
 from processor.tickets.messages import Command
+from tests.integration.points import ended, started
 from tests.integration.test_tickets_decide import Cluster
 from tests.integration.test_tickets_write import fault_name, issues
+from tests.integration.tickets_process import run
 from tests.servers.fault_proxy import DROP_AFTER, FaultProxy
 
-PROGRAM = Path(__file__).with_name("tickets_process.py")
 ISSUE = "/rest/api/2/issue"
 FAULTS, REPEATS = 6, 3
-POINTS = ["after intent", "after post", "after key", "after offsets"]
-"""Where a creation may be cut off; each is before the next step, too."""
+POINTS = ["after intent", "after post", "after key", "after offsets", "after intent of a file", "after post of a file"]
+"""Where a creation, and then its file, may be cut off; each is before the next step, too."""
 
 
 def command(fault: str, count: int) -> Command:
@@ -33,20 +34,16 @@ def command(fault: str, count: int) -> Command:
         "result": {"summary": "It broke", "category": "test", "severity": "minor"},
         "build": {"repo": "acme/web", "run_id": str(count), "branch": f"b{count}"},
         "time": time,
+        "excerpt": "> 7 | E   assert 1 == 2",
     }
     return Command("create" if count == 1 else "comment", fault, "ci_failure", finding, count, time, time)
 
 
-async def started(*arguments: str) -> asyncio.subprocess.Process:
-    """The program, running."""
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
-    return await asyncio.create_subprocess_exec(sys.executable, str(PROGRAM), *arguments, env=environment)
-
-
 async def complete(url: str, fault: str) -> None:
-    """Waits until the fault's ticket knows of all its repeats."""
+    """Waits until the fault's ticket knows of all its repeats, and has its file."""
     while True:
-        if any(f"Seen {REPEATS} times" in each["fields"]["description"] for each in await issues(url, fault)):
+        shown = [each["fields"] for each in await issues(url, fault)]
+        if any(f"Seen {REPEATS} times" in each["description"] and each["attachment"] for each in shown):
             return
         await asyncio.sleep(0.2)
 
@@ -57,7 +54,7 @@ async def complete(url: str, fault: str) -> None:
 async def test_killed_between_any_two_steps_each_fault_has_one_ticket(
     apache_kafka: str, jira_double: str, checkout: Path
 ) -> None:
-    """Killed at one point after the other, some answers lost as well: one ticket per fault, with all its repeats."""
+    """Killed at one point after the other, some answers lost as well: one ticket with one file, and all its repeats."""
     faults = [fault_name() for _ in range(FAULTS)]
     async with Cluster(apache_kafka) as cluster, FaultProxy(jira_double) as proxy:
         sights = [command(fault, count) for count in range(1, REPEATS + 1) for fault in faults]
@@ -65,19 +62,18 @@ async def test_killed_between_any_two_steps_each_fault_has_one_ticket(
         proxy.fail("POST", ISSUE, DROP_AFTER, times=2)
         arguments = (apache_kafka, cluster.topics.prefix, proxy.url, str(checkout), "writer-0")
         for point in POINTS:
-            process = await started(*arguments, f"kill {point}")
-            async with asyncio.timeout(60):
-                assert await process.wait() == -signal.SIGKILL
-        process = await started(*arguments)
+            assert await ended(started(run, *arguments, f"kill {point}")) == -signal.SIGKILL
+        process = started(run, *arguments)
         try:
             async with asyncio.timeout(120):
                 await asyncio.gather(*(complete(jira_double, fault) for fault in faults))
         finally:
             process.terminate()
-            assert await process.wait() == 0
+            assert await ended(process) == 0
         for fault in faults:
             (ticket,) = await issues(jira_double, fault)
             assert f"Seen {REPEATS} times" in ticket["fields"]["description"]
+            assert [each["filename"] for each in ticket["fields"]["attachment"]] == [f"log-excerpt-1-{fault}-1.txt"]
         assert proxy.count("POST", ISSUE) >= FAULTS
 
 
@@ -97,13 +93,14 @@ async def test_frozen_right_before_the_post_while_another_takes_over(
     async with Cluster(apache_kafka) as cluster, FaultProxy(jira_double) as proxy:
         await cluster.publish([command(fault, 1).record(cluster.topics)])
         arguments = (apache_kafka, cluster.topics.prefix, proxy.url, str(checkout))
-        frozen = await started(*arguments, "writer-0", f"stop {point}")
+        frozen = started(run, *arguments, "writer-0", f"stop {point}")
+        assert frozen.pid is not None
         running = [frozen]
         try:
             async with asyncio.timeout(180):
                 await until(partial(asyncio.to_thread, stands_still, frozen.pid))
                 assert proxy.count("POST", ISSUE) == 0
-                running.append(await started(*arguments, "writer-1"))
+                running.append(started(run, *arguments, "writer-1"))
                 await until(lambda: ends_of([False]))
                 os.kill(frozen.pid, signal.SIGCONT)
                 if point == "after check":
@@ -111,10 +108,11 @@ async def test_frozen_right_before_the_post_while_another_takes_over(
                 await cluster.publish([command(fault, count).record(cluster.topics) for count in range(2, REPEATS + 1)])
                 await complete(jira_double, fault)
         finally:
+            with contextlib.suppress(ProcessLookupError):  # it has died
+                os.kill(frozen.pid, signal.SIGCONT)
             for process in running:
-                process.send_signal(signal.SIGCONT)
                 process.terminate()
-            ends = await asyncio.gather(*(process.wait() for process in running))
+            ends = await asyncio.gather(*map(ended, running))
         assert ends == [0, 0]
         assert await ends_of([False, True] if point == "after check" else [False])
         assert proxy.count("POST", ISSUE) == (2 if point == "after check" else 1)

@@ -19,11 +19,14 @@ from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
 from processor.testing.broker import MemoryBroker
+from processor.tickets.author import Recurrence
 from processor.tickets.book import Loaded
 from processor.tickets.jira import JiraClient
+from processor.tickets.jira.census import Census
 from processor.tickets.load import fold
-from processor.tickets.messages import Command, Recurrence, Topics
+from processor.tickets.messages import Command, Topics
 from processor.tickets.plans import plans
+from processor.tickets.reconcile import Reconciler
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
 from tests.servers.fault_proxy import DROP_AFTER, Fault, FaultProxy, jira_error
@@ -32,6 +35,7 @@ pytestmark = pytest.mark.jira
 ISSUE = "/rest/api/2/issue"
 PATIENCE_S = 30.0
 TOUCH_S = 0.3
+SHOWN = "summary,description,labels,priority,status,issuelinks,attachment"
 
 
 class Role:
@@ -44,6 +48,7 @@ class Role:
         self.url = url
         self.plans = dict(plans([Pipeline.load(checkout / "pipelines" / "ci_failure", Homes((checkout,)))]))
         self.writer: Writer | None = None
+        self.jira: JiraClient | None = None
         self.offset = 0
 
     @property
@@ -54,7 +59,7 @@ class Role:
     @contextlib.asynccontextmanager
     async def running(self, *, token: str = "t") -> AsyncIterator[None]:
         """Runs a daemon's write part; leaving is a clean stop."""
-        jira = JiraClient(JiraSettings(url=self.url, token=token, timeout_s=1.0, search_lag_s=0.0))
+        jira = self.jira = JiraClient(JiraSettings(url=self.url, token=token, timeout_s=1.0, search_lag_s=0.0))
         sink = self.broker.sink()
         texts = Texts(self.plans)
         journal = Journal()
@@ -91,6 +96,24 @@ class Role:
             stop.set()
             await asyncio.gather(*tasks)
             await jira.close()
+
+    def reconciler(self) -> Reconciler:
+        """What looks for tickets that do not stand as they were left."""
+        assert self.writer is not None
+        assert self.jira is not None
+        return Reconciler(
+            self.jira,
+            self.writer.book,
+            self.broker.sink().publish,
+            self.topics,
+            redact=str,
+            census=Census(self.jira),
+            marks=self._marks,
+            lag_s=0.0,
+        )
+
+    async def _marks(self) -> dict[bytes, bytes]:
+        return {}
 
     async def _load(self, partition: int) -> Loaded:
         records = self.broker.records(self.topics.state)
@@ -166,7 +189,7 @@ async def close(url: str, key: str) -> None:
 
 async def issues(url: str, fault: str) -> list[dict[str, Any]]:
     """The double's issues with the fault's label, straight from the double."""
-    query = {"jql": f'labels = "fs-{fault}"', "fields": "summary,description,labels,priority,status,issuelinks"}
+    query = {"jql": f'labels = "fs-{fault}"', "fields": SHOWN}
     async with aiohttp.ClientSession() as session, session.get(f"{url}/rest/api/2/search", params=query) as answer:
         found = (await answer.json())["issues"]
     return [issue for issue in found if f"fs-{fault}" in issue["fields"]["labels"]]
@@ -358,8 +381,7 @@ async def test_second_ticket_is_found_linked_and_closed(role: Role, jira_double:
         async with aiohttp.ClientSession(jira_double) as session:
             answer = await session.post(ISSUE, json={"fields": fields})
             twin = (await answer.json())["key"]
-        assert role.writer is not None
-        assert await role.writer.reconciler.look() == 1
+        assert await role.reconciler().look() == 1
         told = (await role.until("created", "duplicate"))[-1]
     assert (told["key"], told["reason"]) == (twin, f"a second ticket, a duplicate of {created['key']}")
     by_key = {each["key"]: each["fields"] for each in await issues(jira_double, fault)}

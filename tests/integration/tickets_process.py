@@ -1,15 +1,11 @@
 """The write part as a daemon for the tests to kill.
 
-`python tickets_process.py BOOTSTRAP PREFIX JIRA CHECKOUT NAME [FAULT]`; FAULT is an action and a point: the process
-sends itself that signal when it first gets there.
+`run(BOOTSTRAP, PREFIX, JIRA, CHECKOUT, NAME[, FAULT])`; FAULT is an action and a point (see Points).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,34 +26,31 @@ from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
+from processor.tickets.author import Recurrence
 from processor.tickets.jira import JiraClient
+from processor.tickets.jira.census import Census
+from processor.tickets.listen import marks
 from processor.tickets.load import StateLoader
-from processor.tickets.messages import Recurrence, Topics
+from processor.tickets.messages import Topics
 from processor.tickets.plans import plans
 from processor.tickets.reconcile import Reconciler
 from processor.tickets.text import Texts
 from processor.tickets.write import Writer
+from tests.integration.points import Points
 
 
-class Points:
-    """The steps of the protocol, at one of which the process is killed or frozen."""
-
-    def __init__(self, fault: str) -> None:
-        action, _, self._point = fault.partition(" ")
-        self._signal = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}.get(action)
-
-    def reach(self, point: str) -> None:
-        """Here it is."""
-        if self._signal is not None and point == self._point:
-            number, self._signal = self._signal, None
-            os.kill(os.getpid(), number)
+class Steps(Points):
+    """The points of the protocol."""
 
     def journal(self, real: Journal) -> Callable[[TopicPartition, Sequence[Outbound]], Any]:
         """With the intent to create, and the key, among what is written."""
 
         async def journal(at: TopicPartition, records: Sequence[Outbound]) -> None:
             names = {"creating": "intent", "open": "key"}
-            name = names.get(orjson.loads(records[-1].value or b"{}").get("status", ""), "other")
+            written = orjson.loads(records[-1].value or b"{}")
+            name = names.get(written.get("status", ""), "other")
+            if (written.get("waits") or {}).get("sent"):
+                name = "intent of a file"
             self.reach(f"before {name}")
             await real(at, records)
             self.reach(f"after {name}")
@@ -65,8 +58,8 @@ class Points:
         return journal
 
     def jira(self, client: JiraClient) -> JiraClient:
-        """With the POST: before its last check, after that, and after the answer."""
-        create = client.create
+        """With the POSTs: of an issue before its last check, after that, and after the answer; of a file after it."""
+        create, attach = client.create, client.attach
 
         async def created(fields: Mapping[str, Any], may: Callable[[], bool]) -> str:
             def checked() -> bool:
@@ -79,14 +72,19 @@ class Points:
             self.reach("after post")
             return key
 
+        async def attached(*file: Any) -> None:
+            await attach(*file)
+            self.reach("after post of a file")
+
         client.create = created  # type: ignore[method-assign, assignment]
+        client.attach = attached  # type: ignore[method-assign, assignment]
         return client
 
 
 class Delivery(ExactlyOnce):
     """With the commit of offsets."""
 
-    points: Points
+    points: Steps
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """See ExactlyOnce."""
@@ -99,7 +97,7 @@ class Delivery(ExactlyOnce):
 
 async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, fault: str = "") -> None:
     """Runs until it is told to stop."""
-    client, topics, points = KafkaClient(bootstrap, request_timeout_s=10), Topics(prefix), Points(fault)
+    client, topics, points = KafkaClient(bootstrap, request_timeout_s=10), Topics(prefix), Steps(fault)
     config = KafkaSourceConfig(
         topics.writer, {topics.commands: "earliest"}, session_timeout_s=6, rebalance_s=10, instance=name
     )
@@ -109,13 +107,23 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, 
     await sink.start()
     load = StateLoader(client, topics)
     # Each repeat is said at once, so that there is much to be killed in.
-    said = {name: replace(plan, recurrence=Recurrence()) for name, plan in plans([pipeline]).items()}
+    said = {name: replace(plan, recurrence=Recurrence(), attach=True) for name, plan in plans([pipeline]).items()}
     journal, source = Journal(), KafkaSource(client, config)
     delivery = Delivery(
         source, KafkaTransactions(KafkaSinkConfig(client.arguments())), topics.writer, yield_s=1.0, stateful=True
     )
     delivery.points = points
-    writer = Writer(jira, Texts(said), points.journal(journal), sink.publish, load, topics, unsettled_s=2.0, hold_s=2.0)
+    writer = Writer(
+        jira,
+        Texts(said),
+        points.journal(journal),
+        sink.publish,
+        load,
+        topics,
+        unsettled_s=2.0,
+        hold_s=2.0,
+        touch_s=1.0,
+    )
     engine = Engine(
         source,
         KafkaSink(KafkaSinkConfig(client.arguments())),
@@ -125,15 +133,27 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, 
         key_of=Writer.key_of,
         journal=journal,
     )
-    reconciler = Reconciler(jira, writer.book, sink.publish, topics, redact=str, every_s=2.0)
+    reconciler = Reconciler(
+        jira,
+        writer.book,
+        sink.publish,
+        topics,
+        redact=str,
+        census=Census(jira),
+        marks=marks(client, topics),
+        lag_s=0.0,
+        every_s=2.0,
+    )
     async with Lifecycle() as life:
         life.cleanup("jira", jira.close)
         life.cleanup("sink", sink.stop)
         life.task("engine", engine.run(life.stop))
         life.task("reconcile", reconciler.run(life.stop))
+        life.task("catch-up", writer.catch_up(life.stop))
         await life.run()
 
 
-if __name__ == "__main__":
+def run(*words: str) -> None:
+    """A life."""
     configure_logs("warning")
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(*words))

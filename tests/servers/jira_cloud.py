@@ -1,8 +1,8 @@
 """A double of Jira Cloud that keeps state and refuses what the real one refuses.
 
 REST v3 only: texts are ADF, people are account ids, the search lags and comes in pages by token, transitions have
-names in the account's language. It runs in the test's own event loop. With an OpenAPI document it checks each request
-against it and keeps what it finds in `strange`.
+names in the account's language, and each change is in the issue's history. It runs in the test's own event loop. With
+an OpenAPI document it checks each request against it and keeps what it finds in `strange`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ STATUSES = {
     "11": ("In Arbeit", "indeterminate"),
     "12": ("Fertig", "done"),
 }
+RESOLUTION = "Fertig"
 WAYS = {"21": ("Wieder öffnen", "10"), "31": ("Beginnen", "11"), "41": ("Abschließen", "12")}
 
 
@@ -42,20 +43,6 @@ class Project:
 
 
 @dataclass
-class Issue:
-    """An issue."""
-
-    key: str
-    fields: dict[str, Any]
-    created: float
-    comments: list[dict[str, Any]] = field(default_factory=list)
-    links: list[dict[str, Any]] = field(default_factory=list)
-    status: str = "10"
-    resolved: float | None = None
-    busy: bool = False
-
-
-@dataclass
 class User:
     """An account."""
 
@@ -67,6 +54,34 @@ class User:
     def json(self) -> dict[str, Any]:
         """As answers have it; most people hide their address."""
         return {"accountId": self.account, "accountType": "atlassian", "active": True, "displayName": self.display}
+
+
+@dataclass
+class File:
+    """An attachment."""
+
+    name: str
+    data: bytes
+    kind: str
+    author: User
+
+
+@dataclass
+class Issue:
+    """An issue."""
+
+    key: str
+    fields: dict[str, Any]
+    creator: User
+    created: float
+    updated: float
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    links: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "10"
+    resolved: float | None = None
+    busy: bool = False
 
 
 class JiraCloud:
@@ -87,8 +102,13 @@ class JiraCloud:
         self.strange: list[str] = []
         self.cloud_id = uuid.uuid4().hex
         self.site = ""
+        self.lists = True  # whether a token is told which sites it is good for
         self.budget: int | None = None  # requests until the rate limit
         self.page = 100
+        self.people: dict[str, User] = {}  # by the value of `Authorization`; everybody else is `me`
+        self.files: tuple[bool, int] = (True, 1_000_000)  # whether files are taken, and up to how many bytes
+        self._by = self.me  # whose request is answered
+        self._moved: dict[str, str] = {}  # by the key that an issue had: the one that it has
 
     async def __aenter__(self) -> Self:
         """Listens on a free port of loopback."""
@@ -111,6 +131,14 @@ class JiraCloud:
         self.users[made.account] = made
         return made
 
+    def move(self, key: str, project: str) -> str:
+        """Somebody moves an issue to another project; its new key. By the old one it is found as before."""
+        issue = self.issues.pop(key)
+        self.projects[project].issues += 1
+        issue.key = self._moved[key] = f"{project}-{self.projects[project].issues}"
+        self.issues[issue.key] = issue
+        return issue.key
+
     def count(self, method: str, path: str) -> int:
         """How many requests of the method to a path that ends so have come."""
         return sum(1 for seen in self.seen if seen[0] == method and seen[1].endswith(path))
@@ -118,6 +146,8 @@ class JiraCloud:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/oauth/token/accessible-resources":
             return self._sites(request)
+        if request.path == "/_edge/tenant_info":
+            return web.json_response({"cloudId": self.cloud_id})
         path = request.path.removeprefix(f"/ex/jira/{self.cloud_id}")
         self.seen.append((request.method, path))
         self.authorisations.append(request.headers.get("Authorization", ""))
@@ -130,6 +160,8 @@ class JiraCloud:
         """The gateway's list of the sites that a token is good for."""
         if self.accepted is not None and request.headers.get("Authorization", "") not in self.accepted:
             return web.Response(status=401)
+        if not self.lists:
+            return web.json_response([])
         other = {"id": uuid.uuid4().hex, "url": "https://other.example.com"}
         return web.json_response([other, {"id": self.cloud_id, "url": f"{self.site}/"}])
 
@@ -142,8 +174,9 @@ class JiraCloud:
                 headers = {"Retry-After": "7", "RateLimit-Reason": "jira-burst-based", "X-RateLimit-Remaining": "0"}
                 raise RefusedError(429, "Rate limit exceeded.", headers=headers)
         body = await self._body(request)
+        self._by = self.people.get(request.headers.get("Authorization", ""), self.me)
         if self._api is not None:
-            wrong = self._api.wrong(request.method, path, list(request.query.items()), body)
+            wrong = self._api.wrong(request.method, path, list(request.query.items()), body, request.content_type)
             self.strange += [f"{request.method} {path}: {each}" for each in wrong]
         for method, pattern, handler in self._routes():
             if method == request.method and (found := re.fullmatch(f"/rest/api/3{pattern}", path)):
@@ -154,6 +187,10 @@ class JiraCloud:
     async def _body(self, request: web.Request) -> Any:
         if not request.can_read_body:
             return None
+        if request.content_type == "multipart/form-data":
+            if request.headers.get("X-Atlassian-Token") != "no-check":
+                raise RefusedError(403, "XSRF check failed")
+            return await request.post()
         if request.content_type != "application/json":
             raise RefusedError(415, "Unsupported Media Type")
         return await request.json()
@@ -169,6 +206,11 @@ class JiraCloud:
             ("PUT", "/issue/([^/]+)", self._edit),
             ("GET", "/issue/([^/]+)/comment", self._comments),
             ("POST", "/issue/([^/]+)/comment", self._comment),
+            ("GET", "/issue/([^/]+)/changelog", self._changes),
+            ("POST", "/issue/([^/]+)/attachments", self._attach),
+            ("GET", "/attachment/meta", self._attaching),
+            ("GET", "/field", self._known_fields),
+            ("GET", "/mypermissions", self._rights),
             ("GET", "/issue/([^/]+)/transitions", self._ways),
             ("POST", "/issue/([^/]+)/transitions", self._move),
             ("GET", "/priority", self._priorities),
@@ -183,7 +225,7 @@ class JiraCloud:
         return 200, {"deploymentType": "Cloud", "version": "1001.0.0-SNAPSHOT", "versionNumbers": [1001, 0, 0]}
 
     async def _myself(self, _body: Any, _query: Any) -> tuple[int, Any]:
-        return 200, self.me.json()
+        return 200, self._by.json()
 
     async def _create(self, body: Any, _query: Any) -> tuple[int, Any]:
         fields = dict((body or {}).get("fields") or {})
@@ -199,7 +241,7 @@ class JiraCloud:
         demand(project.fields, fields)
         project.issues += 1
         key = f"{project.key}-{project.issues}"
-        self.issues[key] = Issue(key, fields, time.time())
+        self.issues[key] = Issue(key, fields, self._by, time.time(), time.time())
         return 201, {"id": str(10_000 + project.issues), "key": key, "self": f"{self.url}/rest/api/3/issue/{key}"}
 
     def _check(self, project: Project, fields: dict[str, Any]) -> None:
@@ -213,6 +255,7 @@ class JiraCloud:
         return "" if user.assignable else f"User '{user.account}' cannot be assigned issues."
 
     def _held(self, key: str) -> Issue:
+        key = self._moved.get(key, key)
         if key not in self.issues:
             raise RefusedError(404, "Issue does not exist or you do not have permission to see it.")
         return self.issues[key]
@@ -223,12 +266,23 @@ class JiraCloud:
     def _shown(self, issue: Issue, wanted: str) -> dict[str, Any]:
         name, kind = STATUSES[issue.status]
         fields = issue.fields | {
-            "creator": self.me.json(),
+            "creator": issue.creator.json(),
             "created": _when(issue.created),
+            "updated": _when(issue.updated),
             "status": {"id": issue.status, "name": name, "statusCategory": {"key": kind, "id": 2}},
-            "resolution": {"id": "1", "name": "Fertig"} if issue.resolved else None,
+            "resolution": {"id": "1", "name": RESOLUTION} if issue.resolved else None,
             "resolutiondate": _when(issue.resolved) if issue.resolved else None,
             "issuelinks": issue.links,
+            "attachment": [
+                {
+                    "id": str(at),
+                    "filename": each.name,
+                    "size": len(each.data),
+                    "mimeType": each.kind,
+                    "author": each.author.json(),
+                }
+                for at, each in enumerate(issue.files)
+            ],
         }
         names = wanted.split(",")
         kept = fields if "*all" in names else {each: value for each, value in fields.items() if each in names}
@@ -236,12 +290,59 @@ class JiraCloud:
 
     async def _edit(self, body: Any, _query: Any, key: str) -> tuple[int, Any]:
         issue = self._held(key)
-        project = self.projects[key.rpartition("-")[0]]
+        project = self.projects[issue.key.rpartition("-")[0]]
         if project.archived:
             raise RefusedError(400, "The project is archived; its issues can't be edited.")
         self._check(project, body.get("fields") or {})
+        before = dict(issue.fields)
         issue.fields |= body.get("fields") or {}
+        self.changed(issue, {name: (before.get(name), issue.fields[name]) for name in body.get("fields") or {}})
         return 204, None
+
+    def changed(self, issue: Issue, fields: dict[str, tuple[Any, Any]]) -> None:
+        """Notes a change of fields, each from what to what, in the issue's history."""
+        issue.updated = time.time()
+        items = [
+            {"field": name, "fieldId": name, "fieldtype": "jira", "fromString": _shown(old), "toString": _shown(new)}
+            for name, (old, new) in fields.items()
+            if old != new
+        ]
+        if items:
+            number = str(len(issue.history) + 1)
+            entry = {"id": number, "author": self._by.json(), "created": _when(issue.updated), "items": items}
+            issue.history.append(entry)
+
+    async def _changes(self, _body: Any, query: Any, key: str) -> tuple[int, Any]:
+        answer = self._paged(self._held(key).history, "values", query)
+        return 200, answer | {"isLast": answer["startAt"] + len(answer["values"]) >= answer["total"]}
+
+    async def _known_fields(self, _body: Any, _query: Any) -> tuple[int, Any]:
+        known = {rule.id: rule for project in self.projects.values() for rule in project.fields.values()}
+        return 200, [{"id": each.id, "key": each.id, "name": each.name} for each in known.values()]
+
+    async def _rights(self, _body: Any, query: Any) -> tuple[int, Any]:
+        key = query.get("projectKey", "")
+        closed = self._visible(key).closed
+        wanted = query.get("permissions", "").split(",")
+        said = {name: {"key": name, "havePermission": not (closed and name == "CREATE_ISSUES")} for name in wanted}
+        return 200, {"permissions": said}
+
+    async def _attaching(self, _body: Any, _query: Any) -> tuple[int, Any]:
+        enabled, limit = self.files
+        return 200, {"enabled": enabled, "uploadLimit": limit}
+
+    async def _attach(self, body: Any, _query: Any, key: str) -> tuple[int, Any]:
+        issue, parts = self._held(key), body.getall("file", []) if hasattr(body, "getall") else []
+        if not self.files[0]:
+            raise RefusedError(404, "Attachments are disabled.")
+        if not parts or len(body) != len(parts):
+            raise RefusedError(400, "The name of each part must be file.")
+        made = [File(each.filename, each.file.read(), each.content_type, self._by) for each in parts]
+        if any(len(each.data) > self.files[1] for each in made):
+            raise RefusedError(413, "The attachment exceeds its maximum permitted size.")
+        issue.files += made
+        self.changed(issue, {"Attachment": (None, made[0].name)})
+        return 200, [{"filename": each.name, "size": len(each.data)} for each in made]
 
     async def _comments(self, _body: Any, query: Any, key: str) -> tuple[int, Any]:
         comments, start = self._held(key).comments, int(query.get("startAt", 0))
@@ -252,8 +353,9 @@ class JiraCloud:
         issue = self._held(key)
         if said := document(body.get("body")):
             raise RefusedError(400, comment=said)
-        comment = {"id": str(len(issue.comments) + 1), "author": self.me.json(), "body": body["body"]}
+        comment = {"id": str(len(issue.comments) + 1), "author": self._by.json(), "body": body["body"]}
         issue.comments.append(comment)
+        issue.updated = time.time()
         return 201, comment
 
     async def _ways(self, _body: Any, _query: Any, key: str) -> tuple[int, Any]:
@@ -276,8 +378,11 @@ class JiraCloud:
             raise RefusedError(400, f"Transition id '{way}' is not valid for this issue.")
         if issue.busy:
             raise RefusedError(409, "The issue is being moved by another request.")
+        before, resolved = STATUSES[issue.status][0], RESOLUTION if issue.resolved else None
         issue.status = WAYS[way][1]
         issue.resolved = time.time() if STATUSES[issue.status][1] == "done" else None
+        after = {"status": (before, STATUSES[issue.status][0])}
+        self.changed(issue, after | {"resolution": (resolved, RESOLUTION if issue.resolved else None)})
         return 204, None
 
     async def _priorities(self, _body: Any, _query: Any) -> tuple[int, Any]:
@@ -309,21 +414,29 @@ class JiraCloud:
 
     def _found(self, jql: str) -> list[Issue]:
         """What a query names, in its order; it must be one of those that are understood here."""
+        if several := re.fullmatch(r'labels in \(("[\w-]+"(?:, "[\w-]+")*)\) ORDER BY created ASC', jql):
+            wanted = set(re.findall(r'"([\w-]+)"', several[1]))
+            return [each for each in self.issues.values() if wanted & set(each.fields.get("labels", ()))]
         asked = re.fullmatch(
-            r'project = "(\w+)" AND (?:labels = "((?:[^"\\]|\\.)*)"|creator = currentUser\(\)) '
-            r"ORDER BY created (ASC|DESC)",
+            r'(?:project = "(?P<project>\w+)" AND )?(?:labels = "(?P<label>(?:[^"\\]|\\.)*)"|creator = currentUser\(\))'
+            r"(?: AND updated >= -(?P<minutes>\d+)m)? ORDER BY (?P<by>created|updated) (?P<order>ASC|DESC)",
             jql,
         )
         if asked is None:
             raise RefusedError(400, "Error in the JQL Query: it is unbounded, or not understood.")
-        project, label, order = asked.groups()
-        if project not in self.projects:
+        project, label, minutes = asked["project"], asked["label"], asked["minutes"]
+        if project is not None and project not in self.projects:
             raise RefusedError(400, f"The value '{project}' does not exist for the field 'project'.")
-        found = [issue for key, issue in self.issues.items() if key.startswith(f"{project}-")]
-        if label is not None:  # all issues are the one account's
+        found = [each for each in self.issues.values() if project in {None, each.key.rpartition("-")[0]}]
+        if label is None:
+            found = [each for each in found if each.creator is self._by]
+        else:
             plain = re.sub(r"\\(.)", r"\1", label)
-            found = [issue for issue in found if plain in issue.fields.get("labels", ())]
-        return found if order == "ASC" else found[::-1]
+            found = [each for each in found if plain in each.fields.get("labels", ())]
+        if minutes is not None:
+            found = [each for each in found if each.updated >= time.time() - 60 * int(minutes)]
+        found.sort(key=lambda each: each.created if asked["by"] == "created" else each.updated)
+        return found if asked["order"] == "ASC" else found[::-1]
 
     def _visible(self, key: str) -> Project:
         project = self.projects.get(key)
@@ -364,6 +477,15 @@ def document(value: Any) -> str:
         return said[0]
     size = sum(len(text) for _, text in adf_rules.texts(value))
     return TOO_LONG if size > TEXT_LIMIT else ""
+
+
+def _shown(value: Any) -> str | None:
+    """A field's value as the history has it."""
+    if value in (None, "", []):
+        return None
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value.get("name") or value.get("value") or value) if isinstance(value, dict) else str(value)
 
 
 def _when(moment: float) -> str:

@@ -16,6 +16,7 @@ class TokenServer:
         self.client, self.secret, self.refresh = "client", uuid.uuid4().hex, uuid.uuid4().hex
         self.accepted: set[str] = set()
         self.asked: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
         self.away = False
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -44,12 +45,14 @@ class TokenServer:
             return web.Response(status=503, text="away")
         body: dict[str, Any] = await request.json()
         self.asked.append(body["grant_type"])
+        self.bodies.append(body)
         if body["client_id"] != self.client or body["client_secret"] != self.secret:
             return web.json_response({"error": "access_denied", "error_description": str(body)}, status=401)
         answer: dict[str, Any] = {"access_token": uuid.uuid4().hex, "expires_in": self.life_s, "token_type": "Bearer"}
         if body["grant_type"] == "refresh_token":
             if body["refresh_token"] != self.refresh:
-                return web.json_response({"error": "unauthorized_client"}, status=403)
+                said = "Unknown or invalid refresh token."
+                return web.json_response({"error": "invalid_grant", "error_description": said}, status=403)
             answer["refresh_token"] = self.refresh = uuid.uuid4().hex
         self.accepted.add(f"Bearer {answer['access_token']}")
         return web.json_response(answer)

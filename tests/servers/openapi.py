@@ -18,8 +18,10 @@ class OpenApi:
     def __init__(self, file: Path) -> None:
         self._document = json.loads(file.read_text(encoding="utf-8"))
 
-    def wrong(self, method: str, path: str, query: Sequence[tuple[str, str]], body: Any) -> list[str]:
-        """What is wrong with a request; `body` is its JSON, None where it has none."""
+    def wrong(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Any, kind: str = "application/json"
+    ) -> list[str]:
+        """What is wrong with a request; `body` is its JSON, None where it has none, of a form its parts by name."""
         found = self._operation(method, path)
         if found is None:
             return [f"{method} {path} is not in the document"]
@@ -33,8 +35,10 @@ class OpenApi:
         content = (found.get("requestBody") or {}).get("content", {})
         if body is None:
             return [*faults, "the body is missing"] if (found.get("requestBody") or {}).get("required") else faults
-        if "application/json" not in content:
-            return [*faults, "a body in JSON is not expected"]
+        if kind not in content:
+            return [*faults, f"a body of type {kind} is not expected"]
+        if kind != "application/json":
+            return faults
         schema = {**content["application/json"].get("schema", {}), "components": self._document["components"]}
         return faults + [
             f"{each.json_path}: {each.message[:200]}" for each in Draft202012Validator(schema).iter_errors(body)

@@ -136,14 +136,12 @@ def peft_made(tmp_path_factory: pytest.TempPathFactory) -> PeftAdapters:
 
 
 @pytest.fixture(scope="session")
-def llamacpp_adapters(
-    server_logs: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, PeftAdapters]]:
+def llamacpp_adapters(request: pytest.FixtureRequest, server_logs: Path) -> Iterator[tuple[str, PeftAdapters]]:
     """Base URL of llama.cpp with the adapters `one` and `two`, made with PEFT (in vLLM's environment) and converted."""
     obstacle = llamacpp_obstacle() or vllm_obstacle()
     if obstacle:
         pytest.skip(f"left out: {obstacle}")
-    made = peft_adapters.make(tmp_path_factory.mktemp("lora"))
+    made: PeftAdapters = request.getfixturevalue("peft_made")
     files = [made.folder / f"{name}.gguf" for name in made.answers]
     for file in files:
         convert(made.folder / file.stem, weights.DEMO.path(), file)

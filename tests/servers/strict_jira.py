@@ -7,6 +7,7 @@ are checked first, and create metadata is that of Data Center 8.4 and later; `ol
 from __future__ import annotations
 
 import re
+from email import message_from_bytes
 from typing import Any
 
 from aiohttp import web
@@ -28,6 +29,7 @@ class StrictJira(FaultProxy):
         self.accepted: set[str] | None = None
         self.archived: set[str] = set()
         self.older = False
+        self.files: tuple[bool, int] = (True, 1_000_000)  # whether files are taken, and up to how many bytes
 
     async def _forward(self, request: web.Request) -> web.Response:
         try:
@@ -49,7 +51,11 @@ class StrictJira(FaultProxy):
             return self._meta(found[1], found[2], request)
         if request.path == "/rest/api/2/user/assignable/search":
             return self._assignable(request)
-        if request.method in {"POST", "PUT"}:
+        if request.path == "/rest/api/2/attachment/meta":
+            return web.json_response({"enabled": self.files[0], "uploadLimit": self.files[1]})
+        if request.path.endswith("/attachments"):
+            await self._file(request)
+        elif request.method in {"POST", "PUT"}:
             self._body(request.method, request.path, await request.json())
         return None
 
@@ -61,6 +67,18 @@ class StrictJira(FaultProxy):
             check(self.projects[key], body["fields"], text=markup, person=self._person)
         elif path.endswith("/comment") and (said := markup(body.get("body"))):
             raise RefusedError(400, comment=said)
+
+    async def _file(self, request: web.Request) -> None:
+        if request.headers.get("X-Atlassian-Token") not in {"no-check", "nocheck"}:
+            raise RefusedError(403, "XSRF check failed")
+        if not self.files[0]:
+            raise RefusedError(404, "Attachments are disabled.")
+        head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()  # the body is forwarded: read whole
+        parts = [part for part in message_from_bytes(head + await request.read()).walk() if not part.is_multipart()]
+        if not parts or any(part.get_param("name", header="content-disposition") != "file" for part in parts):
+            raise RefusedError(400, "The name of each part must be file.")
+        if any(len(part.get_payload(decode=True)) > self.files[1] for part in parts):
+            raise RefusedError(413, "The attachment exceeds its maximum permitted size.")
 
     def _create(self, fields: dict[str, Any]) -> None:
         rules = self.projects.get(str(fields["project"].get("key")))

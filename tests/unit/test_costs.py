@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from processor.cli.cost import _cells
 from processor.contract import Origin, Record, Step, Usage
 from processor.costs.ledger import BYTES_PER_TOKEN, Ledger, Paid, Tariff
 from processor.costs.report import Report
@@ -54,6 +55,20 @@ def by_model(usage: Usage, tier: str = "lite") -> Step:
 RULE = Step("diagnose", "rule", rule="eresolve")
 PRICED = ModelSettings(urls=URLS, usd_per_million_prompt=1, usd_per_million_cached=0.1, usd_per_million_completion=4)
 HOURLY = ModelSettings(urls=URLS, usd_per_replica_hour=3)
+
+
+def test_cached_tokens_that_a_server_does_not_count_are_unknown() -> None:
+    """They are paid for as if none were; the table says that nobody knows, and so does the sum with those that are."""
+    ledger = Ledger(tariff(lite=PRICED))
+    ledger.add(finding([by_model(Usage(1_000_000, None, 0))]))
+    ledger.add(finding([by_model(Usage(1_000_000, 500_000, 0))], pipeline="other"))
+    report = Report.of(ledger, NOON, NOON + 60, ["ci", "other"])
+    rows = {row["pipeline"]: row for row in report.said()["pipelines"]}
+    assert {name: row["cached_tokens"] for name, row in rows.items()} == {"ci": None, "other": 500_000}
+    assert rows["ci"]["cost_usd"] == pytest.approx(1.0)
+    assert report.said()["total"]["cached_tokens"] is None
+    assert "unknown" in _cells(rows["ci"])
+    assert "unknown" not in _cells(rows["other"])
 
 
 def test_tokens_have_three_prices() -> None:

@@ -47,6 +47,19 @@ def test_all_faults_at_once_with_the_nearest_name(tmp_path: Path) -> None:
     assert any(line.startswith(f"{file}: limits.in_flight: Input should be a valid integer") for line in lines)
 
 
+@pytest.mark.parametrize("where", ["file", "environment"])
+def test_setting_that_was_renamed_says_its_new_name(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it stands, and what to write instead."""
+    file = tmp_path / "f.yaml"
+    file.write_text("jira: {url: http://j" + (", threads: 8" if where == "file" else "") + "}\n")
+    if where == "environment":
+        monkeypatch.setenv("FAULTSTREAM_JIRA__THREADS", "8")
+    with pytest.raises(ConfigError, match=r"jira: threads is called concurrency now: write jira\.concurrency"):
+        load(file)
+
+
 def test_a_fault_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is named, not a file."""
     monkeypatch.setenv("FAULTSTREAM_LIMITS__IN_FLIGHT", "0")

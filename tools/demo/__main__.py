@@ -138,10 +138,11 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         f"decided by rules {decided['rules']}, by the model {decided['model']} ({figures['engine']}); "
         f"category right {figures['correct_category']}/{total}, dependency {figures['correct_dependency']}/{total}"
     )
+    share = figures["cached_token_share"]
     view.say(
         f"first ticket after {figures['seconds_to_first_ticket']} s, first by the model after "
         f"{figures['seconds_to_first_model_ticket']} s; {figures['prompt_tokens']:,} prompt tokens, "
-        f"{figures['cached_token_share']:.0%} from the cache"
+        f"{'unknown how many' if share is None else f'{share:.0%}'} from the cache"
     )
     view.say(f"tickets: {view.jira}/demo/   figures: .demo/summary.json", "bold")
 

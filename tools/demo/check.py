@@ -6,7 +6,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tools.demo.plan import Build
@@ -29,6 +29,14 @@ def jira_tickets(address: str, project: str = "BUILD") -> dict[str, str]:
     return {fingerprint: " ".join(sorted(keys)) for fingerprint, keys in found.items()}
 
 
+def _share(cached: Sequence[int | None], prompt: int) -> float | None:
+    """The share of prompt tokens that were cached; None where a server does not count them."""
+    known = [tokens for tokens in cached if tokens is not None]
+    if len(known) < len(cached):
+        return None
+    return round(sum(known) / prompt, 3) if prompt else 0.0
+
+
 def summary(
     sent: Sent, outcome: Outcome, tickets: Mapping[str, str], valid: Callable[[dict[str, Any]], bool], engine: str
 ) -> dict[str, Any]:
@@ -37,7 +45,7 @@ def summary(
     results = {build.id: (build, found[build.id]["data"]) for build in sent.values() if build.id in found}
     steps = [step for _, data in results.values() for step in data["steps"]]
     usage = [data["usage"] for _, data in results.values()]
-    prompt, cached = sum(u["prompt_tokens"] for u in usage), sum(u["cached_tokens"] for u in usage)
+    prompt, cached = sum(u["prompt_tokens"] for u in usage), [u["cached_tokens"] for u in usage]
     keys = [key for joined in tickets.values() for key in joined.split()]
     return {
         "events": len(sent),
@@ -60,7 +68,7 @@ def summary(
         },
         "prompt_tokens": prompt,
         "completion_tokens": sum(u["completion_tokens"] for u in usage),
-        "cached_token_share": round(cached / prompt, 3) if prompt else 0.0,
+        "cached_token_share": _share(cached, prompt),
     }
 
 

@@ -30,7 +30,7 @@ def answers(port: int, path: str, timeout: float = 2, host: str = process.LOOPBA
 
 
 def jira(port: int | None = None, logs: Path | None = None, project: str = PROJECT) -> process.Server:
-    """The double; its `address` is the base URL, `{address}/browse/KEY-1` a ticket's page."""
+    """The double; its `address` is the base URL, `{address}/demo/` its page, on which a ticket is shown by a click."""
     bootstrap.SERVERS.ensure()
     port = port or process.free_port()
     env = {"JIRA820_HOST": process.LOOPBACK, "JIRA820_PORT": str(port), "JIRA820_PROJECT_KEY": project}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,11 +26,32 @@ class ServerError(Exception):
     """A server did not come up; the message has the end of its log."""
 
 
+# Below those that systems give to outgoing connections, one of which may have taken the port of a server that is
+# down for a moment.
+PORTS = range(12_000, 32_000)
+RESERVED = 64
+_reserved: collections.deque[socket.socket] = collections.deque()
+
+
 def free_port() -> int:
-    """A port on loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on, and that no other process is given by this function meanwhile.
+
+    It is ours by a socket of another protocol on the same number, until we end or have asked for many more.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind((LOOPBACK, port))
+            with socket.socket() as probe:
+                probe.bind((LOOPBACK, port))
+        except OSError:
+            mark.close()
+            continue
+        _reserved.append(mark)
+        if len(_reserved) > RESERVED:
+            _reserved.popleft().close()
+        return port
 
 
 def accepts(host: str, port: int, timeout: float = 1) -> bool:

@@ -106,6 +106,7 @@ def place(
     return Pattern(kind, regex, weight, "", cue, False, clean)
 
 
+@functools.cache
 def cue_of(regex: str) -> str:
     """A cue made of the literals that `regex` demands. Raises ValueError where it demands none of some length."""
     literals = required_literals(regex)

@@ -8,8 +8,9 @@ from typing import Any, Final
 import structlog
 
 from processor.tickets.jira.answers import Answer
-from processor.tickets.jira.gate import FINGERPRINT, Kind
 from processor.tickets.jira.issues import mapping
+from processor.tickets.jira.kinds import FINGERPRINT, Kind
+from processor.tickets.jira.upload import Upload
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,9 @@ def write_down(method: str, path: str, body: Any, outcome: str, answer: Answer |
 
 
 def _fields(body: Any) -> list[str]:
-    """Names of what the body sets; none of a body that is no JSON, such as an attachment's."""
+    """Names of what the body sets, or of the file that it is; none of another body that is no JSON."""
+    if isinstance(body, Upload):
+        return [body.name]
     sent = mapping(body)
     inner = [mapping(sent.get(name)) for name in ("fields", "update") if name in sent]
     return sorted(str(name) for part in inner or [sent] for name in part)

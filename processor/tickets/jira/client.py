@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from processor.tickets.jira.gate import Gate
 from processor.tickets.jira.http import Http
 from processor.tickets.jira.issues import Hit, Standing, category, hit, mapping, names, standing
 from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.jira.upload import Upload
 from processor.tickets.messages import moment
 
 log = structlog.get_logger(__name__)
@@ -32,7 +34,10 @@ MOST_PAGES: Final = 50
 LINK: Final = "Relates"
 """The type of link that says no more than that two issues belong together; both Jiras come with it."""
 
-STANDING: Final = "description,status,resolution,resolutiondate,priority"
+FRESH_S: Final = 600.0
+"""How long it is believed what Jira says of attachments."""
+
+STANDING: Final = "description,status,resolution,resolutiondate,priority,labels,issuelinks"
 
 
 class Way(Protocol):
@@ -61,6 +66,7 @@ class JiraClient:
         self._me: frozenset[str] | None = None
         self._links: list[str] | None = None
         self._priorities: list[str] | None = None
+        self._attaching: tuple[float, bool, int | None] | None = None
         self._forms = Forms(self._get)
 
     async def dialect(self) -> Dialect:
@@ -115,6 +121,10 @@ class JiraClient:
         """What Jira will not take of what a pipeline will fill in: each names the key, the project and the field."""
         return await self._forms.wrong(wish)
 
+    async def strangers(self, wish: Wish) -> list[str]:
+        """Whom a pipeline names that Jira does not know: their tickets go without. Each names the key."""
+        return await self._forms.strangers(await self.dialect(), wish)
+
     async def comment(self, key: str, body: Document | str) -> None:
         """Sends one request that adds a comment, once."""
         dialect = await self.dialect()
@@ -162,6 +172,28 @@ class JiraClient:
         labels = [str(each) for each in mapping(issue.get("fields")).get("labels") or ()]
         if label not in labels:
             await self._edit(key, {"labels": [*labels, label]})
+
+    async def attaching(self) -> tuple[bool, int | None]:
+        """Whether this Jira takes attachments, and up to how many bytes, if it says so; asked now and then."""
+        now = monotonic()
+        if self._attaching is None or now - self._attaching[0] > FRESH_S:
+            try:
+                said = mapping(await self._get("/attachment/meta"))
+            except Refused:  # not every server tells
+                said = {}
+            limit = said.get("uploadLimit")
+            self._attaching = now, said.get("enabled") is not False, limit if isinstance(limit, int) else None
+        return self._attaching[1:]
+
+    async def attachments(self, key: str) -> frozenset[str]:
+        """The names of an issue's files."""
+        issue = mapping(await self._get(f"/issue/{key}", {"fields": "attachment"}))
+        held = mapping(issue.get("fields")).get("attachment") or ()
+        return frozenset(str(mapping(each).get("filename")) for each in held)
+
+    async def attach(self, key: str, name: str, data: bytes, may: Callable[[], bool] = lambda: True) -> None:
+        """Sends one request that attaches a text file, once; asks right before whether it `may`, raises Late if not."""
+        await self._send("POST", f"/issue/{key}/attachments", Upload(name, data), may)
 
     async def link(self, key: str, older: str, kind: str = LINK) -> None:
         """Says on both issues that they belong together. Sending it twice does no harm."""

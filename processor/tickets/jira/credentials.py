@@ -135,14 +135,27 @@ class OAuth:
             _keep(config.refresh_token_file, str(said["refresh_token"]))
 
     async def _look_up(self, session: aiohttp.ClientSession) -> str:
-        """The id of the site whose address is `jira.url`."""
+        """The id of the site whose address is `jira.url`: among those that the app may see, or by asking the site.
+
+        The list is that of what a person has allowed; whether a service account has one is not documented.
+        """
         address = f"{self._config.api_url}/oauth/token/accessible-resources"
         headers = {"Authorization": await self.header(session)}
-        sites = await self._answer(session, "GET", address, "jira.oauth.api_url", headers=headers)
+        try:
+            sites = await self._answer(session, "GET", address, "jira.oauth.api_url", headers=headers)
+        except Unauthorised:
+            if self._config.refresh_token_file is not None:
+                raise
+            sites = []
         for site in sites if isinstance(sites, list) else ():
             if isinstance(site, dict) and str(site.get("url", "")).rstrip("/").lower() == self._url.lower():
                 return str(site["id"])
-        raise Unauthorised(f"the app of jira.oauth has no access to {self._url}: check jira.url, or set cloud_id")
+        if self._config.refresh_token_file is not None:
+            raise Unauthorised(f"the app of jira.oauth has no access to {self._url}: check jira.url, or set cloud_id")
+        tenant = await self._answer(session, "GET", f"{self._url}/_edge/tenant_info", "jira.url")
+        if not isinstance(tenant, dict) or not tenant.get("cloudId"):
+            raise Unavailable(f"{self._url} (jira.url) does not tell its cloud id: set jira.oauth.cloud_id")
+        return str(tenant["cloudId"])
 
     async def _answer(self, session: aiohttp.ClientSession, method: str, url: str, setting: str, **more: Any) -> Any:
         try:

@@ -36,6 +36,26 @@ class Forms:
             return [f"{key_of(name)}: {said}" for name, said in error.fields.items()]
         return problems(screen, wish) if screen is not None else []
 
+    async def strangers(self, dialect: Dialect, wish: Wish) -> list[str]:
+        """Whom a pipeline names that Jira does not know, or knows several of; each names the key.
+
+        Raises Unavailable, or Refused for lack of rights. To be asked once nothing else is wrong.
+        """
+        screen = await self._screens.of(wish.project, wish.type)
+        said: list[str] = []
+        for name, values in wish.given.items():
+            rule = the_field(screen, name) if screen is not None else None
+            if name != "assignee" and (rule is None or "user" not in {rule.type, rule.items}):
+                continue
+            for each in (one for value in values for one in (value if isinstance(value, list) else [value])):
+                try:
+                    await self._people.find(dialect, wish.project, str(each))
+                except Refused as error:
+                    if not error.fields:
+                        raise
+                    said.append(f"{key_of(name)}: {error}")
+        return said
+
     async def filled(self, dialect: Dialect, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a create request. Raises Refused that blames what does not fit, and Unavailable."""
         project, kind = str(fields["project"]["key"]), str(fields["issuetype"]["name"])

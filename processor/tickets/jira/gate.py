@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import IntEnum
 from time import time
 from typing import Final, Protocol, Self
 
@@ -24,7 +23,8 @@ import structlog
 from processor.settings.jira import JiraSettings
 from processor.tickets.jira.answers import Answer
 from processor.tickets.jira.errors import Limited, Unavailable
-from processor.tickets.jira.limits import Bucket, Pace, Told, per_minute, per_second, read
+from processor.tickets.jira.kinds import PURPOSE, Kind
+from processor.tickets.jira.limits import Bucket, Pace, Told, bounds, read
 
 log = structlog.get_logger(__name__)
 
@@ -48,38 +48,6 @@ NEAR_S: Final = 10.0
 
 JITTER: Final = 0.1
 """Share of a wait that is added to it by chance, so that several daemons do not come back at once."""
-
-
-class Kind(IntEnum):
-    """What a request is for; a lesser number goes first."""
-
-    CREATE = 0
-    COMMENT = 1
-    EDIT = 2
-    LOOK = 3
-
-    @property
-    def label(self) -> str:
-        """As metrics name it."""
-        return self.name.lower()
-
-
-PURPOSE: ContextVar[Kind] = ContextVar("purpose", default=Kind.CREATE)
-"""What is being worked on: no request of it ranks before that."""
-
-FINGERPRINT: ContextVar[str] = ContextVar("fingerprint", default="")
-"""The fault that is being worked on; the audit log names it."""
-
-
-@contextmanager
-def at_work(kind: Kind, fingerprint: str = "") -> Iterator[None]:
-    """All requests inside are for this, and rank so at most."""
-    tokens = PURPOSE.set(kind), FINGERPRINT.set(fingerprint)
-    try:
-        yield
-    finally:
-        PURPOSE.reset(tokens[0])
-        FINGERPRINT.reset(tokens[1])
 
 
 class GateMetrics(Protocol):
@@ -140,6 +108,7 @@ class Gate:
         wall: Callable[[], float] = time,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self._most = minute, second
         self._minute, self._second, self._at_once = minute, second, at_once
         self._metrics = metrics
         self._wall = wall
@@ -161,7 +130,17 @@ class Gate:
     @classmethod
     def of(cls, config: JiraSettings, metrics: GateMetrics | None = None) -> Self:
         """The gate that the settings describe."""
-        return cls(config.requests_per_minute, config.requests_per_second, config.threads, metrics=metrics)
+        return cls(config.requests_per_minute, config.requests_per_second, config.concurrency, metrics=metrics)
+
+    def share(self, part: float) -> None:
+        """Keeps to this part (0 to 1) of the budgets from now on; begins with nothing saved up."""
+        minute, second = (max(1, math.floor(most * part)) for most in self._most)
+        if (minute, second) == (self._minute, self._second):
+            return
+        self._minute, self._second = minute, second
+        if self._buckets:
+            self._buckets = bounds(minute, second, self._now(), 0.0)
+            self._changed.set()
 
     @asynccontextmanager
     async def turn(self, kind: Kind, issue: str | None = None, *, writes: bool = False) -> AsyncIterator[Turn]:
@@ -298,7 +277,7 @@ class Gate:
         """Queues, and waits until the pump lets it go."""
         now = self._now()
         if not self._buckets:
-            self._buckets = [per_minute(self._minute, now), per_second(self._second, self._minute, now)]
+            self._buckets = bounds(self._minute, self._second, now)
         waiter = _Waiter(turn.kind, turn.issue, now, asyncio.get_running_loop().create_future())
         self._number += 1
         heapq.heappush(self._queue, (turn.kind, self._number, waiter))

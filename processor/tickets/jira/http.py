@@ -21,6 +21,7 @@ from processor.tickets.jira.audit import about, write_down
 from processor.tickets.jira.credentials import credentials
 from processor.tickets.jira.errors import Late, Unauthorised, Unavailable, Unsettled
 from processor.tickets.jira.gate import Gate
+from processor.tickets.jira.upload import Upload
 
 CONNECT_S: Final = 5.0
 """Most seconds for a connection; the answer's bound is the setting `jira.timeout_s`."""
@@ -104,8 +105,12 @@ class Http:
         write: bool,
     ) -> Answer:
         headers = {"Accept": "application/json"} | ({"Authorization": header} if header else {})
-        data = None
-        if body is not None:
+        data: bytes | aiohttp.FormData | None = None
+        if isinstance(body, Upload):
+            headers["X-Atlassian-Token"] = "no-check"  # both Jiras take a form without it for forged
+            data = aiohttp.FormData()
+            data.add_field("file", body.data, filename=body.name, content_type="text/plain; charset=utf-8")
+        elif body is not None:
             headers["Content-Type"], data = "application/json", orjson.dumps(body)
         if not may():
             raise Late("it took too long until the request could be sent", shared=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ class Standing:
 
     `category` is that of its status: new, indeterminate, done; empty where Jira does not say. `raw` is the description
     as Jira has it, for `JiraClient.reword`. `priority` is its name, as the account's language has it. `key` is the
-    issue's own: another than was asked for, if it was moved.
+    issue's own: another than was asked for, if it was moved. `duplicates` are the issues that it is linked to as a
+    duplicate of.
     """
 
     description: str
@@ -35,6 +36,8 @@ class Standing:
     raw: Any = field(default=None, compare=False, repr=False)
     priority: str = ""
     key: str = ""
+    labels: frozenset[str] = frozenset()
+    duplicates: tuple[str, ...] = ()
 
 
 def names(user: Any) -> frozenset[str]:
@@ -64,12 +67,21 @@ def standing(issue: Mapping[str, Any], description: str) -> Standing:
         raw=fields.get("description"),
         priority=str(mapping(fields.get("priority")).get("name") or ""),
         key=str(issue.get("key") or ""),
+        labels=frozenset(map(str, fields.get("labels") or ())),
+        duplicates=_duplicates(fields.get("issuelinks") or ()),
     )
     if resolution is None and now != "done":
         return known
     at = moment(str(fields.get("resolutiondate") or ""))
     resolved_at = at.timestamp() if at else 0.0
     return replace(known, resolution=str(resolution or "Done"), resolved_at=resolved_at, category="done")
+
+
+def _duplicates(links: Iterable[Any]) -> tuple[str, ...]:
+    """What an issue duplicates: links outwards, of a type that is called so as Jira comes ("Duplicate", "Duplikat")."""
+    found = [mapping(each) for each in links]
+    kind = [each for each in found if "dupli" in str(mapping(each.get("type")).get("name")).casefold()]
+    return tuple(str(other["key"]) for each in kind if (other := mapping(each.get("outwardIssue"))).get("key"))
 
 
 def category(status: Any) -> str:

@@ -79,6 +79,14 @@ def per_second(most: int, minute: int, now: float) -> Bucket:
     return Bucket(float(most - room + 1), room, now)
 
 
+def bounds(minute: int, second: int, now: float, unused: float = math.inf) -> list[Bucket]:
+    """Both budgets, of which so many requests may go at once at the beginning."""
+    made = [per_minute(minute, now), per_second(second, minute, now)]
+    for each in made:
+        each.hold(now, unused)
+    return made
+
+
 class Pace:
     """The rate that a server allows, found out from its answers; no limit before it has refused something.
 

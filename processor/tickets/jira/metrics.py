@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from processor.tickets.jira.gate import Gate, Kind
+from processor.tickets.jira.gate import Gate
+from processor.tickets.jira.kinds import Kind
 
 _PREFIX: Final = "faultstream_jira"
 _SECONDS: Final = (0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)

@@ -11,7 +11,8 @@ from processor.cli import doctor_jira
 from processor.cli.looked import Finding
 from processor.errors import Retryable
 from processor.tickets.jira import Refused
-from processor.tickets.jira.gate import Gate, Kind
+from processor.tickets.jira.gate import Gate
+from processor.tickets.jira.kinds import Kind
 from processor.tickets.jira.metrics import JiraMetrics
 
 
@@ -84,3 +85,40 @@ async def test_a_daemons_limits_are_read_from_its_metrics() -> None:
     assert "create stopped" not in found.text
     assert doctor_jira.limits("faultstream_engine_lag 3\n") == []
     assert doctor_jira.limits("<html>{") == []
+
+
+async def test_right_to_attach_is_asked_for_where_tickets_get_files() -> None:
+    """And only there; without it the key can be taken back instead."""
+    jira = Jira(dict.fromkeys({**doctor_jira.RIGHTS, **doctor_jira.FILES}, True) | {"CREATE_ATTACHMENTS": False})
+    projects = ["BUILD", "OTHER"]
+    found = [each async for each in doctor_jira._rights(jira, projects, {"BUILD"})]  # type: ignore[arg-type]
+    assert [each.fine for each in found] == [False, True]
+    assert found[0].text == "BUILD: give the account of jira.token Create Attachments, or set ticket.attach: none"
+    assert ["CREATE_ATTACHMENTS" in each["permissions"] for each in jira.queries] == [True, False]
+
+
+class Files:
+    """Says whether files are taken."""
+
+    def __init__(self, takes: tuple[bool, int | None]) -> None:
+        self.takes = takes
+
+    async def attaching(self) -> tuple[bool, int | None]:
+        """What it says."""
+        return self.takes
+
+
+@pytest.mark.parametrize(
+    ("takes", "fine", "said"),
+    [
+        ((False, None), False, "set ticket.attach: none"),
+        ((True, 10_485_760), True, "up to 10485760 bytes"),
+        ((True, 1000), False, "up to 1000 bytes"),
+        ((True, None), True, "taken"),
+    ],
+)
+async def test_jira_without_attachments_is_told(takes: tuple[bool, int | None], fine: bool, said: str) -> None:
+    """Turned off, or of less than an excerpt may have."""
+    found = await doctor_jira._files(Files(takes))  # type: ignore[arg-type]
+    assert found.fine is fine
+    assert said in found.text

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from processor.contract import Outbound, Record, TopicPartition
-from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce
+from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce, Limits
 from processor.engine.delivery import Lost, Substitute
 from processor.engine.dispatch import Dispatcher
 from processor.engine.inflight import Batch, Entry, Partition
@@ -21,7 +21,9 @@ from .conftest import QUICK, Rig, Worker, echo, eventually
 LIMITS = replace(QUICK, concurrency=8, in_flight=64)
 
 
-async def life(rig: Rig, total: int, poison: set[int], *, exactly_once: bool, lasts_s: float = 0.0) -> bool:
+async def life(
+    rig: Rig, total: int, poison: set[int], *, exactly_once: bool, lasts_s: float = 0.0, limits: Limits = LIMITS
+) -> bool:
     """One life of a daemon; whether it ended by working all off, and not by a poisonous record, after `lasts_s`."""
     source, sink, transactions = rig.broker.source("group", ["in"]), rig.broker.sink(), rig.broker.transactions()
     died = asyncio.Event()
@@ -35,7 +37,7 @@ async def life(rig: Rig, total: int, poison: set[int], *, exactly_once: bool, la
         return await echo(record)
 
     delivery = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01) if exactly_once else None
-    engine = Engine(source, sink, Worker(handler), LIMITS, delivery=delivery)
+    engine = Engine(source, sink, Worker(handler), limits, delivery=delivery)
     stop = asyncio.Event()
     task = asyncio.create_task(engine.run(stop))
     try:
@@ -74,7 +76,7 @@ async def test_a_little_progress_of_each_start_does_not_hide_it(rig: Rig) -> Non
     while not await life(rig, 30, {6}, exactly_once=True, lasts_s=0.02):
         deaths += 1
         assert rig.committed() or deaths == 1
-    assert deaths <= LIMITS.poison_starts + TRIES
+    assert deaths <= LIMITS.poison_starts + 1 + TRIES  # one of them with others of its group
     assert {int(letter.value or b"") for letter in rig.broker.records("dead")} == {6}
 
 
@@ -225,8 +227,77 @@ async def test_progress_wipes_the_mark_out(rig: Rig) -> None:
         assert rig.broker.metadata["group"][TopicPartition("in", 0)] == ""
 
 
+async def test_suspects_that_are_innocent_are_tried_together(rig: Rig) -> None:
+    """Most are suspects only because the process died of something else: they cost a trial, not one for each record."""
+    rig.fill(40)
+    tp = TopicPartition("in", 0)
+    rig.broker.committed["group"][tp] = 0
+    rig.broker.metadata["group"][tp] = str(Note(LIMITS.poison_starts))
+    marks: list[str] = []
+
+    class Marking(AtLeastOnce):
+        async def mark(self, partition: Partition, offset: int, note: str) -> None:
+            marks.append(note)
+            await super().mark(partition, offset, note)
+
+    source, sink = rig.broker.source("group", ["in"]), rig.broker.sink()
+    engine = Engine(source, sink, Worker(), replace(LIMITS, concurrency=32), delivery=Marking(source, sink))
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    await eventually(lambda: rig.committed() == 40)
+    stop.set()
+    await task
+    starts = LIMITS.poison_starts + 1
+    assert marks[:2] == [str(Note(starts)), str(Note(LIMITS.poison_starts, group=32))]
+    assert rig.values() == list(range(40))
+
+
+@pytest.mark.parametrize("how", ["revoked", "begun anew"])
+async def test_a_trial_whose_partition_goes_holds_up_no_other(rig: Rig, how: str) -> None:
+    """It ends with the partition, though nothing else moves in the process."""
+    rig.fill(2, partitions=2)
+    first, other = (TopicPartition("in", number) for number in range(2))
+    for tp in (first, other):
+        rig.broker.committed["group"][tp] = 0
+        rig.broker.metadata["group"][tp] = str(Note(LIMITS.poison_starts))
+    begun: list[int] = []
+
+    async def hangs_at_first(record: Record) -> Sequence[Outbound]:
+        begun.append(record.partition)
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+        return await echo(record)
+
+    source, sink = rig.broker.source("group", ["in"]), rig.broker.sink()
+    engine = Engine(source, sink, Worker(hangs_at_first), replace(LIMITS, revoke_s=0.01, drain_s=0.01))
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    await eventually(lambda: len(begun) == 1)
+    tried = engine._inflight.partitions[TopicPartition("in", begun[0])]
+    if how == "revoked":
+        await engine.revoked([tried.tp])
+    else:
+        await engine.begin_anew(tried)
+    await eventually(lambda: 1 - begun[0] in begun)
+    stop.set()
+    await task
+    assert rig.values()
+
+
+async def test_a_group_in_which_the_process_died_is_narrowed_down(rig: Rig) -> None:
+    """From many to few to one, and no further than what was tried together; a bounded number of deaths."""
+    rig.fill(90)
+    deaths = 0
+    while not await life(rig, 90, {41}, exactly_once=True, limits=replace(LIMITS, concurrency=60)):
+        deaths += 1
+    assert deaths <= LIMITS.poison_starts + 2 + TRIES
+    assert {int(letter.value or b"") for letter in rig.broker.records("dead")} == {41}
+    assert sorted(rig.values()) == [value for value in range(90) if value != 41]
+
+
 @pytest.mark.parametrize("text", ["", "something else", "fs starts=x tries=1", "fs starts=1"])
 def test_foreign_metadata_is_no_note(text: str) -> None:
     """Another program may have committed the offset."""
     assert Note.parse(text) == Note()
     assert Note.parse(str(Note(4, 1))) == Note(4, 1)
+    assert Note.parse(str(Note(4, 0, 60))) == Note(4, 0, 60)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,76 @@ def test_aliases_that_explode_are_refused() -> None:
     assert [one.message for one in document.problems] == [
         "too large or too deeply nested (do aliases refer to each other?)"
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "- " * 100_000 + "x", "{a: " * 3_000 + "}" * 3_000, "[" * 300 + "]" * 300]
+)
+def test_nesting_without_end_is_refused(text: str) -> None:
+    """A hundred thousand brackets end in a problem, not in the machine's stack."""
+    assert [one.message for one in yaml.parse(text).problems] == [
+        "too large or too deeply nested (do aliases refer to each other?)"
+    ]
+
+
+WORDS = (
+    "a",
+    "b: ",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    ":",
+    "'",
+    '"',
+    "|",
+    ">-\n  ",
+    "#",
+    " # x",
+    "&a ",
+    "*a",
+)
+MORE = (
+    "!t ",
+    "---\n",
+    "%",
+    "@",
+    "\t",
+    " ",
+    "\\u00e4",
+    "ä",
+    "\u2028",
+    "\x85",
+    "\ufeff",
+    "\0",
+    "1",
+    "~",
+    "true",
+    "\r\n",
+    "<<: ",
+    "\ud800",
+)
+
+
+@given(st.lists(st.sampled_from(WORDS + MORE), max_size=14).map("".join))
+def test_both_parsers_read_the_same(text: str) -> None:
+    """The fast one finds the values and the places that the other one finds, where it is asked and finds any."""
+    fast = yaml.parse(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyyaml, "__with_libyaml__", False)
+        slow = yaml.parse(text)
+    if slow.problems:
+        assert fast.problems == slow.problems or re.search(r"[|>][-+0-9]*#", text)
+        return
+    assert (fast.value, fast.problems) == (slow.value, [])
+    for path in slow._values:
+        assert fast.at(path) == slow.at(path)
+        assert not path or fast.at(path, key=True) == slow.at(path, key=True)
 
 
 def test_files_that_cannot_be_read_are_problems(tmp_path: Path) -> None:

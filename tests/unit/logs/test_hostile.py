@@ -55,10 +55,15 @@ def test_masked_package_with_a_figure_stays_masked() -> None:
 )
 def test_repetition_costs_little(read: Callable[[str], object], line: str) -> None:
     """A line of one thing over and over is no way to keep a processor busy."""
+
+    def seconds() -> float:
+        began = time.process_time()
+        read(line)
+        return time.process_time() - began
+
     read("warm up")
-    began = time.process_time()
-    read(line)
-    assert time.process_time() - began < 0.1
+    # What is slow is slow each time; a collection of garbage that falls into a reading is not.
+    assert any(seconds() < 0.1 for _ in range(3))
 
 
 def test_no_part_of_a_chain_of_secrets_is_left() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import time
 from collections import deque
@@ -56,15 +57,21 @@ UNITS = ("a", "a.", "a/", "a-", "a@", "a ", "1", "(", "a, ", "a::", " ", "│ ",
 EXAMPLES = [line for *_, line in [*rows("packages.txt", 4), *rows("tests_and_places.txt", 3)]]
 
 
+def seconds(expression: re.Pattern[str], line: str) -> float:
+    """Processor time of finding all that there is."""
+    began = time.process_time()
+    deque(expression.finditer(line), maxlen=0)
+    return time.process_time() - began
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_no_line_makes_a_pattern_slow(unit: str) -> None:
     """However a line repeats itself around what a pattern looks for, time stays near what its length costs."""
     for pattern in PATTERNS:
         literal = min(required_literals(pattern.source) or {""}, key=len)
         for line in (literal + unit * LONGEST, unit * (LONGEST // len(unit) - len(literal)) + literal):
-            began = time.process_time()
-            deque(pattern.regex.finditer(line[:LONGEST]), maxlen=0)
-            assert time.process_time() - began < 0.1, pattern.source
+            # What is slow is slow each time; a collection of garbage that falls into a search is not.
+            assert any(seconds(pattern.regex, line[:LONGEST]) < 0.1 for _ in range(3)), pattern.source
 
 
 @settings(max_examples=200, deadline=None)

@@ -87,6 +87,19 @@ def test_what_a_rule_decides_is_the_truth(truth: dict[str, Any]) -> None:
     assert said.get("name", next(iter(names))) in names
 
 
+def test_summaries_end_as_sentences_do() -> None:
+    """A capture does not take the line's own full stop with it."""
+    examples = [(rule["id"], name) for rule in RAW for name in filter(FILE.fullmatch, rule["examples"])]
+    told = {
+        name: hit.fields["summary"]
+        for rule, name in examples
+        for hit in RULES.hits(read(name))
+        if hit.rule.id == rule and hit.fields.get("summary")
+    }
+    assert told
+    assert [one for one in told.items() if one[1].endswith("..")] == []
+
+
 def test_recorded_logs_meet_their_own_rules_alone() -> None:
     """A sample that is a rule's example is, where another rule decides it, one on which both say the same."""
     wrong = []

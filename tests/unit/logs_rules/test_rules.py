@@ -197,6 +197,14 @@ def test_an_alternative_must_have_the_capture() -> None:
     assert [one.message for one in RuleSet.problems([raw])] == ["no pattern of this rule captures 'name'"]
 
 
+def test_cues_are_the_same_in_each_process() -> None:
+    """In the order of rules and letters, not of hashes: what was compiled for them before is found again."""
+    words = ["omega left", "alpha left", "kappa left", "delta left", "gamma left", "sigma left"]
+    cues = [cue.replace("\\x20", " ") for cue in RuleSet.parse([rule(pattern=f"(?:{'|'.join(words)})")]).cues]
+    assert cues == sorted(cues)
+    assert len(cues) == len(words)
+
+
 def test_separated_repetitions_are_let_through() -> None:
     """Lists with a fixed separator are ordinary and safe."""
     assert RuleSet.problems([rule(pattern=r"(?:, *\w+)+ and"), rule(id="b", pattern=r"(?:[\w.-]+/)+x")]) == []

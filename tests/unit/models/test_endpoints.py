@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from processor.errors import ConfigError, Retryable
+from processor.models import endpoints, kubernetes
 from processor.models.endpoints import Dns, Endpoint, Static, endpoints_of
 from processor.models.kubernetes import KubernetesEndpoints
 from processor.settings.models import KubernetesService, ModelSettings
@@ -48,6 +49,19 @@ async def test_a_name_that_is_not_there_is_waited_for(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     with pytest.raises(Retryable, match=r"vllm\.models: Name or service not known"):
+        await Dns("http://vllm.models:8000/v1", 1).list()
+
+
+async def test_a_name_service_that_hangs_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known stays; here nothing is."""
+
+    async def resolve(*_: object, **__: object) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    monkeypatch.setattr(endpoints, "_RESOLVE_S", 0.05)
+    with pytest.raises(Retryable, match=r"vllm\.models: no answer from the name service within 0\.05 s"):
         await Dns("http://vllm.models:8000/v1", 1).list()
 
 
@@ -120,6 +134,23 @@ async def test_ready_endpoints_of_a_service_are_replicas(api: Api, account: Path
     assert (await first.list())[0] == "https://10.0.0.1:9000/x/v1"
     await found.close()
     await first.close()
+
+
+async def test_an_api_that_hangs_is_a_time_out(api: Api, account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that never comes is given up; it is asked for again later."""
+    monkeypatch.setattr(kubernetes, "_LIST_S", 0.1)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    found = KubernetesEndpoints(KubernetesService(service="vllm", api=address), account)
+    with pytest.raises(Retryable, match=r"no answer within 0\.1 s"):
+        await found.list()
+    await found.close()
+    server.close()
 
 
 async def test_a_watch_tells_of_changes(api: Api, account: Path, monkeypatch: pytest.MonkeyPatch) -> None:

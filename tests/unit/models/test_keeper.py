@@ -30,10 +30,12 @@ PREFIX = ChatRequest((ASK.messages[0], Message("user", ".")), max_tokens=1, alte
 
 @dataclass
 class Server:
-    """A simulated server: `up`, how long it takes, what it is called, when its process began."""
+    """A simulated server: `up`, how long it takes, what it is called, when its process began, what it answers with."""
 
     up: bool = True
     seconds: float = 1.0
+    slow: Mapping[str, float] = field(default_factory=dict)  # seconds of certain questions
+    status: int = 200
     model: str = "base"
     started: float = 1.0
     queue: int = 0
@@ -100,16 +102,19 @@ class World:
         if not user.startswith("Answer"):
             server.asked.append(user)
             server.headers.append(headers)
-            if timeout_s is not None and timeout_s < server.seconds:
+            seconds = server.slow.get(user, server.seconds)
+            if timeout_s is not None and timeout_s < seconds:
                 await asyncio.sleep(timeout_s)
                 raise UnansweredError(f"{endpoint.url} did not answer within {timeout_s:g} s")
             try:
-                await asyncio.sleep(server.seconds)
+                await asyncio.sleep(seconds)
             except asyncio.CancelledError:
                 server.ended += 1
                 raise
             if not server.up:
                 raise UnansweredError(f"{endpoint.url}: Server disconnected")
+            if server.status != 200:
+                return server.status, {}, b"{}"
         text = '{"ok":"y"}' if user.startswith("Answer") else '{"category":"k1"}'
         choice = {"message": {"content": text}, "finish_reason": "stop"}
         choice["logprobs"] = {"content": [{"token": text, "logprob": 0}]}

@@ -17,14 +17,14 @@ from processor.settings import ModelSettings
 from processor.testing.model import FakeModelServer, Fault
 
 SETTINGS = ModelSettings(urls=["http://127.0.0.1:1/v1"])
-TUNED = {"tuned": "tuned", "other": "x"}
+TUNED = [("tuned", "tuned"), ("tuned", "of_a_step"), ("other", "x")]
 
 
 def test_what_is_needed_and_lacks_is_named() -> None:
     """Each pipeline, its adapter, the feature, the server's engine and its settings; optional ones are remarks."""
     found = Capabilities("llama.cpp", guidance="grammar", alternatives=8, cached_tokens=True)
     told = "adapters that a request can choose, which the llama.cpp server of models.lite lacks"
-    lines = [f"pipeline {name} (model.adapter {adapter}) needs {told}" for name, adapter in TUNED.items()]
+    lines = [f"pipeline {name} (model.adapter {adapter}) needs {told}" for name, adapter in TUNED]
     assert needs.judge(found, SETTINGS, "models.lite", TUNED) == (lines, [])
     optional = SETTINGS.model_copy(update={"adapters_optional": True})
     wrong, remarks = needs.judge(found, optional, "models.lite", TUNED)
@@ -35,7 +35,7 @@ def test_what_is_needed_and_lacks_is_named() -> None:
 def test_a_file_that_the_server_was_not_started_with_is_named() -> None:
     """A version of the adapter will do; which one is found out when it is asked."""
     found = Capabilities("llama.cpp", adapters="files", files={"tuned@0123456789ab": 0, "more": 1})
-    (line,), _ = needs.judge(found, SETTINGS, "models.lite", TUNED)
+    (line,), _ = needs.judge(found, SETTINGS, "models.lite", [("tuned", "tuned"), ("other", "x")])
     assert "pipeline other (model.adapter x) needs x.gguf" in line
     assert "it has more, tuned@0123456789ab" in line
 
@@ -44,15 +44,15 @@ def test_a_context_that_is_cut_without_a_word_is_an_error() -> None:
     """Where longer prompts are refused they are asked again, shortened: worth knowing, no more."""
     for cuts in (True, False):
         found = Capabilities("ollama", guidance="json_schema", context_tokens=4096, cuts=cuts)
-        wrong, remarks = needs.judge(found, SETTINGS, "models.lite", {})
+        wrong, remarks = needs.judge(found, SETTINGS, "models.lite", [])
         assert ["context_tokens is 8192" in line for line in wrong] == [True] * cuts
         assert any("context_tokens is 8192" in line for line in remarks) is not cuts
-    assert needs.judge(Capabilities(context_tokens=8192, cuts=True), SETTINGS, "models.lite", {})[0] == []
+    assert needs.judge(Capabilities(context_tokens=8192, cuts=True), SETTINGS, "models.lite", [])[0] == []
 
 
 def test_what_is_worked_around_is_told() -> None:
     """No schema, no log-probabilities, no counts of cached tokens: each with what comes of it."""
-    _, remarks = needs.judge(Capabilities(), SETTINGS, "models.lite", {})
+    _, remarks = needs.judge(Capabilities(), SETTINGS, "models.lite", [])
     assert [any(word in each for each in remarks) for word in ("schema", "confidence", "cached")] == [True] * 3
 
 
@@ -83,14 +83,16 @@ ASKING = [needs.Asking("lite", "ci", "schemas/ci.yaml", FORM), needs.Asking("pro
 
 
 async def refused_by(poison: Callable[[dict[str, Any]], Fault | None]) -> str:
-    """What a start says where a server has this against some schemas."""
+    """What is said where a server has this against some schemas."""
     async with FakeModelServer(poison=poison) as server, ModelClient(ModelSettings(urls=[server.url])) as client:
-        with pytest.raises(ConfigError) as caught:
-            await needs.check_forms({"lite": client}, ASKING)
-    return str(caught.value)
+        found = await needs.refusals(client, "lite", ASKING)
+    assert found is not None
+    (refused,) = found
+    assert (refused.pipeline, refused.needed) == ("ci", True)
+    return refused.told
 
 
-async def test_a_start_is_refused_where_a_schema_is() -> None:
+async def test_a_schema_that_is_refused_is_told_with_its_place() -> None:
     """Named are the pipeline, its file, the field and its keywords; what the server takes is not."""
     told = await refused_by(lambda body: "grammar" if '"maxItems"' in json.dumps(body) else None)
     assert told.startswith("pipeline ci: schemas/ci.yaml: tests (type, items, maxItems): models.lite: ")
@@ -109,7 +111,7 @@ async def test_other_troubles_are_no_verdict_on_a_schema(fault: Fault, monkeypat
     """A server that is away, busy or slow at a start is waited for with the events; the start goes on."""
     monkeypatch.setattr(needs, "PATIENCE_S", 0.5)
     async with FakeModelServer(always=fault) as server, ModelClient(ModelSettings(urls=[server.url])) as client:
-        await needs.check_forms({"lite": client}, ASKING)
+        assert not await needs.refusals(client, "lite", ASKING)
         assert server.asked
 
 
@@ -117,8 +119,8 @@ async def test_one_question_each_and_no_more_where_all_is_well() -> None:
     """A start with many pipelines stays quick; a tier that nobody asks is left alone."""
     asking = [needs.Asking("lite", f"p{at}", "s.yaml", compile_form(f"p{at}", FORM.slots)) for at in range(50)]
     async with FakeModelServer() as server, ModelClient(ModelSettings(urls=[server.url])) as client:
-        await needs.check_forms({"lite": client}, asking)
+        assert await needs.refusals(client, "lite", asking) == []
         assert len(server.asked) == 50
         assert {each.body["max_tokens"] for each in server.asked} == {1}
-        await needs.check_forms({"pro": client}, asking)
+        assert await needs.refusals(client, "pro", asking) == []
     assert len(server.asked) == 50

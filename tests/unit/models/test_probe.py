@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,7 +11,14 @@ import pytest
 
 from processor.errors import ConfigError, Retryable
 from processor.models.capabilities import Capabilities
+from processor.models.chat import ChatRequest, Message
+from processor.models.client import ModelClient
+from processor.models.endpoints import Endpoint
 from processor.models.probe import Reply, probe
+from processor.models.transport import HttpTransport
+from processor.settings import ModelSettings
+from processor.testing.model import FakeModelServer
+from tests.unit.engine.conftest import eventually
 
 
 class Scripted:
@@ -160,3 +168,68 @@ async def test_nothing_is_concluded_from_a_server_that_answers_no_question(answe
 
     with pytest.raises(Retryable):
         await probe(send, "base", "models.lite")
+
+
+async def test_the_settings_may_say_what_a_proxy_hides() -> None:
+    """An Ollama that can't be told from others is known to cut prompts, and MLX is not asked for a nonsense name."""
+    hidden = await probe(Scripted(known=("base",)), "base", "models.lite")
+    assert (hidden.engine, hidden.cuts) == ("other", False)
+    ollama = await probe(Scripted(known=("base",)), "base", "models.lite", "ollama")
+    assert (ollama.engine, ollama.cuts, ollama.guidance) == ("ollama", True, hidden.guidance)
+    mlx = await probe(Scripted(known=("base",)), "base", "models.lite", "mlx")
+    assert (hidden.adapters, mlx.adapters) == ("named", "none")
+
+
+@pytest.mark.parametrize("server", [None, "llama.cpp"])
+async def test_the_setting_reaches_the_probe(server: Any) -> None:
+    """At the start, and when `doctor` asks."""
+    async with FakeModelServer() as fake:
+        settings = ModelSettings(urls=[fake.url], server=server)
+        async with ModelClient(settings) as client:
+            engines = {(await client.capabilities()).engine}
+            engines |= {each.capabilities.engine for each in await client.inspect() if each.capabilities is not None}
+    assert engines == {server or "vllm"}
+
+
+class Listed(HttpTransport):
+    """A llama.cpp server whose list of adapters changes under way."""
+
+    def __init__(self, files: list[dict[str, Any]]) -> None:
+        super().__init__(ModelSettings(urls=["http://x/v1"]))
+        self.files = files
+        self.asked: list[list[dict[str, Any]]] = []
+        self.script = Scripted("llamacpp")
+
+    async def send(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        body: bytes | None,
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One exchange."""
+        if path == "//lora-adapters":
+            return 200, {}, orjson.dumps(self.files)
+        if body is not None and b'"lora"' in body:
+            self.asked.append(orjson.loads(body)["lora"])
+        return await self.script(method, path, body)
+
+
+async def test_a_list_of_adapters_that_changes_is_seen_before_a_wrong_one_answers() -> None:
+    """Their numbers are given out anew by a server that restarted unseen: it is probed again, and asked by the new."""
+    transport = Listed([{"id": 0, "path": "one.gguf"}, {"id": 1, "path": "two.gguf"}])
+    settings = ModelSettings(urls=["http://x/v1"], probe_s=0.02)
+    ask = ChatRequest((Message("user", "x"),), model="two")
+    async with ModelClient(settings, transport=transport) as client:
+        await client.complete(ask)
+        assert transport.asked[-1] == [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 1.0}]
+        transport.files = [{"id": 0, "path": "two.gguf"}]
+        (replica,) = client.replicas
+        await eventually(lambda: replica.capabilities is not None and replica.capabilities.files == {"two": 0}, 60)
+        await client.complete(ask)
+        assert transport.asked[-1] == [{"id": 0, "scale": 1.0}]
+        with pytest.raises(Retryable, match=r"was not started with one\.gguf"):
+            await client.complete(replace(ask, model="one"))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processor.contract import Usage
 from processor.errors import ConfigError, Rejected, Retryable
 from processor.models.capabilities import Capabilities, Guidance
 from processor.models.chat import ChatRequest, Message
@@ -93,6 +94,19 @@ def test_an_adapter_is_chosen_by_the_model_name() -> None:
     """The served name of the adapter stands in for the base model's."""
     request = ChatRequest(ASK.messages, model="ci_failure@3f9c")
     assert orjson.loads(encode(request, "base", VLLM))["model"] == "ci_failure@3f9c"
+
+
+@pytest.mark.parametrize(("counts", "told", "known"), [(True, None, 0), (False, None, None), (False, 3, 3)])
+def test_cached_tokens_that_nobody_counts_are_unknown(counts: bool, told: int | None, known: int | None) -> None:
+    """A server that counts them leaves them out where there are none."""
+    details = None if told is None else {"cached_tokens": told}
+    answer = {
+        "choices": [{"message": {"content": "{}"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": details},
+    }
+    usage = decode(orjson.dumps(answer), Capabilities(cached_tokens=counts)).usage
+    assert (usage.cached_tokens, usage.fresh_tokens) == (known, 9 - (known or 0))
+    assert Usage.sum([usage, Usage(1, 1, 1)]).cached_tokens == (None if known is None else known + 1)
 
 
 def test_a_completion_in_full() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from processor.contract import ATTRIBUTES, Confidence, Finding, Usage
 from processor.home import Homes
-from processor.pipeline import Pipeline, PipelineError, contexts, load_all
+from processor.pipeline import Pipeline, PipelineError, contexts, decode_config, load_all
 from processor.stages.emit import BUILD, slim
 from processor.tickets import parts
 from tests.unit.tickets.world import command
@@ -35,7 +35,8 @@ def test_a_pipeline_is_compiled(home: Path) -> None:
     pipeline = load(home)
     assert pipeline.name == "builds"
     assert pipeline.topics == ("ci.builds.failed",)
-    assert pipeline.decode.attributes == {"repo": ("x-project",), "commit": ("build.sha", "after")}
+    assert pipeline.decode.assembled, "what is put together is read otherwise than the records that it comes as"
+    assert decode_config(pipeline.source).attributes == {"repo": ("x-project",), "commit": ("build.sha", "after")}
     assert pipeline.match is not None
     assert pipeline.match.evaluate({"event": {"type": "build.failed", "attempt": 1}})
     assert "category: What kind of failure it is." in pipeline.prompt.system

@@ -88,6 +88,7 @@ def test_newer_circleci_webhook() -> None:
         "provider": "circleci",
         "type": "build.failed",
         "repo": "acme/web",
+        "workflow": "build",
         "branch": "main",
         "commit": "ab" * 20,
         "job": "test",
@@ -131,3 +132,47 @@ def test_faults_of_a_mapping_are_told_all_at_once(tmp_path: Path) -> None:
     text = str(caught.value)
     assert f"{file}: recognize: Extra inputs are not permitted" in text
     assert "kinds.0.attributes: Value error, no attribute of events: repository; there are type, " in text
+
+
+@pytest.mark.parametrize(
+    ("payload", "job", "workflow", "jobs"),
+    [
+        ({"workflow_job": {"conclusion": "failure", "name": "unit", "workflow_name": "CI"}}, "unit", "CI", None),
+        ({"workflow_run": {"conclusion": "success", "name": "CI"}}, "CI", "CI", "*"),
+        ({"workflow_run": {"conclusion": "success"}, "workflow": {"name": "CI"}}, "CI", "CI", "*"),
+    ],
+)
+def test_github_says_which_workflow_a_job_is_of(
+    payload: dict[str, Any], job: str, workflow: str, jobs: str | None
+) -> None:
+    """So that a run that passes can be told to be of all its jobs."""
+    mapped = PROVIDERS.map(payload, {"x-github-event": "x"})
+    assert mapped is not None
+    said = mapped.attributes
+    assert (said["job"], said["workflow"], said.get("jobs")) == (job, workflow, jobs)
+
+
+def test_gitlab_says_which_jobs_of_a_pipeline_have_passed() -> None:
+    """Not those that were skipped, or failed and were allowed to; a list that is none is empty."""
+    states = {"unit": "success", "lint": "success", "deploy": "manual", "flaky": "failed"}
+    builds = [{"name": name, "status": state} for name, state in states.items()]
+    pipeline = {"object_kind": "pipeline", "object_attributes": {"status": "success"}, "project": {}}
+    for listed, expected in ((builds, "unit\nlint"), ([], ""), (None, ""), ([None, "x"], "")):
+        mapped = PROVIDERS.map({**pipeline, "builds": listed}, {"x-gitlab-event": "x"})
+        assert mapped is not None
+        assert mapped.attributes["jobs"] == expected
+
+
+def test_circleci_says_which_workflow_a_job_is_of() -> None:
+    """A workflow that is complete tells of all its jobs."""
+    common = {"happened_at": "2026-11-22T04:00:00Z", "workflow": {"name": "build-test", "status": "success"}}
+    job = {"type": "job-completed", "job": {"name": "unit", "status": "failed"}, **common}
+    said = [
+        PROVIDERS.map(each, {"circleci-event-type": "x"}) for each in (job, {"type": "workflow-completed", **common})
+    ]
+    assert [
+        (each.attributes["job"], each.attributes["workflow"], each.attributes.get("jobs")) for each in said if each
+    ] == [
+        ("unit", "build-test", None),
+        ("build-test", "build-test", "*"),
+    ]

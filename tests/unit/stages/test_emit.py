@@ -102,7 +102,10 @@ def test_finding_is_a_cloud_event_in_structured_mode() -> None:
     assert data["confidence"] == {"value": None, "calibrated": False}
     assert data["usage"] == {"prompt_tokens": 100, "cached_tokens": 50, "completion_tokens": 10, "cost_usd": 0.5}
     assert data["event"] == {"topic": "ci.builds.failed", "partition": 3, "offset": 1881}
-    assert set(data["build"]) == {"repo", "branch", "commit", "job", "run_id", "attempt", "url", "log_url", "provider"}
+    assert set(data["build"]) == {
+        *("repo", "branch", "commit", "job", "workflow"),
+        *("run_id", "attempt", "url", "log_url", "provider"),
+    }
     assert data["result"] == RESULT
 
 
@@ -140,6 +143,16 @@ def test_signal_is_slim_and_keyed_by_repository() -> None:
     assert not {"steps", "usage"} & set(finding)
     assert finding["decided"] == {"by": "model", "rule": None, "model": "m", "adapter": None, "shrunk": None}
     assert {"id", "pipeline", "fingerprint", "time", "result", "build", "evidence", "confidence"} <= set(finding)
+
+
+def test_excerpt_travels_with_the_signal_where_tickets_get_it() -> None:
+    """Line numbers and what decided; on the signal alone, and only where it is wanted."""
+    emit = Emit("x", "d", "fs", ticket=True, attach=True)
+    found, signal = emitted(emit)
+    text = orjson.loads(signal.value or b"")["finding"]["excerpt"]
+    assert text.splitlines()[1] == ">  7 | E assert"
+    assert "excerpt" not in orjson.loads(found.value or b"")["data"]
+    assert b"excerpt" not in (emitted()[-1].value or b"")
 
 
 def test_pipeline_without_tickets_writes_no_signal() -> None:

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 
 from processor.tickets.jira.answers import Answer
 from processor.tickets.jira.audit import about, write_down
-from processor.tickets.jira.gate import Gate, Kind, at_work
+from processor.tickets.jira.gate import Gate
+from processor.tickets.jira.kinds import Kind, at_work
 from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.jira.upload import Upload
 from processor.tickets.messages import TicketEvent
 from processor.tickets.metrics import TicketMetrics, reason_kind
 
@@ -57,6 +59,7 @@ def test_a_ticket_that_is_created_is_written_down_with_its_key() -> None:
         ),
         ("POST", "/rest/api/2/issueLink", {"type": {}, "inwardIssue": {}}, "issueLink", None, ["inwardIssue", "type"]),
         ("POST", "/rest/api/3/issue/BUILD-7/attachments", b"--x", "attachments", "BUILD-7", []),
+        ("POST", "/rest/api/3/issue/B-7/attachments", Upload("a.txt", TEXT.encode()), "attachments", "B-7", ["a.txt"]),
     ],
 )
 def test_each_change_is_written_down(
@@ -88,6 +91,8 @@ def test_edits_rank_below_the_rest() -> None:
         ("ticket.something_new: x", "other"),
         ("Jira answered 400: no; check the pipeline's ticket section", "refused"),
         ("nothing new to say", "nothing_new"),
+        ("log-excerpt-unit-1-3f9c12ab.txt", "attach"),
+        ("attachments are turned off in this Jira: have them turned on, or set ticket.attach: none", "attach"),
         ("wrong: labels is faultstream-wrong", "wrong"),
         ("", "none"),
         (f"{TEXT} {'x' * 500}", "other"),

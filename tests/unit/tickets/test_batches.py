@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ import pytest
 
 from processor.contract import Outbound, Record
 from processor.errors import Rejected, Retryable, Unwritable
-from processor.tickets.batches import Batches, Lost
-from processor.tickets.decider import Newer, Place, Tables
+from processor.tickets.batches import Batches
+from processor.tickets.decider import Lost, Newer, Place, Tables
 
 TABLE = "counts"
 
@@ -196,4 +197,30 @@ async def test_defect_ends_the_work_without_an_acknowledgement() -> None:
     world = World(failing=[ZeroDivisionError()])
     with pytest.raises(ZeroDivisionError):
         await handled(world, [event(1)], "ack 1")
+    assert world.steps == []
+
+
+async def test_the_event_loop_goes_on_while_a_table_is_read() -> None:
+    """A read that waits for a slow disk is ended here by what runs beside it; what changed hands meanwhile is left."""
+    reading, may = threading.Event(), threading.Event()
+
+    class Slow(World):
+        def get(self, place: Place) -> bytes | None:
+            reading.set()
+            assert may.wait(30.0), "the event loop stands still"
+            return super().get(place)
+
+    world = Slow()
+    batches, stream = world.batches(), Stream([event(0)])
+    tasks = [asyncio.create_task(batches.read(stream)), asyncio.create_task(batches.work(stream))]
+    async with asyncio.timeout(30.0):
+        while not reading.is_set():  # noqa: ASYNC110  a thread sets it
+            await asyncio.sleep(0)
+        world.mine = False
+        may.set()
+        while batches.busy:  # noqa: ASYNC110  it is no event
+            await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     assert world.steps == []

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from processor.errors import ConfigError
+from processor.lang.template import Template
+from processor.pipeline.ticket import TicketConfig
 from processor.tickets.jira import Refused, Unavailable
 from processor.tickets.jira.forms import UnfitError, Wish, fits, problems, the_field
 from processor.tickets.jira.screens import Field, Screen, Screens
+from processor.tickets.plans import wish
 from processor.tickets.screening import Screening
 
 TEAMS = ({"id": "1", "value": "Platform"}, {"id": "2", "value": "Web"})
@@ -101,6 +104,11 @@ class Jira:
 
     def __init__(self, *answers: list[str] | Exception) -> None:
         self.answers = list(answers)
+        self.unknown: list[str] = []
+
+    async def strangers(self, _wish: Wish) -> list[str]:
+        """As the client does."""
+        return self.unknown
 
     async def wrong(self, _wish: Wish) -> list[str]:
         """As the client does."""
@@ -121,8 +129,26 @@ async def test_what_jira_will_not_take_is_an_error_of_the_start() -> None:
     denied = Refused("Jira answered 403", status=403)
     with pytest.raises(ConfigError) as caught:
         await screening(["ticket.type: none"], [], denied, pipelines=3).at_start()
-    assert "pipelines/p0: ticket.type: none" in str(caught.value)
-    assert "pipelines/p2: Jira answered 403" in str(caught.value)
+    assert "pipelines/p0/pipeline.yaml: ticket.type: none" in str(caught.value)
+    assert "pipelines/p2/pipeline.yaml: Jira answered 403" in str(caught.value)
+
+
+async def test_person_whom_nobody_knows_is_told_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """People leave; the daemon starts all the same, and says file, key and name."""
+    jira = Jira([])
+    jira.unknown = ["ticket.assignee: nobody is called jane@x that issues of BUILD can go to"]
+    made = Screening(jira, [Wish("p0", "BUILD", "Bug")], str)  # type: ignore[arg-type]
+    await made.at_start()
+    assert made.problem() is None
+    said = capsys.readouterr().out
+    assert "pipelines/p0/pipeline.yaml: ticket.assignee: nobody is called jane@x" in said
+
+
+@pytest.mark.parametrize(("assignee", "asked"), [("jane@x", ["jane@x"]), ("{{ finding.build.job }}-team", [])])
+def test_assignee_that_is_no_template_is_known_beforehand(assignee: str, asked: list[str]) -> None:
+    """One with a template is known at the ticket."""
+    made = wish("ci", TicketConfig("BUILD", assignee=Template(assignee, "assignee")))
+    assert list(made.given["assignee"]) == asked
 
 
 async def test_jira_being_away_is_no_error_but_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:

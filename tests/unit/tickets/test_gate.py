@@ -12,7 +12,8 @@ import pytest
 from processor.testing.virtual import run
 from processor.tickets.jira import Limited
 from processor.tickets.jira.answers import Answer
-from processor.tickets.jira.gate import MOST_WAITING, Gate, Kind, at_work
+from processor.tickets.jira.gate import MOST_WAITING, Gate
+from processor.tickets.jira.kinds import Kind, at_work
 
 ANSWER_S = 0.02
 
@@ -324,3 +325,36 @@ def test_what_can_wait_does_near_a_limit() -> None:
         assert [made.stopped_s(kind) > 0 for kind in Kind] == [False, False, True, True]
 
     run(work())
+
+
+@pytest.mark.parametrize("partitions", [[8], [4, 4], [3, 3, 2], [1] * 8])
+def test_daemons_share_one_budget(partitions: list[int]) -> None:
+    """However the partitions are dealt out, all daemons together stay within the budget of a minute, and use it."""
+
+    async def sent() -> list[int]:
+        gates = [gate(minute=240, second=100) for _ in partitions]
+        for each, held in zip(gates, partitions, strict=True):
+            each.share(held / sum(partitions))
+        came = await asyncio.gather(*(busy(each, lambda: (200, {}), 120.0) for each in gates))
+        times = [at for each in came for at in each["accepted"]]
+        return [sum(begin <= at < begin + 60 for at in times) for begin in (0.0, 20.0, 60.0)]
+
+    counts = run(sent())
+    assert max(counts) <= 240
+    assert min(counts) >= 0.9 * 240
+
+
+def test_a_budget_that_is_shared_anew_begins_with_nothing_saved_up() -> None:
+    """A daemon that takes over partitions does not send at once what the other one has sent already."""
+
+    async def sent() -> tuple[int, float]:
+        shared = gate(minute=600, second=20)
+        await busy(shared, lambda: (200, {}), now() + 1.0)
+        shared.share(0.5)
+        begun = now()
+        came = await busy(shared, lambda: (200, {}), begun + 12.0)
+        return len([at for at in came["accepted"] if at < begun + 12.0]), shared.rate
+
+    count, rate = run(sent())
+    assert rate == 5.0
+    assert count <= 12 * 5

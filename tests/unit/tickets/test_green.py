@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from processor.tickets.author import Recurrence
 from processor.tickets.jira import Refused
-from processor.tickets.messages import Command, Recurrence
+from processor.tickets.messages import Command
 from processor.tickets.text import Plan
 from processor.tickets.transitions import Way, closing
 from tests.unit.tickets.world import World, command, record

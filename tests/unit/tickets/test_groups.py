@@ -9,12 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
-from processor.contract import Record
+from processor.contract import Outbound, Record
 from processor.lang.template import Template
 from processor.tickets.caps import on_its_way
-from processor.tickets.decider import Tables
-from processor.tickets.messages import Command
+from processor.tickets.decider import Place, Tables
+from processor.tickets.messages import Command, read_command
 from processor.tickets.policy import Grouping, Policy
+from processor.tickets.signals import Signals
 from tests.unit.tickets.test_caps import Guard, command
 from tests.unit.tickets.world import TOPICS, World, record
 
@@ -27,7 +28,7 @@ def of(fault: int, *, package: str = "left-pad", number: int = 1, **build: str) 
     made = command(fault, float(number), number=number)
     result = made.finding["result"] | {"package": package}
     finding: dict[str, Any] = made.finding | {"result": result, "build": made.finding["build"] | build}
-    return replace(made, finding=finding)
+    return replace(made, finding=finding, group=RULE.of(finding))
 
 
 class Groups(Guard):
@@ -36,17 +37,18 @@ class Groups(Guard):
     def hears(self, *commands: Command) -> Groups:
         """Has commands come along, by all ways that they are sent on."""
         for each in commands:
-            self._hear(on_its_way(each, self.policy, TOPICS, grouping=True))
+            self.take(on_its_way(each, self.policy, TOPICS, grouping=True))
         return self
 
-    def _hear(self, out: Any) -> None:
+    def take(self, out: Any) -> None:
+        """Has a record come along, if it is for groups, and what follows from it."""
         if out.topic != TOPICS.groups:
             self.out.append(out)
             return
         self.offset += 1
         tables = Tables(self.stored.get).at(0, 1_000_000)
         for each in self.decider(Record(out.topic, 0, self.offset, out.key, out.value), tables):
-            self._hear(each)
+            self.take(each)
         tables.kept()
         self.stored |= tables.changes
 
@@ -101,7 +103,30 @@ def test_what_goes_on_is_still_under_the_cap() -> None:
 def test_a_template_that_fails_leaves_a_fault_on_its_own() -> None:
     """It is filed."""
     rule = replace(RULE, by=Template("{{ finding.result.package.name.first }}", "group.by"))
-    assert Groups(replace(POLICY, group=rule)).hears(*(of(fault) for fault in range(4))).passed() != []
+    commands = [replace(each, group=rule.of(each.finding)) for each in map(of, range(4))]
+    assert Groups(replace(POLICY, group=rule)).hears(*commands).passed() != []
+
+
+@pytest.mark.parametrize("cap", [0, 10])
+def test_a_build_that_passes_overtakes_no_ticket_of_a_group(cap: int) -> None:
+    """It goes by the group and the project, under the same keys, behind what asks for the ticket."""
+    policy = replace(POLICY, group=replace(RULE, least=2), cap=cap, follows=True, when_green="resolve")
+    signals, stored = Signals(TOPICS, {"ci_failure": policy}), dict[Place, bytes]()
+    finding = of(0).finding | {"confidence": {"value": 0.9}, "time": "2026-11-22T04:01:00Z"}
+    passes = finding["build"] | {"id": "p1", "state": "passed", "time": "2026-11-22T04:02:00Z"}
+    heard: list[Outbound] = []
+    for offset, (found, passed) in enumerate([(finding, None), (None, passes)]):
+        tables = Tables(stored.get).at(0, 1_000)
+        value = orjson.dumps({"kind": "x", "finding": found, "outcome": passed, "v": 1})
+        heard += signals(Record(TOPICS.signals, 0, offset, b"acme/r0", value), tables)
+        tables.kept()
+        stored |= tables.changes
+    assert [read_command(each.value).action for each in heard] == ["create", "green"]
+    assert len({(each.topic, each.key) for each in heard}) == 1
+    groups = Groups(policy)
+    for each in heard:
+        groups.take(each)
+    assert [read_command(each.value).action for each in groups.out] == ["create", "green"]
 
 
 async def test_the_ticket_of_a_group_names_its_repositories() -> None:

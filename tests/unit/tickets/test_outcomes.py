@@ -286,3 +286,51 @@ def test_a_ticket_learns_which_build_passed_before() -> None:
     assert said["finding"]["passed"] == passed
     assert "passed" not in Decider().hears(success(9), failure(5)).said[0]["finding"]
     assert "passed" not in Decider().hears(success(1, job="lint"), failure(5)).said[0]["finding"]
+
+
+def whole(minute: float, jobs: str = "*", **where: Any) -> Signal:
+    """The signal of a whole run that passed: of a workflow, or with the jobs that it lists."""
+    return success(minute, **{"job": "CI", "workflow": "CI", "run_id": f"w{minute}", **where, "jobs": jobs})
+
+
+def test_a_run_that_passes_says_so_of_all_jobs_of_its_workflow() -> None:
+    """Also before the failure is heard of, and of none of another workflow, branch or repository."""
+    failures = failure(1, workflow="CI"), failure(1.5, workflow="CI", job="lint")
+    assert Decider().hears(*failures, whole(2)).actions() == ["create", "comment", "green"]
+    assert Decider().hears(whole(2), failure(1, workflow="CI")).actions() == ["create", "green"]
+    others = whole(2, workflow="Docs", job="Docs"), whole(2, branch="dev"), whole(2, repo="acme/other"), whole(0)
+    assert Decider().hears(failures[0], *others).actions() == ["create"]
+
+
+def test_a_job_and_a_run_each_close_what_the_other_has_not() -> None:
+    """One job passes by itself, the other with the run."""
+    decider = Decider().hears(failure(1, workflow="CI"), failure(1, fingerprint="f2", workflow="CI", job="lint"))
+    decider.hears(success(2, workflow="CI"))
+    assert (decider.actions("f1"), decider.actions("f2")) == (["create", "green"], ["create"])
+    decider.hears(whole(3))
+    assert (decider.actions("f1"), decider.actions("f2")) == (["create", "green"], ["create", "green"])
+
+
+def test_a_run_that_lists_its_jobs_says_nothing_of_others() -> None:
+    """A scheduled pipeline has other jobs than a merge request's."""
+    failed = failure(1)
+    assert Decider().hears(failed, whole(2, "lint\ndeploy", workflow="", job="build")).actions() == ["create"]
+    assert Decider().hears(failed, whole(2, "lint\nunit", workflow="", job="build")).actions() == ["create", "green"]
+
+
+def test_a_job_that_may_fail_is_not_cured_by_its_own_run() -> None:
+    """The run passes with it, as it does every time; its next attempt is another matter."""
+    failed = failure(1, workflow="CI", run_id="r7", commit="c7")
+    assert Decider().hears(failed, whole(2, run_id="r7", commit="c7")).actions() == ["create"]
+    again = whole(2, run_id="r7", commit="c7", attempt=2)
+    assert Decider().hears(failed, again).actions() == ["create", "flaky"]
+
+
+def test_a_crash_that_loses_a_workflow_does_not_lose_its_faults() -> None:
+    """What is remembered of the job and of the workflow is written anew when the finding is read again."""
+    decider = Decider().hears(failure(1, workflow="CI"))
+    jobs = {place for place in decider.stored if place.table == TOPICS.jobs}
+    assert len(jobs) == 2
+    decider.stored = {place: value for place, value in decider.stored.items() if place not in jobs}
+    decider.hears(failure(1, workflow="CI"), whole(2))
+    assert decider.actions() == ["create", "green"]

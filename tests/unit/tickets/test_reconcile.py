@@ -37,7 +37,7 @@ def ordered(world: World) -> list[Record]:
 async def reconciled(world: World) -> int:
     """One look by a writer, and the doing of what it asks for."""
     writer = await world.writer()
-    asked = await writer.reconciler.look()
+    asked = await world.reconciler(writer).look()
     for each in ordered(world):
         await world.until_done(each, writer)
     return asked
@@ -70,7 +70,8 @@ async def test_command_is_published_once_while_it_waits() -> None:
     """Jira may be away for hours: the topic does not fill with commands."""
     world = await with_twin()
     writer = await world.writer()
-    assert [await writer.reconciler.look() for _ in range(3)] == [1, 0, 0]
+    reconciler = world.reconciler(writer)
+    assert [await reconciler.look() for _ in range(3)] == [1, 0, 0]
     assert len(ordered(world)) == 1
 
 
@@ -98,7 +99,7 @@ async def test_killed_anywhere_it_is_closed_once(step: int, effect: bool) -> Non
     """The next writer does what is left."""
     world = await with_twin()
     writer = await world.writer()
-    await writer.reconciler.look()
+    await world.reconciler(writer).look()
     (asked,) = ordered(world)
     world.step, world.kill_at, world.kill_after_effect = 0, step, effect
     await world.until_done(asked)
@@ -133,7 +134,7 @@ async def test_dry_run_closes_nothing() -> None:
     """Nothing is sent to Jira, and no event repeats that."""
     world = await with_twin()
     writer = await world.writer()
-    await writer.reconciler.look()
+    await world.reconciler(writer).look()
     (asked,) = ordered(world)
     world.plan = type(world.plan)("ci_failure", "BUILD", dry_run=True)
     await world.until_done(asked)
@@ -152,6 +153,6 @@ async def test_search_that_fails_is_no_end(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(world, "recent", away)
     with pytest.raises(Retryable):
-        await writer.reconciler.look()
+        await world.reconciler(writer).look()
     monkeypatch.setattr(world, "recent", recent)
-    assert await writer.reconciler.look() == 1
+    assert await world.reconciler(writer).look() == 1

@@ -9,8 +9,9 @@ import pytest
 
 from processor.contract import Record
 from processor.lang.template import Template
+from processor.tickets.author import Recurrence
 from processor.tickets.jira import Refused
-from processor.tickets.messages import Recurrence, TicketState
+from processor.tickets.messages import TicketState
 from processor.tickets.text import Plan
 from processor.tickets.write import TOUCH_S
 from tests.unit.tickets.world import AT, LAG_S, TOPICS, Issue, World, command, record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import structlog
 from faust.types import TP
 
 from processor.errors import Fatal
+from processor.tickets.decider import Lost
 from processor.tickets.stores import DiskStore, Entry, MemoryStore
 
 Make = Callable[[], MemoryStore]
@@ -115,3 +117,21 @@ async def test_values_and_progress_are_one_transaction(tmp_path: Path) -> None:
         store.write(0, [Entry(b"b", b"2", 1), broken])
     assert store.progress(0) == (0, Entry(b"a", b"1", 0).mark)
     assert (store.read(0, b"a"), store.read(0, b"b")) == (b"1", None)
+
+
+async def test_a_partition_that_went_is_not_opened_again_by_what_comes_late(tmp_path: Path) -> None:
+    """A thread that is still at work finds it closed: another process may have it. Assigned again, it is open."""
+    store, ours, theirs = on_disk(tmp_path), TP("signals", 0), TP("signals", 1)
+    for partition in (0, 1):
+        store.write(partition, [Entry(b"a", b"1", 0)])
+    await store.on_rebalance({ours}, {theirs}, set())
+    with pytest.raises(Lost):
+        await asyncio.to_thread(store.read, 1, b"a")
+    with pytest.raises(Lost):
+        await asyncio.to_thread(store.write, 1, [Entry(b"a", b"2", 1)])
+    other = on_disk(tmp_path)
+    assert (store.read(0, b"a"), other.read(1, b"a")) == (b"1", b"1")
+    await other.on_stop()
+    await store.on_rebalance({ours, theirs}, set(), {theirs})
+    assert await asyncio.to_thread(store.read, 1, b"a") == b"1"
+    await store.on_stop()

@@ -184,6 +184,6 @@ async def test_fifty_thousand_fingerprints_are_loaded_and_looked_through_in_seco
     world.records = [replace(model, key=name, value=(model.value or b"").replace(b"@", name)) for name in names]
     began = process_time()
     writer = await world.writer()
-    assert await writer.reconciler.look() == 0
+    assert await world.reconciler(writer).look() == 0
     assert len(writer.book.states(AT)) == 50_000
     assert process_time() - began < 20.0

@@ -17,8 +17,10 @@ from processor.tickets import wiki
 from processor.tickets.book import Loaded
 from processor.tickets.document import Document
 from processor.tickets.jira import Hit, Late, Refused, Standing
+from processor.tickets.jira.census import Look
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, Topics
+from processor.tickets.reconcile import Reconciler
 from processor.tickets.text import Plan, Texts
 from processor.tickets.transitions import Way
 from processor.tickets.write import Writer
@@ -49,6 +51,8 @@ class Issue:
     moved: list[str] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
     fields: dict[str, Any] = field(default_factory=dict)
+    files: list[tuple[str, bytes]] = field(default_factory=list)
+    duplicates: tuple[str, ...] = ()
 
 
 @dataclass
@@ -77,6 +81,7 @@ class World:
     cut: bool = False
     ways: list[Any] = field(default_factory=lambda: [{"id": "31", "to": {"statusCategory": {"key": "done"}}}])
     gone_to: dict[str, str] = field(default_factory=dict)  # by key: where somebody has moved an issue
+    takes: tuple[bool, int | None] = (True, None)  # whether Jira takes files, and of how many bytes
     plan: Plan = field(default_factory=lambda: Plan("ci_failure", "BUILD"))
 
     def fail(self, call: str, error: Exception, *, done: bool = False, times: int = 1) -> None:
@@ -161,10 +166,19 @@ class World:
         """GET issue."""
         if error := self._error("standing"):
             raise error[1]
-        issue = self.issues[self.gone_to.get(key, key)]
+        if (there := self.gone_to.get(key, key)) not in self.issues:
+            raise Refused("Jira answered 404", status=404)
+        issue = self.issues[there]
         priority = str(issue.fields.get("priority", {"name": "Medium"})["name"])
         return Standing(
-            issue.description, issue.resolution, issue.resolved_at, issue.category, priority=priority, key=issue.key
+            issue.description,
+            issue.resolution,
+            issue.resolved_at,
+            issue.category,
+            priority=priority,
+            key=issue.key,
+            labels=frozenset(issue.labels),
+            duplicates=issue.duplicates,
         )
 
     async def priorities(self) -> list[str]:
@@ -228,10 +242,62 @@ class World:
             self.issues[key].description = wiki.wiki(fields["description"])
         self.leave(dies)
 
+    async def attaching(self) -> tuple[bool, int | None]:
+        """GET attachment/meta."""
+        return self.takes
+
+    async def attachments(self, key: str) -> frozenset[str]:
+        """GET issue."""
+        if error := self._error("attachments"):
+            raise error[1]
+        return frozenset(name for name, _ in self.issues[key].files)
+
+    async def attach(self, key: str, name: str, data: bytes, may: Callable[[], bool] = lambda: True) -> None:
+        """POST attachments."""
+        self.now += self.frozen_s
+        if not may():
+            raise Late("too late", shared=False)
+        error = self._error("attach")
+        dies = self.enter("attach")
+        if error and not error[0]:
+            raise error[1]
+        self.issues[key].files.append((name, data))
+        self.leave(dies)
+        if error:
+            raise error[1]
+
     async def search(self, project: str, label: str) -> list[Hit]:
         """Search, which knows an issue only after the lag, and is lenient: all issues are hits."""
         known = [issue for issue in self.issues.values() if issue.created + self.lag_s <= self.now]
         return [Hit(i.key, i.labels, i.creator, f"{i.created:020.3f}") for i in known]
+
+    async def census(self, labels: Sequence[str]) -> list[Look]:
+        """Search for labels, which knows an issue only after the lag, and is lenient."""
+        self.names.append(f"census {len(labels)}")
+        return [
+            Look(each.key, frozenset(each.labels), each.duplicates if each.resolution else (), each.description)
+            for each in self.issues.values()
+            if each.created + self.lag_s <= self.now
+        ]
+
+    async def marks(self) -> dict[bytes, bytes]:
+        """Reads how far the looks came."""
+        return {each.key or b"": each.value or b"" for each in self.records if each.topic == TOPICS.heard}
+
+    def reconciler(self, writer: Writer) -> Reconciler:
+        """The reconciler of a process with this writer."""
+        return Reconciler(
+            self,  # type: ignore[arg-type]
+            writer.book,
+            self.publish,
+            TOPICS,
+            redact=str,
+            census=self.census,
+            marks=self.marks,
+            lag_s=LAG_S,
+            clock=lambda: self.now + self.wall_off,
+            steady=lambda: self.now,
+        )
 
     def _error(self, call: str) -> tuple[bool, Exception] | None:
         held = self.errors.get(call)
@@ -262,6 +328,29 @@ class World:
         )
         await made.assigned(AT)
         return made
+
+    async def until_idle(self, writer: Writer | None = None) -> None:
+        """Has the writer's own commands done, asked for as the daemon does, over kills, until none is left.
+
+        A command stays until it is handled, as on a topic.
+        """
+        held, done = writer, 0
+        for _ in range(100):
+            try:
+                held, made = held or await self.writer(), self.made
+                commands = [each for each in self.records if each.topic == TOPICS.commands]
+                for each in commands[done:]:
+                    await self.until_done(Record(each.topic, 0, 0, each.key, each.value), held)
+                    held, done = held if self.made == made else None, done + 1
+                    break
+                else:
+                    if not held.book.owed:
+                        return
+                    self.now += 10.0
+                    await held.ask_for_counts()
+            except KilledError:
+                self.kill_at, held = -1, None
+        raise AssertionError("tickets are owed something for ever")
 
     async def until_done(self, record: Record, writer: Writer | None = None) -> None:
         """Handles the record as the engine does: again after Retryable and after a kill, outputs published last."""

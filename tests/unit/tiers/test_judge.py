@@ -12,7 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from processor import app
-from processor.contract import Confidence, Outbound, Reading, Usage
+from processor.bound import Bound
+from processor.contract import Confidence, Excerpt, ExcerptLine, Outbound, Reading, Usage
 from processor.errors import ConfigError, Rejected, Retryable
 from processor.lane import Lane, Shared
 from processor.lang.predicate import Predicate
@@ -330,3 +331,34 @@ async def test_a_hard_event_has_a_finding_in_any_case(pro: Tier | None, unused: 
     steps = [(step["tier"], step["unused"]) for step in data(outputs)["steps"]]
     assert steps == [*([("pro", unused)] if pro is not None else []), ("lite", None)]
     assert topics(outputs) == [UP["findings"], UP["review"]]
+
+
+async def test_all_questions_of_an_event_share_its_bound() -> None:
+    """`model.within`: what goes up has what is left of it; without it no request has a bound, but what goes up does."""
+    bounds = []
+    for within in (40.0, None):
+        pipeline = escalating(within=30.0)
+        model = pipeline.model.model_copy(update={"within": within})
+        tiers = {"lite": Tier(0.2), "pro": Tier(0.9)}
+        await judged_by(tiers, replace(pipeline, model=model)).handle(record(LOG))
+        bounds.append([tier.asked[0].bound for tier in tiers.values()])
+    (lite, pro), (free, larger) = bounds
+    assert lite is not None
+    assert (lite.seconds, free) == (40.0, None)
+    assert all(each is not None and each.seconds == 30.0 and each.until is not None for each in (pro, larger))
+
+
+async def test_an_event_that_has_had_its_time_does_not_go_up() -> None:
+    """Its first answer goes out, flagged; the larger tier is not at fault, and gets the next one."""
+    pipeline = escalating(within=30.0)
+    pipeline = replace(pipeline, model=pipeline.model.model_copy(update={"within": 10.0}))
+    tiers = {"lite": Tier(0.2), "pro": Tier(0.9)}
+    made = judged_by(tiers, pipeline)
+    larger = made.lanes["ci_failure"].judge.escalation
+    assert larger is not None
+    assert larger.larger is not None
+    for _ in range(FAILURES + 1):
+        over = Reading(Excerpt((ExcerptLine(1, "error"),), 1, (1,)), bound=Bound(1, until=0.0))
+        assert await larger.larger(made.topics["ci.builds.failed"].decoder.decode(record(LOG)), over) is None
+    assert not tiers["pro"].asked
+    assert data(await made.handle(record(LOG)))["steps"][-1]["tier"] == "pro"

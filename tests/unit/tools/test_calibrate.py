@@ -19,14 +19,17 @@ from processor.models.calibration import read as read_calibrations
 from processor.models.chat import Completion, Token
 from processor.models.form import Slot, compile_form
 from processor.pipeline import Pipeline
+from processor.settings import ModelSettings
+from processor.testing.model import FakeModelServer
 from tools import calibrate, reliability
-from tools.answers import Row, _plain, load
+from tools.answers import Row, _plain, ask, load
 from tools.calibration import Fitted, Point, brier, choose, ece, fit, held_out, measure
 from tools.kept import POINTS, Kept, numbered, packed
 from tools.kept import read as read_kept
 from tools.kept import write as write_kept
-from tools.labelled import ROOT
+from tools.labelled import ROOT, samples
 
+PIPELINE = Pipeline.load(ROOT / "pipelines" / "ci_failure", Homes.of([ROOT]), {})
 SHIPPED = ROOT / "pipelines" / "ci_failure" / POINTS
 
 
@@ -232,3 +235,31 @@ def test_the_report_shows_before_and_after() -> None:
     assert "bare probability" in text
     assert text.count("|") == len(measured[best].bins) + 1
     assert "AUROC" in text
+
+
+@pytest.mark.parametrize("adapter", [None, "ci_failure@3f9c0d1e2a4b"])
+async def test_a_version_of_an_adapter_is_asked_and_known_by_its_name(adapter: str | None, tmp_path: Path) -> None:
+    """Its answers say whose they are, and what the dependency at fault was taken for where that is asked too."""
+    file = tmp_path / "answers.jsonl"
+    logs = [log for log in samples() if log.dependency_known][:2]
+    async with FakeModelServer(adapters={adapter} if adapter else set()) as server:
+        tier = ModelSettings(urls=[server.url], base_model="acme/base")
+        fields = ("category", "faulty_dependency")
+        pipeline = replace(PIPELINE, rules=None)
+        await ask(logs, {}, pipeline, tier, file, until=fields, adapter=adapter)
+        asked = {each.body["model"] for each in server.asked if each.body["max_tokens"] > 100}
+    rows = load(file)
+    assert len(rows) == len(logs)
+    assert asked == {adapter or "base"}
+    assert {(row.completion.adapter, row.completion.base_model) for row in rows} == {(adapter, "acme/base")}
+    assert all({"category", "faulty_dependency"} <= row.truth.keys() for row in rows)
+
+
+def test_the_calibration_of_an_adapter_lies_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a base model with the pipeline; without a folder there is no place for it."""
+    monkeypatch.setattr(calibrate, "ROOT", tmp_path)
+    (tmp_path / "adapters" / "tuned").mkdir(parents=True)
+    assert calibrate._place(PIPELINE, "tuned@3f9c0d1e2a4b") == tmp_path / "adapters" / "tuned" / FILE
+    assert calibrate._place(PIPELINE, None) == PIPELINE.calibrations.files[0]
+    with pytest.raises(SystemExit, match="no folder adapters/other"):
+        calibrate._place(PIPELINE, "other@3f9c0d1e2a4b")

@@ -1,0 +1,51 @@
+"""Lines of builds, a plan for them, and a clock that a test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+
+from processor.assemble.plan import Plan
+from processor.contract import Outbound, Record
+from processor.sources.decode import DecodeConfig, Decoder
+from processor.sources.providers import Providers
+
+
+def plan(**changes: Any) -> Plan:
+    """Raw lines with the header run_id; `END` is the last one."""
+    config = changes.pop("decode", DecodeConfig("log"))
+    values: dict[str, Any] = {"end": "^END$", "passed": "^PASSED$", "idle_s": 60.0, "max_age_s": 600.0, **changes}
+    return Plan.of(Decoder(config, Providers(()), "group"), values.pop("key", ["run_id"]), **values)
+
+
+def line(offset: int, run: str, text: str, at_s: float = 0.0) -> Record:
+    """A line of a build."""
+    return Record("in", 0, offset, None, text.encode(), (("run_id", run.encode()),), int(at_s * 1000))
+
+
+def sent(run: str, text: str, partition: int = 0) -> Outbound:
+    """The same, to be produced."""
+    return Outbound("in", None, text.encode(), (("run_id", run.encode()),), partition)
+
+
+def texts(records: Collection[Record]) -> list[str]:
+    """The logs' text."""
+    return [(each.value or b"").decode() for each in records]
+
+
+class Clock:
+    """Monotonic seconds that stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    """A clock that stands still."""
+    return Clock()
