@@ -35,6 +35,7 @@ class Verdict:
     repeated: list[Outcome]
     fell: list[str]
     condemned: int
+    parked: int
     missed: int
     seconds: float
     settling_s: float
@@ -43,8 +44,8 @@ class Verdict:
         kinds = " ".join(f"{kind}={count}" for kind, count in sorted(self.faults.items()))
         return (
             f"events={self.events} faults={self.faults.total()} ({kinds}) missed={self.missed} lost={len(self.lost)} "
-            f"repeated={len(self.repeated)} condemned={self.condemned} fell={self.fell} seconds={self.seconds:.0f} "
-            f"settling={self.settling_s:.0f}"
+            f"repeated={len(self.repeated)} condemned={self.condemned} parked={self.parked} fell={self.fell} "
+            f"seconds={self.seconds:.0f} settling={self.settling_s:.0f}"
         )
 
 
@@ -133,10 +134,14 @@ class Run:
         return all(offsets.get(TopicPartition(self.subject.topic, at), 0) >= end for at, end in due.items())
 
     async def _settled(self) -> bool:
-        """Whether all that was acknowledged came to something, or the group says that it is done with it."""
-        return not lost(
-            self.producer.acknowledged, self.reader.outcomes, self.subject.pipelines
-        ) or await self.committed_beyond(self.ends())
+        """Whether all that was acknowledged came to something, or the group says that it is done with it.
+
+        Of what was put aside the group says so at once: only what comes of it ends the wait.
+        """
+        waiting = lost(self.producer.acknowledged, self.reader.outcomes, self.subject.pipelines)
+        if not waiting:
+            return True
+        return self.subject.parked.isdisjoint(waiting) and await self.committed_beyond(self.ends())
 
     async def until_async(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 30) -> bool:
         """As `until`, for what has to be asked for."""
@@ -353,6 +358,7 @@ class Run:
             repeated(fresh.outcomes, pipelines),
             [how for daemon in self.daemons.values() for how in daemon.fell],
             len(self.subject.condemned),
+            len(self.subject.parked),
             self.missed,
             time.monotonic() - self.began,
             settling,

@@ -58,6 +58,10 @@ class Subject(Protocol):
     def condemned(self) -> set[Position]:
         """Events that were taken for poison, as far as `outcome` has seen them."""
 
+    @property
+    def parked(self) -> set[Outcome]:
+        """What was put aside at some time, as far as `outcome` has seen it."""
+
     def message(self, number: int) -> Message:
         """Event number `number`."""
 
@@ -87,6 +91,7 @@ class Copying:
     kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "sick")
     poison: Message = (b"poison", POISON, ())
     condemned: set[Position] = field(default_factory=set)
+    parked: set[Outcome] = field(default_factory=set)  # the engine puts nothing aside
 
     @property
     def group(self) -> str:
@@ -157,6 +162,7 @@ class Line:
     kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "poison")
     poison: Message = (None, b"", ())
     condemned: set[Position] = field(default_factory=set)
+    parked: set[Outcome] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.topic = f"{self.prefix}-events"
@@ -191,22 +197,28 @@ class Line:
 
     @property
     def read(self) -> Sequence[str]:
-        """Findings and dead letters."""
-        return (*(f"{self.prefix}.findings.{name}" for name in self.pipelines), f"{self.prefix}.dead-letters")
+        """Findings, parked events and dead letters."""
+        kinds = ("findings", "parked")
+        of_each = (f"{self.prefix}.{kind}.{name}" for kind in kinds for name in self.pipelines)
+        return (*of_each, f"{self.prefix}.dead-letters")
 
     def message(self, number: int) -> Message:
         """A line of a service's log."""
         what = RUBBISH if number % 37 == 5 else "connection refused"
         return b"%d" % (number % 97), f"2026-03-02T10:11:12Z ERROR [service-{number}] {what}\n".encode(), ()
 
-    def outcome(self, record: Any) -> Outcome:
+    def outcome(self, record: Any) -> Outcome | None:
         """A finding names its event, a dead letter its pipeline as well."""
         self.model.asked.clear()
-        if not record.topic.endswith("dead-letters"):
+        kind, pipeline = record.topic.split(".")[1], record.topic.rpartition(".")[2]
+        if kind == "findings":
             event = json.loads(record.value)["data"]["event"]
-            return record.topic.rpartition(".")[2], (event["partition"], event["offset"])
+            return pipeline, (event["partition"], event["offset"])
         headers = dict(record.headers)
         _, _, partition, offset = json.loads(headers["fs-origin"])
+        if kind == "parked":
+            self.parked.add((pipeline, (partition, offset)))
+            return None
         if headers["fs-reason"] == b"poison":
             self.condemned.add((partition, offset))
         return headers["fs-pipeline"].decode() or None, (partition, offset)
