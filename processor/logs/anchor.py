@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from processor.contract import Candidate, Excerpt, RuleMatch
@@ -69,19 +69,32 @@ def anchor(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], ru
     """The stable name of the fault that an excerpt shows."""
     if rule is not None and rule.decides:
         return _of_rule(rule)
-    tests = [one for one in candidates.get("tests", ()) if one.score >= SURE_TEST]
+    tests = sure_tests(candidates)
     if tests:
         # Not the first one: runners that work in parallel report failures in any order.
         return min(f"test:{test_name(one.name)}" for one in tests)
-    for package in candidates.get("packages", ()):
-        if package.score >= SURE_PACKAGE and _near_error(package, excerpt):
-            return f"pkg:{package.ecosystem or 'generic'}/{canonical(package.ecosystem, package.name)}"
+    package = sure_package(excerpt, candidates)
+    if package is not None:
+        return f"pkg:{package.ecosystem or 'generic'}/{canonical(package.ecosystem, package.name)}"
     return _of_line(excerpt, candidates)
 
 
-def _near_error(candidate: Candidate, excerpt: Excerpt) -> bool:
-    """Whether a candidate stands on a line that was ranked as an error, or right below one."""
-    return any(0 <= number - error <= BELOW for number in candidate.lines for error in excerpt.ranked)
+def near_error(number: int, excerpt: Excerpt) -> bool:
+    """Whether a line was ranked as an error, or stands right below one."""
+    return any(0 <= number - error <= BELOW for error in excerpt.ranked)
+
+
+def sure_tests(candidates: Mapping[str, tuple[Candidate, ...]]) -> list[Candidate]:
+    """The tests that a message surely blames."""
+    return [one for one in candidates.get("tests", ()) if one.score >= SURE_TEST]
+
+
+def sure_package(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> Candidate | None:
+    """The likeliest package that an error surely blames."""
+    for package in candidates.get("packages", ()):
+        if package.score >= SURE_PACKAGE and any(near_error(number, excerpt) for number in package.lines):
+            return package
+    return None
 
 
 def fingerprint(pipeline: str, scope: Sequence[str], anchor: str) -> tuple[str, dict[str, Any]]:
@@ -109,22 +122,31 @@ def _of_rule(rule: RuleMatch) -> str:
 
 
 def _of_line(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> str:
-    """The error line that names the fault, masked.
+    """The error line that names the fault, masked."""
+    texts = {line.number: line.text for line in excerpt.lines}
+    chosen = named_after(excerpt, texts, candidates)
+    return f"line:{' '.join([_steady(said(texts.get(chosen, ''))), *_pointed(texts, chosen)])[:LONGEST]}"
+
+
+def named_after(excerpt: Excerpt, texts: Mapping[int, str], candidates: Mapping[str, tuple[Candidate, ...]]) -> int:
+    """The number of the error line that names the fault; 0 where there is none.
 
     Where lines point at places in the code it is the first of them, since compilers' later errors follow from it;
     else the first-ranked line that says something; else what was printed before the first-ranked one.
     """
-    texts = {line.number: line.text for line in excerpt.lines}
     ranked = [number for number in excerpt.ranked if number in texts]
+    first = first_placed(ranked, candidates) or next((at for at in ranked if tells(said(texts[at]))), None)
+    return first or before(excerpt, ranked[0] if ranked else None)
+
+
+def first_placed(ranked: Iterable[int], candidates: Mapping[str, tuple[Candidate, ...]]) -> int | None:
+    """The first of these lines that surely points at a place in the code."""
     placed = {number for file in candidates.get("files", ()) if file.score >= SURE_PLACE for number in file.lines}
-    first = min(placed.intersection(ranked), default=None)
-    first = first or next((at for at in ranked if _tells(_said(texts[at]))), None)
-    chosen = first or _before(excerpt, ranked[0] if ranked else None)
-    return f"line:{' '.join([_steady(_said(texts.get(chosen, ''))), *_pointed(texts, chosen)])[:LONGEST]}"
+    return min(placed.intersection(ranked), default=None)
 
 
 @functools.lru_cache(maxsize=4096)
-def _said(text: str) -> str:
+def said(text: str) -> str:
     """The first line of what a line says."""
     return unfold(text)[0]
 
@@ -139,7 +161,7 @@ def _pointed(texts: Mapping[int, str], number: int) -> list[str]:
 
 # Builds repeat each other's lines: most of them have been judged and masked before.
 @functools.lru_cache(maxsize=4096)
-def _tells(text: str) -> bool:
+def tells(text: str) -> bool:
     """Whether a line says what failed, not only that something did."""
     lower = text.lower()
     return not _BEGINS_EMPTY.match(lower) and not _SAYS_NOTHING.search(lower)
@@ -161,8 +183,8 @@ def _address(text: str) -> str:
     return "/".join("<n>" if len(re.findall(r"\d", step)) > 2 else step for step in steps if step)
 
 
-def _before(excerpt: Excerpt, number: int | None) -> int:
+def before(excerpt: Excerpt, number: int | None) -> int:
     """The last line with text before line `number` (or at all) that says something, else the last one; 0 if none."""
     written = [line for line in excerpt.lines if line.text.strip() and (number is None or line.number <= number)]
-    telling = [line for line in written if _tells(line.text)]
+    telling = [line for line in written if tells(line.text)]
     return (telling or written)[-1].number if written else 0

@@ -6,15 +6,15 @@ words, for the one repair that the line asks for, and is the text of the dead le
 
 from __future__ import annotations
 
-import functools
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
+from processor.logs.cause import cause, near
+from processor.logs.prose import invents, says, words
 from processor.models.calibration import Calibration
 from processor.models.certainty import Choice, choices
 from processor.models.chat import Completion
@@ -30,12 +30,11 @@ _LONGEST: Final = 65_536
 _ENDED: Final = frozenset({"stop", "", "eos", "eos_token", "end_turn"})
 """Reasons for which an answer is whole; servers say more than one. Others are `abort`, `error`, `content_filter`."""
 
-_EXIT: Final = re.compile(r"(?i)[\w :.#\[\]'\"]{0,50}\bexit(?:ed)?(?: with)? (?:code|status):? *\d+\W*")
 _SENTENCE: Final = 80
 """A text field with room for so many characters holds prose; a shorter one holds a name."""
 
-_SPECIFIC: Final = re.compile(r"\S*\d\S*|\S*\w(?:[@/]|::)\w\S*|@\S+|\b[A-Z][A-Z_]{3,}\b")
-"""What prose can only have from the log: numbers, versions, paths, test ids, error codes."""
+SUMMARY: Final = "summary"
+"""The text field that says what broke: tickets begin with it."""
 
 
 Calibrated = Callable[[Completion], Calibration | None]
@@ -89,6 +88,7 @@ class Check:
         self._calibrated = calibrated
         self._questions = tuple(questions)
         self._names = tuple(dict.fromkeys(value for each in questions for value in each.values if "_" in value))
+        self._asked = words(" ".join(meaning for each in questions for meaning in each.values.values()))
 
     def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
         """The answer of a model. Raises Invalid."""
@@ -108,19 +108,15 @@ class Check:
                 lines += [each for each in value if isinstance(each, ExcerptLine)]
             else:
                 result[question.name] = value
-        # The likeliest line is shown whatever was chosen: a reader should not have to look for it.
-        likeliest = _likeliest(reading.excerpt)
-        chosen = [line.number for line in lines]
-        evidence = _evidence(reading.excerpt, [*chosen, *likeliest, *_places(self._questions, prompt, result)])
+        # What shows the fault best is shown whatever was chosen: a reader should not have to look for it.
+        best = cause(reading.excerpt, reading.candidates)
+        chosen = near(reading.excerpt).intersection(line.number for line in lines)
+        evidence = _evidence(reading.excerpt, [*chosen, best, *_places(self._questions, prompt, result)])
         for question in self._questions:
             text = result.get(question.name)
-            if (
-                question.kind == "text"
-                and question.length >= _SENTENCE
-                and isinstance(text, str)
-                and not (_telling(reading, text) and self._prose(text))
-            ):
-                result[question.name] = _quote(reading.excerpt, evidence, likeliest)[: question.length]
+            is_prose = question.kind == "text" and question.length >= _SENTENCE
+            if is_prose and isinstance(text, str) and not self._holds(question, text, reading, evidence):
+                result[question.name] = _quote(reading.excerpt, best)[: question.length]
         made = choices(completion, prompt.form)
         sure = None if made is None else math.prod([each.probability for each in made.values()])
         return Answer(self._valid(result), evidence, self._confidence(completion, made, ranked(reading, result)), sure)
@@ -133,9 +129,13 @@ class Check:
             return Confidence(None)
         return Confidence(round(calibration.confidence(made, shares), 4), calibrated=True)
 
-    def _prose(self, text: str) -> bool:
-        """Whether `text` is more than the names of choices, which nobody writes in a sentence (`network_infra`)."""
-        return "_" not in text or not any(name in text for name in self._names)
+    def _holds(self, question: Question, text: str, reading: Reading, evidence: Sequence[Evidence]) -> bool:
+        """Whether a sentence invents nothing, repeats no part of the question, and, as a summary, says something."""
+        repeated = [*self._names, *([reading.rule.rule] if reading.rule is not None else [])]
+        log = "\n".join([line.text for line in reading.excerpt.lines]).lower()
+        if any(name in text for name in repeated) or invents(text, log):
+            return False
+        return question.name != SUMMARY or says(text, [each.text for each in evidence], log, self._asked)
 
     def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
         """The answer of a rule that decides; the rule's measured precision is its confidence.
@@ -152,7 +152,7 @@ class Check:
         except Invalid as error:
             raise Rejected("internal", f"rule {rule.rule}: {error}") from error
         confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
-        lines = rule.lines or _likeliest(reading.excerpt)
+        lines = rule.lines or [cause(reading.excerpt, reading.candidates)]
         return Answer(valid, _evidence(reading.excerpt, lines), confidence, rule.precision)
 
     def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
@@ -242,42 +242,9 @@ def _is_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _telling(reading: Reading, text: str) -> bool:
-    """Whether `text` says something, and all that is specific in it stands in the log.
-
-    A small model may repeat a worked example instead, the hint of a rule, or that the job ended with an exit code.
-    """
-    if _only_exit(text) or (reading.rule is not None and reading.rule.rule in text):
-        return False
-    said = [word.strip("\"'`.,;:!?()[]{}") for word in _SPECIFIC.findall(text)]
-    if not said:
-        return True
-    log = "\n".join([line.text for line in reading.excerpt.lines]).lower()
-    return all(word.lower() in log for word in said)
-
-
-def _quote(excerpt: Excerpt, evidence: Sequence[Evidence], likeliest: Sequence[int]) -> str:
-    """The likeliest of the evidence's lines, in place of a sentence that the log does not bear out."""
-    texts = {each.line: each.text for each in evidence}
-    telling = (number for number in (*likeliest, *excerpt.ranked) if number in texts)
-    best = next(telling, min(texts, default=0))
-    return texts.get(best, "").strip()
-
-
-def _likeliest(excerpt: Excerpt) -> list[int]:
-    """The number of the likeliest line; where that only says that the job ended, of what was printed before it."""
-    texts = {line.number: line.text for line in excerpt.lines}
-    first = next((number for number in excerpt.ranked if number in texts), None)
-    if first is None or not _only_exit(texts[first]):
-        return [] if first is None else [first]
-    before = [number for number, text in texts.items() if number < first and text.strip()]
-    return [max(before, default=first)]
-
-
-@functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
-def _only_exit(text: str) -> bool:
-    """Whether a line says only that something ended with an exit code."""
-    return _EXIT.fullmatch(text) is not None
+def _quote(excerpt: Excerpt, number: int) -> str:
+    """The text of a line, in place of a sentence that the log does not bear out."""
+    return next((line.text for line in excerpt.lines if line.number == number), "").strip()
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:

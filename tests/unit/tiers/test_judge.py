@@ -121,16 +121,19 @@ async def test_a_sure_answer_stays() -> None:
 
 async def test_an_unsure_answer_goes_up_and_both_are_told() -> None:
     """The larger model's answer is the finding; both answers, tiers and costs stand in the steps, their sum beside."""
-    tiers = {"lite": Tier(0.4, '{"summary": "small"}'), "pro": Tier(0.95, '{"summary": "large"}')}
+    tiers = {
+        "lite": Tier(0.4, '{"summary": "a small frobnicator"}'),
+        "pro": Tier(0.95, '{"summary": "a large frobnicator"}'),
+    }
     outputs = await judged_by(tiers, escalating()).handle(record(LOG))
     finding = data(outputs)
     assert topics(outputs) == [UP["findings"]]
-    assert finding["result"]["summary"] == "large"
+    assert finding["result"]["summary"] == "a large frobnicator"
     assert finding["confidence"]["value"] == 0.95
     first, second = finding["steps"]
     assert [(each["tier"], each["unused"], each["result"]["summary"]) for each in (first, second)] == [
-        ("lite", "unsure", "small"),
-        ("pro", None, "large"),
+        ("lite", "unsure", "a small frobnicator"),
+        ("pro", None, "a large frobnicator"),
     ]
     assert finding["usage"] == {
         "prompt_tokens": 200,
@@ -170,11 +173,11 @@ FAULTS = [
 @pytest.mark.parametrize(("pro", "unused"), FAULTS)
 async def test_a_larger_model_that_is_no_help_holds_nothing_up(pro: Tier, unused: str) -> None:
     """Lite's answer is the finding, flagged, and the step says what was wrong with the other."""
-    lite = Tier(0.4, '{"summary": "small"}')
+    lite = Tier(0.4, '{"summary": "a small frobnicator"}')
     outputs = await judged_by({"lite": lite, "pro": pro}, escalating(within="20ms")).handle(record(LOG))
     finding = data(outputs)
     assert topics(outputs) == [UP["findings"], UP["review"]]
-    assert finding["result"]["summary"] == "small"
+    assert finding["result"]["summary"] == "a small frobnicator"
     assert [(step["tier"], step["unused"]) for step in finding["steps"]] == [("lite", None), ("pro", unused)]
     signal = next(json.loads(out.value or b"") for out in outputs if out.topic == "t.signals")
     assert signal["finding"]["decided"]["model"] == "sure 0.4"

@@ -85,7 +85,7 @@ def shadowed(share: float, rules: bool) -> Pipeline:
 
 async def test_the_finding_is_what_it_would_have_been() -> None:
     """Both answers, field by field, on a topic of their own; in the finding, its records and its cost nothing of it."""
-    lite, pro = Tier(said='{"summary": "small"}'), Tier(said='{"summary": "large"}')
+    lite, pro = Tier(said='{"summary": "a small frobnicator"}'), Tier(said='{"summary": "a large frobnicator"}')
     bench = Bench({"lite": lite, "pro": pro})
     outputs = await bench.line.handle(record(LOG))
     said = await bench.said()
@@ -95,7 +95,7 @@ async def test_the_finding_is_what_it_would_have_been() -> None:
     assert topics(outputs) == topics(alone) == ["t.findings.ci_failure"]
     assert said["id"] == found(outputs)["id"]
     assert said["fingerprint"] == data(outputs)["fingerprint"]
-    assert said["fields"]["summary"] == {"first": "small", "second": "large", "same": False}
+    assert said["fields"]["summary"] == {"first": "a small frobnicator", "second": "a large frobnicator", "same": False}
     assert said["fields"]["category"]["same"]
     assert said["agree"], "prose is never worded alike"
     assert (said["first"]["tier"], said["second"]["tier"]) == ("lite", "pro")
