@@ -27,6 +27,7 @@ from processor.home import Homes
 from processor.lane import Lane, Shared
 from processor.logs.classify import Ranker
 from processor.logs.extract import BLAMED, candidates
+from processor.logs.prose import telling
 from processor.logs.redact import redactor
 from processor.logs.rules import RuleSet
 from processor.models.client import ModelClient
@@ -51,10 +52,11 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What a decider says of a log; an empty category is no valid answer."""
+    """What a decider says of a log; an empty category is no valid answer, and not every decider writes a summary."""
 
     category: str
     dependency: str | None
+    summary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Figures:
     dependency_logs: int
     named_where_none: float | None
     none_logs: int
+    summary_tells: float | None
+    summary_logs: int
 
 
 Answers = Mapping[str, Answer]
@@ -84,7 +88,9 @@ def by_rules(logs: Sequence[Labelled], rules: RuleSet | None) -> dict[str, Answe
         match = rules.match(log.excerpt) if rules else None
         if match is not None and match.decides:
             dependency = match.fields.get("faulty_dependency") or {}
-            answers[log.id] = Answer(str(match.fields.get("category", "")), dependency.get("name"))
+            answers[log.id] = Answer(
+                str(match.fields.get("category", "")), dependency.get("name"), match.fields.get("summary")
+            )
     return answers
 
 
@@ -149,7 +155,7 @@ async def _find(lane: Lane, log: Labelled, ranked: Ranked) -> Answer:
 def answer_of(finding: Finding) -> Answer:
     """What a finding of `ci_failure` says."""
     dependency = finding.result.get("faulty_dependency") or {}
-    return Answer(str(finding.result["category"]), dependency.get("name"))
+    return Answer(str(finding.result["category"]), dependency.get("name"), finding.result.get("summary"))
 
 
 def event_of(log: Labelled) -> Event:
@@ -164,6 +170,7 @@ def figures(name: str, part: str, logs: Sequence[Labelled], answers: Answers) ->
     decided = [log for log in logs if log.id in answers]
     named = [log for log in decided if log.dependency_known and log.names]
     without = [log for log in decided if log.dependency_known and not log.names]
+    told = [log for log in decided if log.failing and answers[log.id].summary is not None]
     return Figures(
         set=part,
         decider=name,
@@ -176,7 +183,16 @@ def figures(name: str, part: str, logs: Sequence[Labelled], answers: Answers) ->
         dependency_logs=len(named),
         named_where_none=_share([answers[log.id].dependency is not None for log in without]),
         none_logs=len(without),
+        summary_tells=_share([tells(answers[log.id].summary or "", log) for log in told]),
+        summary_logs=len(told),
     )
+
+
+def tells(summary: str, log: Labelled) -> bool:
+    """Whether a summary has a word of the lines that show the fault which does not fit every failed build."""
+    lines = log.path.read_bytes().split(b"\n")
+    shown = b"\n".join(lines[number - 1] for number in log.failing if number <= len(lines))
+    return bool(telling(summary) & telling(shown.decode("utf-8", "replace")))
 
 
 def _share(right: Sequence[bool]) -> float | None:
@@ -220,16 +236,17 @@ def table(rows: Sequence[Figures]) -> str:
     """The figures, one decider a line."""
     head = (
         f"{'set':8} {'decider':28} {'decided':>9} {'category':>9} {'macro-F1':>9} {'commonest':>10} "
-        f"{'dependency':>14} {'named, none':>14}"
+        f"{'dependency':>14} {'named, none':>14} {'summary tells':>14}"
     )
     lines = [head, "-" * len(head)]
     for row in rows:
         exact = f"{_cell(row.dependency_exact)} of {row.dependency_logs}"
         extra = f"{_cell(row.named_where_none)} of {row.none_logs}"
+        told = f"{_cell(row.summary_tells)} of {row.summary_logs}"
         decided = f"{row.decided}/{row.logs}"
         lines.append(
             f"{row.set:8} {row.decider:28} {decided:>9} {_cell(row.accuracy):>9} {_cell(row.macro_f1):>9} "
-            f"{_cell(row.commonest):>10} {exact:>14} {extra:>14}"
+            f"{_cell(row.commonest):>10} {exact:>14} {extra:>14} {told:>14}"
         )
     return "\n".join(lines)
 

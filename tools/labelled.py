@@ -6,7 +6,7 @@ import json
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,7 @@ class Labelled:
         categories: the right category first, then those that are right as well.
         names: names of the dependency at fault, all of them right; empty where none is.
         dependency_known: whether ``names`` can be scored.
+        failing: numbers of the lines that show the fault; empty where nobody marked them.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Labelled:
     categories: tuple[str, ...]
     names: frozenset[str]
     dependency_known: bool
+    failing: frozenset[int] = frozenset()
 
 
 def excerpt_of(data: bytes) -> Excerpt:
@@ -81,6 +83,7 @@ def samples() -> list[Labelled]:
                 categories=(row["category"], *row["category_alt"]),
                 names=_names(row["faulty_dependency"]),
                 dependency_known=True,
+                failing=_numbers(row["failing_lines"]),
             )
         )
         seen.add(fault)
@@ -128,7 +131,12 @@ def _dev(folder: Path) -> Iterator[Labelled]:
             categories=(row["category_norm"], *(row.get("category_alt") or ())),
             names=names,
             dependency_known=not hidden and bool(names or row["category_norm"] in NAMELESS),
+            failing=_numbers(row.get("failing_lines") or ()),
         )
+
+
+def _numbers(spans: Iterable[Sequence[int]]) -> frozenset[int]:
+    return frozenset(number for first, last in spans for number in range(first, last + 1))
 
 
 def _names(dependency: dict[str, Any] | None) -> frozenset[str]:

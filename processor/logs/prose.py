@@ -70,14 +70,19 @@ def says(text: str, lines: Iterable[str], log: str, asked: Collection[str] = ())
     if is_empty(text) or _is_cut(text, log):
         return False
     shown = " ".join(lines).lower()
-    return any(word in shown for word in words(text) - _VAGUE - frozenset(asked))
+    return any(word in shown for word in telling(text) - frozenset(asked))
 
 
 @functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
 def is_empty(text: str) -> bool:
     """Whether a sentence or a line fits every failed build, or says which command failed and not why."""
     lower = text.lower()
-    return words(text) <= _VAGUE or any((_EMPTY.fullmatch(lower), _ELSEWHERE.search(lower)))
+    return not telling(text) or any((_EMPTY.fullmatch(lower), _ELSEWHERE.search(lower)))
+
+
+def telling(text: str) -> frozenset[str]:
+    """The words of `text` that don't fit every failed build, in lower case."""
+    return words(text) - _VAGUE
 
 
 def words(text: str) -> frozenset[str]:

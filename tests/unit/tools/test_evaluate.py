@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,19 @@ def test_figures_count_what_was_decided() -> None:
     assert (found.dependency_exact, found.dependency_logs) == (0.5, 2)
     assert (found.named_where_none, found.none_logs) == (0.5, 2)
     assert found.commonest == 0.5
+
+
+def test_a_summary_tells_by_a_word_of_the_lines_that_show_the_fault(tmp_path: Path) -> None:
+    """Not by words that fit every build; deciders without summaries and logs without marked lines are not counted."""
+    path = tmp_path / "log"
+    path.write_bytes(b"error: the build failed\nno rule to make target gen\n")
+    log = replace(labelled("a", "build"), path=path, failing=frozenset({2}))
+    unmarked = labelled("b", "build")
+    answers = {"a": Answer("build", None, "The build failed with an error."), "b": Answer("build", None, "gen")}
+    found = figures("some", "dev", [log, unmarked], answers)
+    assert (found.summary_tells, found.summary_logs) == (0.0, 1)
+    assert figures("some", "dev", [log], {"a": Answer("build", None, "Nothing makes gen.")}).summary_tells == 1.0
+    assert figures("some", "dev", [log], {"a": Answer("build", None)}).summary_logs == 0
 
 
 def test_macro_f1_leaves_small_classes_out() -> None:
