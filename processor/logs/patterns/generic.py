@@ -147,6 +147,10 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\b(?:PASSED|SKIPPED|XFAIL|xfailed)\b",
         r"^\s{0,4}(?:Downloading|Downloaded|Fetching|Fetched|Installing|Unpacking|Selecting|Setting up|Preparing|Get:\d|Hit:\d|Collecting|Using cached|Compiling|Checking|Building|Requirement already|Progress|Copying|Extracting|Resolving|Linking|Generating|Adding|Created|Cloning|Receiving)\b",
         r"^(?:npm )?warn(?:ing)?\b",
+        # tools that tell of a newer release of themselves, and git that explains its defaults
+        r"\bis out of date! the latest|\b(?:newer|new(?: \w+)?) (?:version|release) (?:of \S+ )?(?:is )?(?:now )?available",
+        r"\bupdate available\b|\byou can (?:up|down)grade (?:with|by|to)\b|^npm notice\b",
+        r"^hint: (?:Using|will change|to use|call|Names|'development'|Disable|\s|$)",
         r"\b(?:deprecat(?:ed|ion)|DEPRECATED)\b",
         r"^[ \t]*[+$>] ",
         r"^\[command\]|^##\[command\]",
