@@ -56,10 +56,7 @@ def _fill(
     first round is spent in further ones.
     """
     choice = _Choice(texts, total, count)
-    order = sorted(
-        (number for number in scores if texts.get(number)),
-        key=lambda number: (-_worth(scores[number], texts[number]), number),
-    )
+    order = _by_worth(texts, scores)
     excerpt = assemble((), texts, scores, ranked, total, count)
     spare = budget
     for _ in range(_ROUNDS):
@@ -75,6 +72,14 @@ def _fill(
         if tried.tokens >= budget * _ENOUGH:
             break
     return excerpt
+
+
+def _by_worth(texts: Mapping[int, str], scores: Mapping[int, float]) -> list[int]:
+    """The lines that are not empty, the one to choose first first; most have no score, and come as they stand."""
+    shown = sorted(number for number in scores if texts.get(number))
+    worth = {number: _worth(scores[number], texts[number]) for number in shown if scores[number] > 0}
+    scored = sorted(worth, key=worth.__getitem__, reverse=True)
+    return scored + [number for number in shown if number not in worth]
 
 
 def _cut(text: str, most: int) -> str:
@@ -127,7 +132,7 @@ class _Choice:
         if cost is None:
             run = self._runs.get(number)
             if run is None:
-                cost = self._count(self._texts[number]) + 1 if number in self._texts else self._gap * 2
+                cost = self._count(self._texts[number]) + 1
             else:
                 cost = self._count(f"{self._texts[number]} (× {len(run)})") + 1 if number == run[0] else 0
             self._costs[number] = cost
@@ -135,11 +140,16 @@ class _Choice:
 
     def _bridge(self, number: int, step: int) -> list[int]:
         """The few cheap lines between a line and a chosen neighbour: cheaper than the mark of a gap."""
+        reach = range(number + step, number + step * (_BRIDGE + 2), step)
+        if self.chosen.isdisjoint(reach):  # so that what cannot lead to a neighbour need not be counted
+            return []
         between: list[int] = []
         cost = 0
-        for line in range(number + step, number + step * (_BRIDGE + 2), step):
+        for line in reach:
             if line in self.chosen:
                 return between
+            if line not in self._texts:
+                break
             cost += self._cost(line)
             if cost > self._gap * 2:
                 break

@@ -85,7 +85,7 @@ def features(
     """By number the buckets of the features of the best-scored lines; of none where none looks like an error."""
     if not weights.ranked:
         return {}
-    numbers = sorted(scores.keys() & raw.keys(), key=lambda number: (-scores[number], number))[:MOST]
+    numbers = sorted(sorted(scores.keys() & raw.keys()), key=scores.__getitem__, reverse=True)[:MOST]
     numbers.sort()
     own = weights.own
     best = max(scores.values(), default=1.0) or 1.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final, NamedTuple
 
 from processor.logs.patterns import CALLS
@@ -119,9 +119,10 @@ def _cut(trace: Sequence[int], lines: Mapping[int, bytes], calls: Collection[int
     made = [number for number in trace if number in calls]
     if len(made) <= _LONG:
         return
-    own = [number for number in made[_ENDS:-_ENDS] if not _LIBRARY.search(lines[number])]
-    # Python's traces end where the fault was thrown, all others' begin there.
-    nearest = own[-_OWN:] if lines[made[0]].lstrip().startswith(b"File ") else own[:_OWN]
+    between = made[_ENDS:-_ENDS]
+    if lines[made[0]].lstrip().startswith(b"File "):  # Python's traces end where the fault was thrown, others begin
+        between.reverse()
+    nearest = islice((number for number in between if not _LIBRARY.search(lines[number])), _OWN)
     kept = {*made[:_ENDS], *made[-_ENDS:], *nearest}
     stays: list[int] = []
     goes: list[int] = []
