@@ -23,7 +23,7 @@ from processor.logs import blocks, streams, structured, text, traces
 from processor.logs.baseline import Baseline
 from processor.logs.likelihood import features, learned
 from processor.logs.memory import PerLine
-from processor.logs.patterns import DETAILS, SIGNS
+from processor.logs.patterns import DETAILS, SIGNS, scanner
 from processor.logs.rank import Marks, neighbourhood, sign, spread, weigh
 from processor.logs.scan import Scanner
 from processor.logs.store import Store
@@ -114,12 +114,12 @@ class Candidates:
 @functools.cache
 def _signs() -> Scanner:
     """Compiled at first use, which takes about a second."""
-    return Scanner([(pattern.regex, pattern.caseless) for pattern in SIGNS])
+    return scanner(SIGNS)
 
 
 @functools.cache
 def _details() -> Scanner:
-    return Scanner([(pattern.regex, pattern.caseless) for pattern in DETAILS])
+    return scanner(DETAILS)
 
 
 def warm() -> None:

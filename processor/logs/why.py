@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from processor.contract import Excerpt, ExcerptLine
-from processor.logs.patterns import DETAILS, SIGNS, Kind, Pattern
+from processor.logs.patterns import DETAILS, SIGNS, Kind, Pattern, scanner
 from processor.logs.scan import Scanner
 
 _PATTERNS: Final[tuple[Pattern, ...]] = (*SIGNS, *DETAILS)
@@ -70,7 +70,7 @@ def _blocks(lines: Sequence[ExcerptLine]) -> Iterator[list[ExcerptLine]]:
 
 @functools.cache
 def _scanner() -> Scanner:
-    return Scanner([(pattern.regex, pattern.caseless) for pattern in _PATTERNS])
+    return scanner(_PATTERNS)
 
 
 def _reasons(lines: Sequence[ExcerptLine]) -> dict[int, tuple[Reason, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from processor.logs.patterns import checkers, ci, generic, infrastructure, javascript, jvm, native, python, systems
-from processor.logs.patterns.base import Kind, Pattern
+from processor.logs.patterns.base import Kind, Pattern, scanner
 
 _ALL: Final[tuple[Pattern, ...]] = (
     *generic.PATTERNS,
@@ -33,4 +33,4 @@ DETAILS: Final = tuple(pattern for pattern in _ALL if pattern.weight <= 0 or pat
 CALLS: Final = frozenset(index for index, pattern in enumerate(DETAILS) if pattern.kind == "call")
 """The places in DETAILS of the calls of stack traces."""
 
-__all__ = ["CALLS", "CONTINUING", "DETAILS", "SIGNS", "Kind", "Pattern"]
+__all__ = ["CALLS", "CONTINUING", "DETAILS", "SIGNS", "Kind", "Pattern", "scanner"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from processor.logs.scan import Scanner
 
 Kind = Literal["error", "exit", "summary", "step", "frame", "call", "noise"]
 
@@ -16,7 +20,8 @@ class Pattern:
     error severity, 2 a mere word; negative for what looks like an error and is none. Kinds: `error` lines,
     `exit` lines that say that a step or job failed, `summary` lines that say no more than that something did,
     `step` markers that open a section, `frame` lines that continue the one before (code frames), `call` lines that
-    do so in stack traces, `noise`.
+    do so in stack traces, `noise`. With `behind`, of 64 bytes at most, it only counts where that stands before it on
+    the line.
     """
 
     name: str
@@ -24,6 +29,17 @@ class Pattern:
     weight: float
     kind: Kind = "error"
     caseless: bool = False
+    behind: str = ""
+
+
+def scanner(patterns: Sequence[Pattern]) -> Scanner:
+    """What looks for these patterns in one pass and reports them by their places."""
+    behind = {
+        index: re.compile(pattern.behind.encode(), re.IGNORECASE * pattern.caseless)
+        for index, pattern in enumerate(patterns)
+        if pattern.behind
+    }
+    return Scanner([(pattern.regex, pattern.caseless) for pattern in patterns], behind=behind)
 
 
 def errors(prefix: str, weight: float, *regexes: str, caseless: bool = False) -> tuple[Pattern, ...]:

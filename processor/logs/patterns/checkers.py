@@ -28,7 +28,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\.{3,} ?(?:ERROR|WARNING|FAILED|FAIL|NOT OK)$",
         r"\b(?:is|are|was|were) (?:out of (?:date|sync)|outdated|not up[ -]to[ -]date|stale)\b|\bchanged significantly\b|\bup to date with\b.*\bnot\b",
         r"^Unused (?:files|(?:dev)?[dD]ependencies|exports|exported types|types|binaries)\b|^\S{1,60} -- \S*Cargo\.toml:$|^L: +\d+ \| P: +\d+ \| ",
-        r"^[\w./\\-]{1,200}\.\w{1,8}:\d+:\d+:[A-Za-z]\w* |^[\w./\\-]{1,200}\.\w{1,8}:\d+:\d+: \S+ .*\[[a-z][a-z-]+\]$",
+        r"^[\w./\\-]+\.\w{1,8}:\d+:\d+:(?:[A-Za-z]\w* | \S+ .*\[[a-z][a-z-]+\]$)",
         r"\b(?:is|are) invalid\b|\b[Vv]alidation failed\b",
         r"^[A-Z]{1,6}\d{3,5} (?:\[\*\] )?\S|^unformatted: |\b[Ff]ile would be reformatted",
         r"^(?:The )?[Ff]ollowing .*(?:fail|not |missing|error|violat|changed|differ)",

@@ -72,10 +72,16 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\bcould ?n[o']t resolve (?:host|proxy|dns)|\btemporary failure (?:in name resolution|resolving)|\bname or service not known\b",
         r"\bconnection (?:refused|reset|timed out|closed|aborted)\b|\bnetwork is unreachable\b|\bno route to host\b",
         r"\b(?:tls|ssl)\b.*\b(?:error|failed|failure|handshake|expired|verify)\b|\bcertificate (?:verify failed|has expired|signed by unknown|is not trusted)",
-        r"\b(?:http|status|code|error|returned|response).*\b(?:40[0134579]|429|50[0234])\b",
         r"\b(?:502 bad gateway|503 service (?:temporarily )?unavailable|504 gateway|500 internal server error|404 not found|403 forbidden|401 unauthorized|429 too many requests)\b",
         r"\btoo ?many ?requests\b|\brate limit(?:ed)?\b",
         caseless=True,
+    ),
+    Pattern(
+        "http-status",
+        r"\b(?:40[0134579]|429|50[0234])\b",
+        7,
+        caseless=True,
+        behind=r"\b(?:http|status|code|error|returned|response)",
     ),
     *errors(
         "shell",
