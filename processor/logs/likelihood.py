@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import operator
 from bisect import bisect_right as _bucket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,9 +64,7 @@ class Model:
             return dict(scores)
         corrected = dict.fromkeys(scores, 0.0)
         for number, row in rows.items():
-            total = self.bias
-            for table, bucket in zip(self.tables, row, strict=True):
-                total += table[bucket]
+            total = functools.reduce(operator.add, map(operator.getitem, self.tables, row), self.bias)
             corrected[number] = scores[number] / (1 + math.exp(-total))
         return corrected
 

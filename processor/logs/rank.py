@@ -167,9 +167,12 @@ def _lend(scores: dict[int, float], own: Mapping[int, float], frames: Collection
             carried = max(carried, own[number] * _LENT_ABOVE)
 
 
+_PLACES: Final = tuple(_FLOOR + (1 - _FLOOR) * math.exp(-before / _FAR) for before in range(-1, 8 * _FAR + 1))
+"""By how many lines a line is before the failing end, from the one after it on."""
+
+
 def _place(number: int, failed: int) -> float:
-    if number > failed + 1:
+    before = failed - number + 1
+    if before < 0:
         return _AFTER
-    if failed - number > 8 * _FAR:
-        return _FLOOR
-    return _FLOOR + (1 - _FLOOR) * math.exp((number - failed) / _FAR)
+    return _PLACES[before] if before < len(_PLACES) else _FLOOR

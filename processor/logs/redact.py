@@ -71,10 +71,8 @@ class Redactor:
         self._secrets: Final = secrets
         self._allow: Final = allow
         self._finders: Final = [self._finder(secret) for secret in secrets]
-        self._scanner: Final = Scanner(
-            [(secret.trigger, secret.caseless) for secret in secrets],
-            alone=[index for index, secret in enumerate(secrets) if secret.check in _NAMELESS],
-        )
+        self._nameless: Final = frozenset(index for index, secret in enumerate(secrets) if secret.check in _NAMELESS)
+        self._scanner: Final = Scanner([(one.trigger, one.caseless) for one in secrets], alone=sorted(self._nameless))
         names = sorted({secret.name for secret in secrets} | {"password", "token"})
         self._placeholder: Final = re.compile(rb"\[(?:" + "|".join(names).encode() + rb"):\d+\]")
 
@@ -120,25 +118,28 @@ class Redactor:
         for index, end in hits:
             if end <= reached[index]:
                 continue
-            secret = self._secrets[index]
-            if secret.check in _NAMELESS:
-                first, last = max(0, end - _CONTEXT), end
+            find, secret = self._finders[index], self._secrets[index]
+            if index in self._nameless:  # most hits, of which hardly one is a secret
+                first = max(0, end - _CONTEXT)
+                reached[index] = end
+                places = find(data, first, end, end)
+                if not places:
+                    continue
             else:
-                if (
-                    end > line or line - end >= _REACH // 2
-                ):  # hits come in the order of their ends, often many on a line
+                if end > line or line - end >= _REACH // 2:  # hits come in order of their ends, often many on a line
                     start, line = _line(data, end)
                 first, last = start, line
-            if secret.lines:
-                last, whole = _lines(data, last, secret.lines)
-                if not whole:
-                    opened.append(first)
-            if secret.check in POINTS:
-                reached[index] = end
-            else:
-                first = max(first, reached[index])
-                reached[index] = last
-            for at, stop, name in self._finders[index](data, first, last, end):
+                if secret.lines:
+                    last, whole = _lines(data, last, secret.lines)
+                    if not whole:
+                        opened.append(first)
+                if secret.check in POINTS:
+                    reached[index] = end
+                else:
+                    first = max(first, reached[index])
+                    reached[index] = last
+                places = find(data, first, last, end)
+            for at, stop, name in places:
                 if self._redacted(data, at, stop) or self._allowed(data[at:stop]):
                     continue
                 if secret.check == "key-block" and stop == len(data):

@@ -9,6 +9,8 @@ from typing import IO, Final
 
 _IN_MEMORY: Final = 1 << 24
 _MOST_OF_A_LINE: Final = 1 << 14
+_MOST_SPLIT: Final = 8
+"""Blocks whose lines are kept apart, since several things ask for lines near each other."""
 
 
 class Store:
@@ -23,7 +25,7 @@ class Store:
         self._kept: list[bytes] = []
         self._size = 0
         self._file: IO[bytes] | None = None
-        self._split: tuple[int, list[bytes]] = (-1, [])
+        self._split: dict[int, list[bytes]] = {}
 
     def add(self, block: bytes, ends: bool) -> None:
         """Takes a block of lines; unless the last one `ends` with it, `extend` can continue that."""
@@ -96,9 +98,12 @@ class Store:
         return most
 
     def _lines(self, index: int) -> list[bytes]:
-        if self._split[0] != index:
-            self._split = index, self._block(index).split(b"\n")
-        return self._split[1]
+        lines = self._split.get(index)
+        if lines is None:
+            if len(self._split) >= _MOST_SPLIT:
+                self._split.clear()
+            lines = self._split[index] = self._block(index).split(b"\n")
+        return lines
 
     def _block(self, index: int) -> bytes:
         offset, size = self._places[index]

@@ -33,8 +33,11 @@ _PIECE: Final = re.compile(
     r"'(?i:[stmd]|re|ve|ll)|[^\r\n\w]?[^\W\d_]+|_[^\W\d_]+|\d| ?(?:[^\s\w]|_)+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """How Qwen's tokenizer cuts a text before it merges (the pattern in its tokenizer.json, in Python's classes)."""
-_WORD: Final = re.compile(r"[^\S\n]*\S+\n*|\s*\n+|\s+")
-"""A coarser cut at places where `_PIECE` cuts too: logs repeat their words, whose counts are remembered."""
+_WORD: Final = re.compile(r"[^\S\n]*\S+(?:(?<![^\W_])\n+)?|(?<=[^\W_])\n+|\s*\n+|\s+")
+"""A coarser cut at places where `_PIECE` cuts too: logs repeat their words, whose counts are remembered.
+
+A line's last word is the same word as elsewhere, unless it ends with punctuation, with which newlines go.
+"""
 _SEPARATORS: Final = re.compile("[\x1c-\x1f]")
 """White space for Python alone. In no token of several bytes; nor is U+0002, which is none for anybody."""
 _NONE: Final = 1 << 30
