@@ -34,9 +34,9 @@ class Scanner:
 
     `expressions` are (regex, caseless) pairs in hyperscan's syntax; `^` and `$` match at line ends. `alone` are the
     indexes of those that get a database of their own: hyperscan looks for those without literal text at each byte,
-    and what it makes of two of them together takes longer than both by themselves. `behind` are the indexes of those that
-    only count behind something else on their line, which they don't overlap: Hyperscan is dear where what comes first
-    is in many lines and the rest in few, so that `re` looks for it at hits.
+    and what it makes of two of them together takes longer than both by themselves. `behind` tells by
+    index what an expression only counts behind, on the same line and without overlap: hyperscan takes long where what
+    comes first is on many lines and the rest on few, so that `re` looks for it at hits.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from processor.contract import Excerpt
 from processor.errors import Rejected
 from processor.logs import estimate, mask, reduce, reduce_stream, sniff
+from processor.logs.blocks import choose
 
 PASSING = [f"[{n}/900] compiling module number {n} of the project, all is well so far".encode() for n in range(900)]
 
@@ -218,3 +219,11 @@ def test_an_empty_log_is_called_one() -> None:
     """What is wrong is said of the log, not of a record that nobody sent."""
     with pytest.raises(Rejected, match="the log is empty"):
         reduce(b"")
+
+
+def test_a_line_that_was_not_read_is_no_bridge() -> None:
+    """Of lines that are read around two errors one may be missing between them: it is a gap of one line."""
+    texts = {number: f"line {number}" for number in (1, 2, 4, 5)}
+    excerpt = choose(texts, dict.fromkeys(texts, 5.0), (2, 4), 5, 100, estimate)
+    assert [line.number for line in excerpt.lines] == [1, 2, 4, 5]
+    assert "[… 1 lines …]" in excerpt.text

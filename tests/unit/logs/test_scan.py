@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import yaml
 
 from processor.logs.classify import MarkerReader
 from processor.logs.extract import EVERYTHING, MentionReader
-from processor.logs.patterns import DETAILS, SIGNS
+from processor.logs.patterns import DETAILS, SIGNS, Pattern, scanner
 from processor.logs.rules import RuleSet
 from processor.logs.scan import Scanner
 from processor.logs.secrets import SECRETS
@@ -29,11 +31,17 @@ def cues() -> Expressions:
     return [(cue, False) for reader in readers for cue in reader.cues]
 
 
-SETS = {
-    "signs": [(pattern.regex, pattern.caseless) for pattern in SIGNS],
-    "details": [(pattern.regex, pattern.caseless) for pattern in DETAILS],
-    "secrets": [(secret.trigger, secret.caseless) for secret in SECRETS],
-    "cues": cues(),
+def whole(patterns: Sequence[Pattern]) -> Expressions:
+    """The expressions of patterns with what they only count behind."""
+    return [(f"{one.behind}.*{one.regex}" if one.behind else one.regex, one.caseless) for one in patterns]
+
+
+SECRET: Expressions = [(secret.trigger, secret.caseless) for secret in SECRETS]
+SETS: dict[str, tuple[Scanner, Expressions]] = {
+    "signs": (scanner(SIGNS), whole(SIGNS)),
+    "details": (scanner(DETAILS), whole(DETAILS)),
+    "secrets": (Scanner(SECRET), SECRET),
+    "cues": (Scanner(cues()), cues()),
 }
 
 
@@ -51,11 +59,12 @@ def test_finds_what_each_expression_finds(name: str, lines: list[bytes]) -> None
     block = b"\n".join(lines)
     found: dict[int, set[int]] = defaultdict(set)
     at = position = 0
-    for index, end in Scanner(SETS[name]).hits(block):
+    scans, expressions = SETS[name]
+    for index, end in scans.hits(block):
         at += block.count(b"\n", position, end)
         position = end
         found[index].add(at)
-    for index, (regex, caseless) in enumerate(SETS[name]):
+    for index, (regex, caseless) in enumerate(expressions):
         expression = re.compile(regex.encode(), re.IGNORECASE * caseless)
         there = {number for number, line in enumerate(lines) if expression.search(line)}
         assert found[index] == there, regex
@@ -83,3 +92,32 @@ def test_keeps_the_order_of_matches_over_several_databases() -> None:
     """What is looked for alone is reported by its own number, in order with the rest."""
     expressions = [("[0-9]{3}", False), ("one", False), ("[a-z]{3}", False)]
     assert Scanner(expressions, alone=(0, 2)).hits(b"123 one 456") == [(0, 3), (1, 7), (2, 7), (0, 11)]
+
+
+BEHIND = [Pattern("status", r"\b404\b", 7, caseless=True, behind=r"\b(?:http|code)"), Pattern("word", "bad", 2)]
+
+
+@pytest.mark.parametrize(
+    ("block", "ends"),
+    [
+        (b"HTTP 404", [8]),
+        (b"404 code", []),  # what comes first comes behind
+        (b"code\n404", []),  # it stands on another line
+        (b"404 http 404, 404\n404", [12, 17]),
+        (b"xcode 404", []),  # it is no word
+        (b"404\n404 code 404", [16]),
+        (b"bad 404 bad", []),
+    ],
+)
+def test_what_only_counts_behind_something(block: bytes, ends: list[int]) -> None:
+    """Such a pattern hits where what names it comes before it on the line; other patterns hit all the same."""
+    hits = scanner(BEHIND).hits(block)
+    assert [end for index, end in hits if index == 0] == ends
+    assert sum(index for index, _ in hits) == block.count(b"bad")
+
+
+def test_a_long_line_is_read_once_for_what_comes_first() -> None:
+    """Reading it anew at each of half a million hits would take minutes."""
+    began = time.process_time()
+    assert scanner(BEHIND).hits(b"404 " * 500_000) == []
+    assert time.process_time() - began < 10
