@@ -30,7 +30,8 @@ from bench.line import HERE, PARTITIONS, prepare
 from bench.machine import machine
 from bench.records import records
 from processor.cluster.client import KafkaClient
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from tools.servers import kafka
 
 RESULTS = HERE / "results" / "backlog.json"
@@ -56,7 +57,7 @@ class Sample:
 async def fill(address: str, topic: str, out: str, count: int) -> None:
     """Makes the topics and writes the backlog, without ever holding it."""
     await prepare(address, topic, out, ())
-    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address).arguments()))
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address)))
     await sink.start()
     made = records(topic, count, size=SIZE, partitions=PARTITIONS)
     try:

@@ -25,7 +25,8 @@ from bench.peers.whole_line import PREFIX
 from bench.records import records
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from tools import bootstrap
 from tools.servers import broker, kafka
 
@@ -74,7 +75,7 @@ async def prepare(address: str, topic: str, out: str, made: Sequence[Outbound]) 
         await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names if name not in there])
     finally:
         await admin.close()
-    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address).arguments()))
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address)))
     await sink.start()
     try:
         for at in range(0, len(made), 1000):

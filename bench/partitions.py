@@ -25,7 +25,8 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
 from processor.errors import Rejected
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tools.servers.kafka import Kafka
@@ -84,7 +85,7 @@ async def child(bootstrap: str, topic: str, count: int, delivery: str) -> dict[s
     client = KafkaClient(bootstrap)
     group = f"g-{uuid.uuid4().hex[:10]}"
     source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}))
-    config = KafkaSinkConfig(client.arguments())
+    config = KafkaSinkConfig(client)
     worker = Ready(f"{topic}-out")
     most = DELIVERIES[delivery]
     once = ExactlyOnce(source, KafkaTransactions(config), group, most=most) if most else None

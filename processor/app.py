@@ -44,7 +44,7 @@ from processor.parts import Parts
 from processor.pipeline import Pipeline, adapter_names, decode_config, load_all, who_asks
 from processor.pipeline.chain import AskConfig
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import Start, parse_start

@@ -17,7 +17,8 @@ from processor.engine.ports import Source, Transactions
 from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start
 from processor.telemetry import Health

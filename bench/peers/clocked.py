@@ -14,7 +14,8 @@ from processor.contract import Record, TopicPartition
 from processor.engine import AtLeastOnce, Delivery, Engine, ExactlyOnce, Limits, MetricFamilies, Worker
 from processor.engine.delivery import Substitute
 from processor.engine.inflight import Batch, Partition
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
@@ -90,7 +91,7 @@ async def measured(
     rest = peak_mb()
     client = KafkaClient(where)
     source = ClockedSource(client, KafkaSourceConfig(group, {topic: "earliest"}))
-    config = KafkaSinkConfig(client.arguments(), max_bytes)
+    config = KafkaSinkConfig(client, max_bytes)
     sink = KafkaSink(config)
     inner = ExactlyOnce(source, KafkaTransactions(config), group) if once else AtLeastOnce(source, sink)
     delivery = CountedDelivery(inner)

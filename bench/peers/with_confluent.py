@@ -33,7 +33,7 @@ def main(bootstrap: str, topic: str, out: str, group: str, count: int) -> None:
         if not started:
             started, cpu = time.perf_counter(), time.process_time()
         for message in messages:
-            event = orjson.loads(message.value())
+            event = orjson.loads(message.value() or b"")
             answer = {"id": event["id"], "repo": event["repo"], "commit": event["commit"], "log": event["data"]}
             producer.produce(out, orjson.dumps(answer), key=message.key())
             producer.poll(0)

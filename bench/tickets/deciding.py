@@ -18,7 +18,8 @@ from bench.peers.bare import peak_mb, report
 from bench.tickets.topics import PARTITIONS
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.telemetry import configure_logs
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.decider import Tables
@@ -43,7 +44,7 @@ class Clocked(Signals):
 async def main(bootstrap: str, prefix: str, count: int, folder: Path | None) -> None:
     """Runs it."""
     client, topics = KafkaClient(bootstrap), Topics(prefix)
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
     signals = Clocked(topics, {"ci_failure": Policy()})
     decide = Decide(FaustConfig(client, PARTITIONS, folder), topics, [signals], sink.publish)

@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.tickets.messages import Topics
 from processor.tickets.policy import Fault
 
@@ -95,7 +96,7 @@ async def create(address: str, names: Iterable[str], partitions: int = PARTITION
 
 async def fill(address: str, made: Sequence[Outbound]) -> None:
     """Writes records."""
-    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address).arguments()))
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(address)))
     await sink.start()
     try:
         for at in range(0, len(made), CHUNK):

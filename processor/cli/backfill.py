@@ -18,7 +18,7 @@ from processor.logs.redact import REDACTION, redactor
 from processor.resend.backfill import Backfill, Plan
 from processor.resend.sender import Opening, Pace, kafka_sender
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sources.decode import Decoder
 from processor.sources.history import KafkaHistory
 from processor.sources.providers import Providers

@@ -22,7 +22,7 @@ from processor.resend.ledger import ledger
 from processor.resend.letters import Choice, Count, Progress, Replay
 from processor.resend.sender import Pace, kafka_sender
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sources.history import KafkaHistory
 from processor.telemetry import configure_logs
 

@@ -22,7 +22,8 @@ from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Wanted, describe
 from processor.errors import ConfigError
 from processor.settings import Settings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
 from processor.telemetry import configure_logs
 from processor.tickets.digests import headline

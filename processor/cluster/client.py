@@ -15,7 +15,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchRequest_v1
 from aiokafka.protocol.metadata import MetadataRequest
 
 from processor.cluster.security import Security, connect
-from processor.settings.kafka import KafkaSettings
+from processor.settings.kafka import Carrier, KafkaSettings
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class _OffsetsOrErrors(OffsetFetchRequest):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class KafkaClient:
-    """How to reach the cluster, and who we are there.
+    """How to reach the cluster, who we are there, and which client library carries records.
 
     From the first one on, every consumer of the process asks for committed offsets as `_OffsetsOrErrors` does.
     """
@@ -60,6 +60,7 @@ class KafkaClient:
     client_id: str = "faultstream"
     request_timeout_s: float = 30.0
     security: Security = field(default_factory=Security)
+    records: Carrier = "librdkafka"
 
     def __post_init__(self) -> None:
         group_coordinator.OffsetFetchRequest = _OffsetsOrErrors
@@ -76,6 +77,7 @@ class KafkaClient:
             settings.bootstrap,
             request_timeout_s=settings.request_timeout_s,
             security=Security.of(settings),
+            records=settings.client,
         )
 
     def arguments(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class TlsContext(ssl.SSLContext):
         """Loads the certificate that is shown to the brokers. Raises ssl.SSLError, OSError."""
 
         def load() -> None:
-            times = tuple(file.stat().st_mtime_ns for file in (certfile, keyfile or certfile))
+            times = written(certfile, keyfile)
             if times != self._loaded:
                 # Without a password given, an encrypted key would have OpenSSL ask for one on the terminal.
                 self.load_cert_chain(certfile, keyfile, lambda: password)
@@ -46,6 +46,11 @@ class TlsContext(ssl.SSLContext):
                 self._load()
             except (ssl.SSLError, OSError) as error:
                 log.warning("the new certificate for Kafka is of no use", action="secret", error=str(error))
+
+
+def written(certfile: Path, keyfile: Path | None) -> tuple[int, ...]:
+    """When a certificate and its key were written, in nanoseconds. Raises OSError."""
+    return tuple(file.stat().st_mtime_ns for file in (certfile, keyfile or certfile))
 
 
 class FilePassword(str):
@@ -84,10 +89,10 @@ class Security:
     """Who we are for the brokers. Without settings: nobody, in plain text."""
 
     def __init__(self, settings: KafkaSettings | None = None, context: TlsContext | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         self._context = context
         oauth = settings.oauth if settings and settings.sasl_mechanism == OAUTH else None
-        self._tokens = TokenProvider(oauth, authorities(oauth.cafile, "oauth.cafile")) if oauth else None
+        self.tokens = TokenProvider(oauth, authorities(oauth.cafile, "oauth.cafile")) if oauth else None
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> Self:
@@ -100,7 +105,7 @@ class Security:
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of an aiokafka client; the password is read from its file now."""
-        settings = self._settings
+        settings = self.settings
         if settings is None or settings.security_protocol == "PLAINTEXT":
             return {}
         made: dict[str, Any] = {"security_protocol": settings.security_protocol}
@@ -108,17 +113,27 @@ class Security:
             made["ssl_context"] = self._context
         if settings.sasl:
             made["sasl_mechanism"] = settings.sasl_mechanism
-        if self._tokens is not None:
-            made["sasl_oauth_token_provider"] = self._tokens
+        if self.tokens is not None:
+            made["sasl_oauth_token_provider"] = self.tokens
         elif settings.sasl:
             made["sasl_plain_username"] = settings.sasl_username
-            made["sasl_plain_password"] = self._password(settings)
+            made["sasl_plain_password"] = self.password()
         return made
 
-    @staticmethod
-    def _password(settings: KafkaSettings) -> str:
-        password = settings.sasl_password.get_secret_value() if settings.sasl_password else ""
+    def password(self) -> str:
+        """The password for SASL, read from its file now."""
+        settings = self.settings
+        if settings is None or settings.sasl_password is None:
+            return ""
+        password = settings.sasl_password.get_secret_value()
         return FilePassword.of(settings.sasl_password_file, password) if settings.sasl_password_file else password
+
+    def version(self) -> tuple[int, ...]:
+        """Changes with the certificate that is shown."""
+        settings = self.settings
+        if settings is None or settings.ssl_certfile is None:
+            return ()
+        return written(settings.ssl_certfile, settings.ssl_keyfile)
 
 
 def principal(arguments: Mapping[str, Any]) -> str:

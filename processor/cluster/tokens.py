@@ -33,7 +33,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
         self._context = context
         self._lock = threading.Lock()
         self._token = ""
-        self._until = 0.0
+        self._until = self._expires = 0.0
 
     @property
     def client_id(self) -> str:
@@ -46,9 +46,16 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
             if time.monotonic() < self._until:
                 return self._token
         token, life_s = await self._ask()
+        now = time.monotonic()
         with self._lock:
-            self._token, self._until = token, time.monotonic() + life_s * FRESH
+            self._token, self._until, self._expires = token, now + life_s * FRESH, now + life_s
         return token
+
+    @property
+    def left_s(self) -> float:
+        """For how many seconds more the last token is good."""
+        with self._lock:
+            return self._expires - time.monotonic()
 
     async def _ask(self) -> tuple[str, float]:
         settings = self._settings

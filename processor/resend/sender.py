@@ -11,7 +11,8 @@ from typing import Final, Protocol
 from processor.contract import Outbound
 from processor.engine.ports import Sink, Transactor
 from processor.errors import Unwritable
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 
 BATCH: Final = 200

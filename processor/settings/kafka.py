@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, model_validator
 from processor.settings.section import Address, Section, from_file
 
 Assignor = Literal["range", "roundrobin", "sticky"]
+Carrier = Literal["librdkafka", "aiokafka"]
 PASSWORD_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 OAUTH = "OAUTHBEARER"
 
@@ -47,6 +48,11 @@ class KafkaSettings(Section):
     """The Kafka cluster."""
 
     bootstrap: str = Field("127.0.0.1:9092", description="Brokers to start from, host:port, comma-separated.")
+    client: Carrier = Field(
+        "librdkafka",
+        description="Client library that fetches records: librdkafka, which is several times faster with large ones, "
+        "or aiokafka, which does everything else in every case.",
+    )
     group: str | None = Field(None, description="Consumer group of the line; by default <prefix>.line.")
     create_topics: bool = Field(False, description="Create missing topics at start; leave it off in production.")
     partitions: int = Field(4, ge=1, description="Partitions of topics that are created.")

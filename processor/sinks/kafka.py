@@ -1,23 +1,23 @@
-"""Writes records to Kafka (aiokafka 0.14), each batch acknowledged by all replicas."""
+"""Writes records to Kafka, each acknowledged by all replicas. By which client library: see `writing` and `librdkafka`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
-from processor.cluster.client import KafkaClient, stopped
-from processor.cluster.diagnose import explain, waiting
+from processor.cluster.client import stopped
+from processor.cluster.diagnose import explain
 from processor.contract import Outbound
 from processor.errors import Retryable
-from processor.settings import Settings
-from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.librdkafka import LibrdkafkaWriter
+from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, oversized, unwritable
+from processor.sinks.writing import ClientWriter, Failed, Writer, connected
 
 log = structlog.get_logger(__name__)
 
@@ -25,31 +25,14 @@ PROBES, PROBE_S = 20, 0.25
 """How often a broker is asked whether it has idempotent producers, and how many seconds apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaSinkConfig:
-    """`arguments` are those of every client of the cluster; see processor.cluster.client.KafkaClient."""
-
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    max_bytes: int = 1_000_000  # largest record, uncompressed; the topic's max.message.bytes must allow it
-    batch_bytes: int = 262_144
-    compression: str | None = None
-    notice_s: float = 30.0  # how long acknowledgements may take before a line is logged
-    retry_s: float = 0.5  # between tries of what the brokers did not take
-
-    @classmethod
-    def of(cls, settings: Settings, client: KafkaClient) -> Self:
-        """How records are written under these settings."""
-        codec = settings.kafka.compression
-        return cls(client.arguments(), settings.limits.record_bytes, compression=None if codec == "none" else codec)
-
-
 class KafkaSink:
     """See processor.engine.ports.Sink."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
         self._config = config
-        self._producer: AIOKafkaProducer | None = None
-        self._packer = Packer(config.arguments)
+        self._writer: Writer = (
+            LibrdkafkaWriter(config) if config.client.records == "librdkafka" else ClientWriter(config)
+        )
         self.idempotent = False
 
     @property
@@ -59,31 +42,14 @@ class KafkaSink:
 
     async def start(self) -> None:
         """Connects: idempotent where the broker can, else with acks=all alone. Raises Retryable."""
-        producer = await self._connect()
-        self.idempotent = await self._probe(producer)
-        if self.idempotent:
-            await stopped(producer)
-            producer = await self._connect(enable_idempotence=True)
-        else:
-            log.warning("no idempotent producers on this broker: a retried write may double", action="start")
-        self._producer = producer
-
-    async def _connect(self, **options: Any) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            acks="all",
-            max_batch_size=self._config.batch_bytes,
-            compression_type=self._config.compression,
-            **self._config.arguments,
-            **options,
-        )
+        producer = await connected(self._config)
         try:
-            await producer.start()
-        except BaseException as error:
+            self.idempotent = await self._probe(producer)
+        finally:
             await stopped(producer)
-            if isinstance(error, KafkaError):
-                raise await waiting(self._config.arguments, error) from error
-            raise
-        return producer
+        if not self.idempotent:
+            log.warning("no idempotent producers on this broker: a retried write may double", action="start")
+        await self._writer.start(idempotent=self.idempotent)
 
     async def _probe(self, producer: AIOKafkaProducer) -> bool:
         """Whether the broker hands out producer ids; asked by the request that an idempotent producer begins with."""
@@ -127,21 +93,9 @@ class KafkaSink:
         if refused:
             raise unwritable(records, refused)
 
-    async def _send(
-        self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool
-    ) -> list[tuple[list[int], KafkaError]]:
+    async def _send(self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool) -> Failed:
         """Sends what is at `positions`; returns what failed, and how."""
-        sent = await self._packer.submit(self._live, records, positions, one_by_one=one_by_one)
-        await self._acknowledged([future for _, future in sent])
-        failed = []
-        for at, future in sent:
-            error = future.exception()
-            if isinstance(error, KafkaError):
-                failed.append((at, error))
-            elif error is not None:
-                raise error
-        if any(not error.retriable for _, error in failed):
-            await self._renew()
+        failed = await self._writer.write(records, positions, one_by_one=one_by_one)
         # What follows a refused batch of an idempotent producer is refused as well, for the gap; the next one takes it.
         gap = any(isinstance(error, FOR_GOOD) for _, error in failed)
         for at, error in failed:
@@ -149,31 +103,9 @@ class KafkaSink:
                 raise Retryable(f"{records[at[0]].topic}: {self._text(error)}") from error
         return failed
 
-    async def _acknowledged(self, futures: Sequence[asyncio.Future[Any]]) -> None:
-        """Idempotent batches have no time-out in the client, by right: sent again, they might double."""
-        pending = set(futures)
-        while pending:
-            _, pending = await asyncio.wait(pending, timeout=self._config.notice_s)
-            if pending:
-                log.warning("brokers do not acknowledge", action="publish", batches=len(pending))
-
-    async def _renew(self) -> None:
-        """A producer that met an error which it can't retry is of no more use."""
-        old = self._live
-        self._producer = await self._connect(enable_idempotence=self.idempotent)
-        await stopped(old)
-
     async def stop(self) -> None:
         """Sends what is left and disconnects; bounded, for the brokers may be away."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            await stopped(producer)
+        await self._writer.stop()
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._config.arguments)
-
-    @property
-    def _live(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            raise Retryable("the sink is not connected")
-        return self._producer

@@ -31,7 +31,7 @@ from processor.cluster.client import stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
 
 log = structlog.get_logger(__name__)

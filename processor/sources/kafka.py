@@ -1,10 +1,11 @@
 """A member of a Kafka consumer group (aiokafka 0.14), with what that client needs around it to be safe.
 
+The group is one thing, fetching the records another: see `processor.sources.fetching`.
+
 - An exception in a rebalance callback is logged and swallowed by the client: here it is kept, and the next poll
   raises it.
 - The client fetches a new assignment before the callback has ended: `poll` holds such records back until then.
-- `commit` waits without a bound while the brokers are away: here it is bounded. `getmany` must not be cancelled
-  by `wait_for`, which would break the client's check of the poll interval: its own time-out is used.
+- `commit` waits without a bound while the brokers are away: here it is bounded.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from processor.cluster.diagnose import explain, waiting
 from processor.contract import NO_NOTES, Notes, Record, TopicPartition
 from processor.errors import ConfigError, Fatal, Retryable
 from processor.settings.kafka import Assignor
-from processor.sources import prefetched
+from processor.sources.fetching import ClientFetch, Fetch
+from processor.sources.librdkafka import LibrdkafkaFetch
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +86,11 @@ class KafkaSourceConfig:
     assignor: Assignor = "roundrobin"
     instance: str | None = None
 
+    @property
+    def isolation(self) -> str:
+        """Kafka's word for it."""
+        return "read_committed" if self.read_committed else "read_uncommitted"
+
 
 class KafkaSource:
     """See processor.engine.ports.Source."""
@@ -92,6 +99,7 @@ class KafkaSource:
         self._client = client
         self._config = config
         self._consumer: AIOKafkaConsumer | None = None
+        self._fetch = _fetch(client, config)
         self._failure: Exception | None = None
         self._settled = asyncio.Event()
         self._settled.set()
@@ -99,7 +107,6 @@ class KafkaSource:
 
     async def start(self, listener: _Listener) -> None:
         """Joins the group, after resolving where to begin if the group is new. Raises Retryable."""
-        prefetched.install()
         await self._resolve_start()
         consumer = self._new_consumer(
             auto_offset_reset="earliest",  # the first start is resolved: what has no offset now is a new partition
@@ -107,15 +114,15 @@ class KafkaSource:
             heartbeat_interval_ms=int(self._config.session_timeout_s * 1000 / 10),
             rebalance_timeout_ms=int(self._config.rebalance_s * 1000),
             max_poll_interval_ms=int(self._config.max_poll_interval_s * 1000),
-            max_partition_fetch_bytes=self._config.fetch_bytes,
-            fetch_max_bytes=max(self._config.fetch_bytes, 52_428_800),
-            isolation_level="read_committed" if self._config.read_committed else "read_uncommitted",
+            isolation_level=self._config.isolation,
             metadata_max_age_ms=60_000,
             partition_assignment_strategy=(ASSIGNORS[self._config.assignor],),
             group_instance_id=self._config.instance,
+            **self._fetch.arguments(self._config.fetch_bytes),
         )
         consumer.subscribe(list(self._config.topics), listener=_Rebalance(self, listener))
         self._consumer = consumer  # the first assignment comes while it starts
+        await self._fetch.start(consumer)
         await self._connect(consumer)
 
     def _new_consumer(self, **options: Any) -> AIOKafkaConsumer:
@@ -177,7 +184,7 @@ class KafkaSource:
         if partitions and not named:
             return []
         try:
-            found = await self._joined.getmany(*named, timeout_ms=int(timeout_s * 1000), max_records=limit)
+            found = await self._fetch.take(timeout_s, limit, named)
         except KafkaError as error:
             if error.retriable:
                 raise Retryable(f"poll: {self._text(error)}") from error
@@ -188,28 +195,24 @@ class KafkaSource:
             if epoch != self._epoch:
                 return []  # revoked again: they come to whoever is assigned now
         self._raise_failure()
-        return [
-            Record(m.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
-            for messages in found.values()
-            for m in messages
-        ]
+        return found
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        """Takes nothing more from these; what was fetched ahead of them is thrown away by the client."""
-        self._joined.pause(*self._assigned(partitions))
+        """Takes nothing more from these."""
+        self._fetch.pause(self._assigned(partitions))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         """Takes from these again."""
-        self._joined.resume(*self._assigned(partitions))
+        self._fetch.resume(self._assigned(partitions))
 
-    def _assigned(self, partitions: Collection[TopicPartition]) -> list[ClientPartition]:
+    def _assigned(self, partitions: Collection[TopicPartition]) -> list[TopicPartition]:
         assignment = self._joined.assignment()
-        return [ClientPartition(*tp) for tp in partitions if tp in assignment]
+        return [tp for tp in partitions if tp in assignment]
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Reads the partition from `offset` on."""
         if partition in self._joined.assignment():
-            self._joined.seek(ClientPartition(*partition), offset)
+            self._fetch.seek(partition, offset)
 
     async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
         """Commits, within the request time-out. Raises Retryable; a lost membership is no error."""
@@ -261,7 +264,7 @@ class KafkaSource:
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
                 held = [tp for tp in ends if tp in self._joined.assignment()]
-                return {tp: max(0, ends[tp] - await self._joined.position(ClientPartition(*tp))) for tp in held}
+                return {tp: max(0, ends[tp] - await self._fetch.position(tp)) for tp in held}
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"behind: {self._text(error)}") from error
 
@@ -269,6 +272,7 @@ class KafkaSource:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
+            await self._fetch.stop()
             await stopped(consumer)
 
     def _text(self, error: BaseException) -> str:
@@ -287,6 +291,12 @@ class KafkaSource:
             raise Fatal(f"a change of partitions failed: {explain(self._failure)}") from self._failure
 
 
+def _fetch(client: KafkaClient, config: KafkaSourceConfig) -> Fetch:
+    if client.records == "aiokafka":
+        return ClientFetch()
+    return LibrdkafkaFetch(client, config.group, fetch_bytes=config.fetch_bytes, isolation=config.isolation)
+
+
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     """Passes the client's callbacks on, and keeps what they raise."""
 
@@ -297,6 +307,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Collection[ClientPartition]) -> None:
         self._source._epoch += 1  # noqa: SLF001 (two halves of one thing)
         self._source._settled.clear()  # noqa: SLF001
+        self._source._fetch.forget()  # noqa: SLF001
         if revoked:
             try:
                 await self._listener.revoked([TopicPartition(*tp) for tp in revoked])
@@ -304,8 +315,10 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._source._failure = error  # noqa: SLF001
 
     async def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
+        partitions = [TopicPartition(*tp) for tp in assigned]
         try:
-            await self._listener.assigned([TopicPartition(*tp) for tp in assigned])
+            self._source._fetch.begin(partitions)  # noqa: SLF001
+            await self._listener.assigned(partitions)
         except Exception as error:  # noqa: BLE001 (the client would swallow it)
             self._source._failure = error  # noqa: SLF001
         finally:

@@ -23,7 +23,8 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Delivery, Engine, ExactlyOnce, Limits
 from processor.errors import Rejected, Retryable
 from processor.lifecycle import Lifecycle
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
@@ -129,7 +130,7 @@ async def main(options: Options) -> None:
         options.group, {options.topic: "earliest"}, session_timeout_s=options.session_s, rebalance_s=10
     )
     source = KafkaSource(client, within)
-    config = KafkaSinkConfig(client.arguments())
+    config = KafkaSinkConfig(client)
     sink = KafkaSink(config)
     limits = Limits(in_flight=400, concurrency=options.concurrency, batch=50, drain_s=15, revoke_s=4, backoff_most_s=2)
     engine = Engine(

@@ -16,7 +16,8 @@ from processor.engine import Engine, ExactlyOnce, Limits
 from processor.engine.inflight import Partition
 from processor.errors import Rejected, Retryable
 from processor.sinks import transactions
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
@@ -105,7 +106,7 @@ async def test_a_transaction_has_a_bound(one_broker: Cluster, client: KafkaClien
     """Its sends, offsets and commit wait for ever in the client; a successor then goes on."""
     topic = f"waits-{uuid.uuid4().hex[:8]}"
     await one_broker.create({topic: 1})
-    made = KafkaTransactions(KafkaSinkConfig(client.arguments()))
+    made = KafkaTransactions(KafkaSinkConfig(client))
     transactor = await made.open(topic)
     offsets = {TopicPartition(topic, 0): 0}
     with silence(one_broker):
@@ -123,7 +124,7 @@ async def test_a_transaction_has_a_bound(one_broker: Cluster, client: KafkaClien
 
 async def test_a_take_over_has_a_bound(one_broker: Cluster, client: KafkaClient) -> None:
     """A producer's start waits for its id for ever."""
-    made = KafkaTransactions(KafkaSinkConfig(client.arguments()), start_s=BOUND_S)
+    made = KafkaTransactions(KafkaSinkConfig(client), start_s=BOUND_S)
     with silence(one_broker):
         async with asyncio.timeout(IN_TIME_S):
             with pytest.raises(Retryable):
@@ -138,8 +139,8 @@ async def test_a_take_over_is_given_up_with_its_partition(one_broker: Cluster, c
     topic = f"waits-{uuid.uuid4().hex[:8]}"
     await one_broker.create({topic: 1})
     source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
-    made = KafkaTransactions(KafkaSinkConfig(client.arguments()), start_s=60)
-    direct = KafkaTransactions(KafkaSinkConfig(KafkaClient(one_broker.bootstrap).arguments()))
+    made = KafkaTransactions(KafkaSinkConfig(client), start_s=60)
+    direct = KafkaTransactions(KafkaSinkConfig(KafkaClient(one_broker.bootstrap)))
     partition = Partition(TopicPartition(topic, 0))
     with silence(one_broker):
         taking = asyncio.create_task(ExactlyOnce(source, made, f"g-{topic}").assigned(partition))
@@ -173,7 +174,7 @@ async def test_stopping_a_sink_has_a_bound(one_broker: Cluster, client: KafkaCli
     """With records that no broker has acknowledged: its acknowledgements are waited for without a bound."""
     topic = f"waits-{uuid.uuid4().hex[:8]}"
     await one_broker.create({topic: 1})
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
     await sink.publish([Outbound(topic, None, b"x", partition=0)])
     with silence(one_broker):
@@ -194,7 +195,7 @@ async def test_an_engine_stops_though_no_broker_answers(
     topic = f"waits-{uuid.uuid4().hex[:8]}"
     await one_broker.create({topic: 1, f"{topic}-out": 1})
     source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
-    config = KafkaSinkConfig(client.arguments())
+    config = KafkaSinkConfig(client)
     once = ExactlyOnce(source, KafkaTransactions(config, start_s=BOUND_S), f"g-{topic}")
     worker = Stuck(f"{topic}-out")
     limits = Limits(drain_s=BOUND_S, revoke_s=BOUND_S)
@@ -203,7 +204,7 @@ async def test_an_engine_stops_though_no_broker_answers(
     running = asyncio.create_task(engine.run(stop))
     await asyncio.wait_for(worker.there.wait(), 30)
     with silence(one_broker):
-        direct = KafkaSink(KafkaSinkConfig(KafkaClient(one_broker.bootstrap).arguments()))
+        direct = KafkaSink(KafkaSinkConfig(KafkaClient(one_broker.bootstrap)))
         await direct.start()
         await direct.publish([Outbound(topic, None, b"x", partition=0)])
         await direct.stop()

@@ -18,7 +18,8 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits, Sink, Source, Transactions
 from processor.errors import Fatal, Fenced, Rejected, Unwritable
 from processor.settings.kafka import Assignor
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig, parse_start
 from processor.testing.broker import MemoryBroker
@@ -95,10 +96,10 @@ class KafkaRig:
         return KafkaSource(KafkaClient(self.bootstrap, request_timeout_s=10), config)
 
     def sink(self) -> Sink:
-        return KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10).arguments()))
+        return KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10)))
 
     def transactions(self) -> Transactions:
-        return KafkaTransactions(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10).arguments()))
+        return KafkaTransactions(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10)))
 
 
 @pytest.fixture(

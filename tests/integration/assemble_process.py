@@ -9,7 +9,8 @@ from processor.assemble import AssemblingSource, AssemblingTransactions, Plan
 from processor.cluster.client import KafkaClient
 from processor.engine import Engine, ExactlyOnce, Limits
 from processor.lifecycle import Lifecycle
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
@@ -24,7 +25,7 @@ async def main(bootstrap: str, group: str, topic: str, out: str, delivery: str, 
     plan = Plan.of(Decoder(DecodeConfig("log"), Providers(()), group), ["run_id"], "^END$")
     lines = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}, session_timeout_s=6, rebalance_s=10))
     source = AssemblingSource(lines, {topic: plan})
-    config = KafkaSinkConfig(client.arguments())
+    config = KafkaSinkConfig(client)
     once = ExactlyOnce(source, AssemblingTransactions(KafkaTransactions(config), source), group)
     how = once if delivery == "exactly_once" else None
     limits = Limits(in_flight=300, concurrency=50, batch=20, drain_s=30)

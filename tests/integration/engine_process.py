@@ -17,7 +17,8 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits
 from processor.errors import Rejected
 from processor.lifecycle import Lifecycle
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
@@ -48,7 +49,7 @@ async def main(bootstrap: str, group: str, topic: str, out: str, ms: str, delive
     """Runs until it is told to stop."""
     client = KafkaClient(bootstrap, request_timeout_s=10)
     source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}, session_timeout_s=6, rebalance_s=10))
-    config = KafkaSinkConfig(client.arguments())
+    config = KafkaSinkConfig(client)
     once = ExactlyOnce(source, KafkaTransactions(config), group) if delivery == "exactly_once" else None
     limits = Limits(in_flight=300, concurrency=50, batch=40, drain_s=30)
     engine = Engine(source, KafkaSink(config), Copy(out, float(ms)), limits, delivery=once)

@@ -19,7 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from processor.assemble import AssemblingSource, Plan
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.decode import DecodeConfig, Decoder
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.sources.providers import Providers
@@ -88,7 +89,7 @@ async def test_a_killed_process_loses_no_line_and_repeats_no_log(delivery: str, 
     await admin.create_topics([NewTopic(topic, 1, 1), NewTopic(f"{topic}-out", 1, 1)])
     await admin.close()
     lines, wanted = interleaved()
-    sink = KafkaSink(KafkaSinkConfig(KafkaClient(apache_kafka).arguments()))
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(apache_kafka)))
     await sink.start()
     await sink.publish([Outbound(topic, None, text, (("run_id", b"r%d" % run),)) for run, text in lines])
     reader = Reader(apache_kafka, f"{topic}-out")

@@ -29,7 +29,7 @@ from processor.pipeline import Pipeline
 from processor.resend.backfill import Backfill, Counts, Plan
 from processor.resend.sender import Pace, kafka_sender
 from processor.settings.kafka import KafkaSettings
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sources.decode import Decoder
 from processor.sources.history import KafkaHistory
 from processor.sources.providers import Providers
@@ -86,7 +86,7 @@ class Past:
 
     async def go(self, backfill: Backfill, rate: float = 1e6, tell: Callable[[Counts], None] = lambda _: None) -> None:
         """Runs it to its end."""
-        config = KafkaSinkConfig(KafkaClient(self.bootstrap).arguments())
+        config = KafkaSinkConfig(KafkaClient(self.bootstrap))
         opening = kafka_sender(config, f"{self.prefix}.{backfill.name}")
         await backfill.run(opening, Pace(rate), asyncio.Event(), tell)
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, TopicPartition
 from processor.errors import Retryable
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.backlog import Backlog
 
@@ -26,7 +26,7 @@ async def test_markers_are_no_records(apache_kafka: str) -> None:
     await admin.start()
     await admin.create_topics([NewTopic(topic, 2, 1)])
     await admin.close()
-    transactions = KafkaTransactions(KafkaSinkConfig(client.arguments()))
+    transactions = KafkaTransactions(KafkaSinkConfig(client))
     backlog = Backlog(client, f"g-{topic}")
     try:
         assert await backlog.waiting(topic) == (0, 0)

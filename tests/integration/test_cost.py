@@ -16,7 +16,8 @@ from processor.costs.ledger import Ledger, Tariff
 from processor.costs.report import Report
 from processor.settings import ModelSettings, Settings
 from processor.settings.kafka import KafkaSettings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from tests.unit.test_costs import RULE, by_model, dead, finding
 
 pytestmark = pytest.mark.kafka
@@ -36,7 +37,7 @@ async def test_findings_are_added_up_from_their_topics(apache_kafka: str, capsys
         finding([RULE]),
     ]
     lost = dead([by_model(Usage(1000, 0, 60, 0.5))])
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
     try:
         await sink.publish([Outbound(f"{prefix}.findings.ci", b"k", record.value) for record in made])

@@ -17,7 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, TopicPartition
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
 PROGRAM = Path(__file__).with_name("engine_process.py")
@@ -47,7 +48,7 @@ class Reader:
 
     async def to_the_end(self, timeout_s: float = 60) -> Counter[int]:
         """Reads all that was written before this call: up to a mark in each partition."""
-        sink = KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap).arguments()))
+        sink = KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap)))
         await sink.start()
         await sink.publish([Outbound(self.topic, None, b"-1", partition=n) for n in range(PARTITIONS)])
         await sink.stop()
@@ -66,7 +67,7 @@ async def copying(bootstrap: str, records: int) -> AsyncIterator[tuple[Reader, l
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1), NewTopic(f"{topic}-out", PARTITIONS, 1)])
     await admin.close()
-    sink = KafkaSink(KafkaSinkConfig(KafkaClient(bootstrap).arguments()))
+    sink = KafkaSink(KafkaSinkConfig(KafkaClient(bootstrap)))
     await sink.start()
     await sink.publish([Outbound(topic, None, b"%d" % n, partition=n % PARTITIONS) for n in range(records)])
     await sink.stop()

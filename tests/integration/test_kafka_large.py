@@ -14,7 +14,8 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record
 from processor.errors import Unwritable
 from processor.settings.kafka import KafkaSettings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
 pytestmark = pytest.mark.kafka
@@ -46,7 +47,7 @@ class Listening:
 async def written(client: KafkaClient, codec: str, records: list[Outbound]) -> None:
     """Writes records as a daemon with `kafka.compression: <codec>` does."""
     compression = None if codec == "none" else codec
-    sink = KafkaSink(KafkaSinkConfig(client.arguments(), max_bytes=50_000_000, compression=compression))
+    sink = KafkaSink(KafkaSinkConfig(client, max_bytes=50_000_000, compression=compression))
     await sink.start()
     try:
         await sink.publish(records)

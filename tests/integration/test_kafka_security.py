@@ -22,7 +22,8 @@ from processor.cluster.topics import Wanted, describe
 from processor.contract import Outbound, TopicPartition
 from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.settings.kafka import KafkaSettings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.servers.secure_kafka import CERTIFIED, USERS, Operation, Resource, SecureKafka
@@ -99,7 +100,7 @@ class Listening:
 
 def sink(client: KafkaClient) -> KafkaSink:
     """A sink of this client."""
-    return KafkaSink(KafkaSinkConfig(client.arguments()))
+    return KafkaSink(KafkaSinkConfig(client))
 
 
 async def round_trip(client: KafkaClient, topic: str, group: str) -> bytes | None:

@@ -20,7 +20,8 @@ from processor.cluster.topics import Rules, Wanted, describe, ensure, metadata_m
 from processor.contract import Outbound
 from processor.errors import ConfigError, Retryable
 from processor.settings.kafka import KafkaSettings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
 pytestmark = pytest.mark.kafka
@@ -108,7 +109,7 @@ async def test_nothing_is_created_in_passing(apache_kafka: str) -> None:
     """Though the broker would: neither by writing, nor by reading, nor by asking."""
     absent = [Wanted(f"absent-{uuid.uuid4().hex[:8]}-{kind}") for kind in ("written", "read", "asked")]
     ours = client(apache_kafka)
-    sink = KafkaSink(KafkaSinkConfig(ours.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(ours))
     await sink.start()
     try:
         with pytest.raises(Retryable, match=f"topic {absent[0].name} can't be written.*faultstream topics"):

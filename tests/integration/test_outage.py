@@ -13,7 +13,8 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits, MetricFamilies
 from processor.errors import Rejected, Retryable
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 
@@ -61,7 +62,7 @@ async def test_a_model_that_is_away_costs_lag_and_nothing_else(apache_kafka: str
     """For three sessions: no partition is lost, nothing is rejected, little is held; then all is done by itself."""
     async with copying(apache_kafka, RECORDS) as (reader, (bootstrap, group, topic, out)):
         client = KafkaClient(bootstrap)
-        config = KafkaSinkConfig(client.arguments())
+        config = KafkaSinkConfig(client)
         waits = KafkaSourceConfig(group, {topic: "earliest"}, SESSION_S, rebalance_s=10, max_poll_interval_s=SESSION_S)
         source = KafkaSource(client, waits)
         registry = CollectorRegistry()

@@ -29,8 +29,9 @@ from processor.errors import ConfigError, Retryable
 from processor.resend.letters import Choice, Replay
 from processor.resend.sender import CopiesFirst, Opening, Pace, Sender, kafka_sender
 from processor.settings.kafka import KafkaSettings
+from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.dead_letters import dead_letter, decode_origin
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
 from tests.servers.secure_kafka import USERS, Operation, Resource, SecureKafka
 
@@ -80,7 +81,7 @@ class Deployment:
         client = self.client
         replay = Replay(KafkaHistory(client), self.prefix, Choice(**choice), PIPELINES, again=again)
         count = await replay.count()
-        opening = opening or kafka_sender(KafkaSinkConfig(client.arguments()), f"{self.prefix}.replay")
+        opening = opening or kafka_sender(KafkaSinkConfig(client), f"{self.prefix}.replay")
         await replay.send(opening, count.spans, Pace(1e6), asyncio.Event())
         rows = list(count.rows.values())
         told = {"letters": sum(row.letters for row in rows), "before": sum(row.before for row in rows)}
@@ -199,7 +200,7 @@ async def test_without_transactions(deployment: Deployment) -> None:
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Sender]:
-        sink = KafkaSink(KafkaSinkConfig(deployment.client.arguments()))
+        sink = KafkaSink(KafkaSinkConfig(deployment.client))
         await sink.start()
         yield CopiesFirst(sink)
         await sink.stop()

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from processor.cli import app as program
 from processor.cluster.client import KafkaClient
 from processor.errors import ConfigError
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
 from processor.tickets.messages import Command, TicketEvent, TicketState, Topics, read_command
 
@@ -64,7 +65,7 @@ async def deployment(apache_kafka: str, tmp_path: Path) -> Deployment:
         TicketEvent("commented", FAULT, "ci", "b", "BUILD-7", "seen 3 times", "2026-11-21T01:00:00.000Z"),
         TicketEvent("created", FAULT, "ci", "a", "BUILD-7", "", "2026-11-20T01:00:00.000Z"),
     ]
-    sink = KafkaSink(KafkaSinkConfig(made.client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(made.client))
     await sink.start()
     await sink.publish([open_.record(topics, 0), refused.record(topics, 1), *(each.record(topics) for each in events)])
     await sink.stop()

@@ -15,7 +15,8 @@ from typing import Any
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.telemetry import configure_logs
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.decider import Place
@@ -97,7 +98,7 @@ async def main(bootstrap: str, prefix: str, partitions: str, session_s: str, fau
     client, topics, points = KafkaClient(bootstrap), Topics(prefix), Points(fault)
     changelogs(points)
     offsets(points)
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

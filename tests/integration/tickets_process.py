@@ -22,7 +22,8 @@ from processor.home import Homes
 from processor.lifecycle import Lifecycle
 from processor.pipeline import Pipeline
 from processor.settings import JiraSettings
-from processor.sinks.kafka import KafkaSink, KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
@@ -103,15 +104,13 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, 
     )
     pipeline = Pipeline.load(Path(checkout) / "pipelines" / "ci_failure", Homes((Path(checkout),)))
     jira = points.jira(JiraClient(JiraSettings(url=url, token="t", timeout_s=2.0, search_lag_s=0.0)))
-    sink = KafkaSink(KafkaSinkConfig(client.arguments()))
+    sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
     load = StateLoader(client, topics)
     # Each repeat is said at once, so that there is much to be killed in.
     said = {name: replace(plan, recurrence=Recurrence(), attach=True) for name, plan in plans([pipeline]).items()}
     journal, source = Journal(), KafkaSource(client, config)
-    delivery = Delivery(
-        source, KafkaTransactions(KafkaSinkConfig(client.arguments())), topics.writer, yield_s=1.0, stateful=True
-    )
+    delivery = Delivery(source, KafkaTransactions(KafkaSinkConfig(client)), topics.writer, yield_s=1.0, stateful=True)
     delivery.points = points
     writer = Writer(
         jira,
@@ -126,7 +125,7 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, 
     )
     engine = Engine(
         source,
-        KafkaSink(KafkaSinkConfig(client.arguments())),
+        KafkaSink(KafkaSinkConfig(client)),
         writer,
         Limits(backoff_most_s=1.0, linger_s=0.0),
         delivery=delivery,

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 
 from processor.cluster.client import KafkaClient
 from processor.errors import Retryable
-from processor.sinks.kafka import KafkaSinkConfig
+from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
 
 
@@ -18,7 +18,7 @@ async def test_a_cluster_that_lists_no_broker_is_waited_for(monkeypatch: pytest.
         raise AssertionError("Did we not perform bootstrap?")
 
     monkeypatch.setattr(AIOKafkaProducer, "start", start)
-    transactions = KafkaTransactions(KafkaSinkConfig(KafkaClient("127.0.0.1:9").arguments()))
+    transactions = KafkaTransactions(KafkaSinkConfig(KafkaClient("127.0.0.1:9")))
     with pytest.raises(Retryable, match="can't be taken over"):
         await transactions.open("g-topic-0")
     await transactions.stop()
