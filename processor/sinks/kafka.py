@@ -1,4 +1,4 @@
-"""Writes records to Kafka, each acknowledged by all replicas. By which client library: see `writing` and `librdkafka`."""
+"""Writes records to Kafka, each acknowledged by all replicas. By which library: see `writing` and `librdkafka`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ log = structlog.get_logger(__name__)
 PROBES, PROBE_S = 20, 0.25
 """How often a broker is asked whether it has idempotent producers, and how many seconds apart."""
 
+LARGE_BYTES = 16_384
+"""Mean size from which on records are librdkafka's to write: small ones cost less packed than one by one."""
+
 
 class KafkaSink:
     """See processor.engine.ports.Sink."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
         self._config = config
-        self._writer: Writer = (
-            LibrdkafkaWriter(config) if config.client.records == "librdkafka" else ClientWriter(config)
-        )
+        self._packed: Writer = ClientWriter(config)
+        self._large: Writer = LibrdkafkaWriter(config) if config.client.records == "librdkafka" else self._packed
         self.idempotent = False
 
     @property
@@ -49,7 +51,8 @@ class KafkaSink:
             await stopped(producer)
         if not self.idempotent:
             log.warning("no idempotent producers on this broker: a retried write may double", action="start")
-        await self._writer.start(idempotent=self.idempotent)
+        for writer in {self._packed, self._large}:
+            await writer.start(idempotent=self.idempotent)
 
     async def _probe(self, producer: AIOKafkaProducer) -> bool:
         """Whether the broker hands out producer ids; asked by the request that an idempotent producer begins with."""
@@ -95,7 +98,9 @@ class KafkaSink:
 
     async def _send(self, records: Sequence[Outbound], positions: Sequence[int], one_by_one: bool) -> Failed:
         """Sends what is at `positions`; returns what failed, and how."""
-        failed = await self._writer.write(records, positions, one_by_one=one_by_one)
+        large = sum(records[at].size for at in positions) >= LARGE_BYTES * len(positions)
+        writer = self._large if large else self._packed
+        failed = await writer.write(records, positions, one_by_one=one_by_one)
         # What follows a refused batch of an idempotent producer is refused as well, for the gap; the next one takes it.
         gap = any(isinstance(error, FOR_GOOD) for _, error in failed)
         for at, error in failed:
@@ -105,7 +110,8 @@ class KafkaSink:
 
     async def stop(self) -> None:
         """Sends what is left and disconnects; bounded, for the brokers may be away."""
-        await self._writer.stop()
+        for writer in {self._packed, self._large}:
+            await writer.stop()
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._config.arguments)

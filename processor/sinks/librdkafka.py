@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,13 +13,13 @@ from aiokafka import errors
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.cluster.client import STOP_S
-from processor.cluster.diagnose import explain
+from processor.cluster.diagnose import explain, waiting
 from processor.cluster.librdkafka import Troubles, options, translated, version
 from processor.contract import Outbound
 from processor.errors import Retryable
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.packing import FOR_GOOD
-from processor.sinks.writing import Failed, acknowledged
+from processor.sinks.writing import Failed
 
 log = structlog.get_logger(__name__)
 
@@ -35,59 +35,14 @@ RENEW_S: Final = 5.0
 _LOST: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL})  # noqa: SLF001
 
 
-class _Call:
-    """Records that are written together, and what became of them."""
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self.failed: list[tuple[int, KafkaError]] = []
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def told(self, at: int, error: KafkaError | None, _message: Message | None = None) -> None:
-        """Of the record at a position; librdkafka's callback."""
-        if error is not None:
-            self.failed.append((at, error))
-        self._left -= 1
-        if not self._left and not self.done.done():
-            self.done.set_result(None)
-
-
-class _Live:
-    """A producer, and the task that looks after it while something is under way."""
-
-    def __init__(self, producer: Producer) -> None:
-        self.producer = producer
-        self._serving: asyncio.Task[None] | None = None
-
-    def serve(self) -> None:
-        """Sees to it that callbacks are called."""
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve(), name="kafka-acknowledgements")
-
-    async def _serve(self) -> None:
-        wait_s = LEAST_S
-        while len(self.producer):
-            wait_s = LEAST_S if self.producer.poll(0) else min(MOST_S, 1.2 * wait_s)
-            await asyncio.sleep(wait_s)
-
-    async def close(self) -> None:
-        """Sends what is left, within a bound; what is not sent by then is given up, and its writers learn of it."""
-        until = time.monotonic() + STOP_S
-        while len(self.producer) and time.monotonic() < until:
-            self.serve()
-            await asyncio.sleep(MOST_S)
-        self.producer.purge()
-        self.producer.poll(0)
-        await asyncio.to_thread(self.producer.close)
-
-
 class LibrdkafkaWriter:
     """See processor.sinks.writing.Writer."""
 
     def __init__(self, config: KafkaSinkConfig) -> None:
         self._config = config
         self._troubles = Troubles("publish")
-        self._live: _Live | None = None
+        self._producer: Producer | None = None
+        self._turn = asyncio.Lock()
         self._idempotent = False
         self._version: object = None
         self._renewed = 0.0
@@ -97,15 +52,16 @@ class LibrdkafkaWriter:
         """See Writer."""
         self._idempotent = idempotent
         try:
-            self._open()
+            await self._open()
         except (KafkaException, OSError) as error:
-            raise Retryable(f"no producer: {translated(error)}") from error
+            raise await waiting(self._config.arguments, translated(error)) from error
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         client = self._config.client
         now = version(client.security)
         most = self._config.max_bytes
-        made = Producer(
+        made = await asyncio.to_thread(  # it waits for the first token, where there are some
+            Producer,
             {
                 **options(client, self._troubles),
                 "enable.idempotence": self._idempotent,
@@ -117,67 +73,85 @@ class LibrdkafkaWriter:
                 "queue.buffering.max.kbytes": max(QUEUE_BYTES, 2 * most) // 1024,
                 "message.timeout.ms": 0,
                 "linger.ms": 1,
+                "delivery.report.only.error": True,
                 "allow.auto.create.topics": False,
                 "topic.metadata.propagation.max.ms": int(client.request_timeout_s * 1000),
-            }
+            },
         )
         self._retire()
-        self._live, self._version, self._renewed = _Live(made), now, time.monotonic()
+        self._producer, self._version, self._renewed = made, now, time.monotonic()
 
     def _retire(self) -> None:
         """Lets go of the producer there is, and waits for nothing."""
-        if self._live is not None:
-            closing = asyncio.create_task(self._live.close(), name="kafka-producer-end")
+        if self._producer is not None:
+            closing = asyncio.create_task(asyncio.to_thread(_closed, self._producer), name="kafka-producer-end")
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-            self._live = None
+            self._producer = None
 
-    def _renew(self, *, broken: bool = False) -> None:
+    async def _renew(self, *, broken: bool = False) -> None:
         """Makes another producer where this one is of no more use, or its credentials are of yesterday."""
         if not broken and time.monotonic() - self._renewed < RENEW_S:
             return
         self._renewed = time.monotonic()
         try:
             if broken or version(self._config.client.security) != self._version:
-                self._open()
+                await self._open()
         except (KafkaException, OSError) as error:
             log.warning("no new producer", action="publish", error=str(translated(error)))
 
     async def write(self, records: Sequence[Outbound], positions: Sequence[int], *, one_by_one: bool) -> Failed:
         """See Writer."""
-        if not one_by_one:
-            return await self._write(records, positions)
-        return [failure for at in positions for failure in await self._write(records, [at])]
+        async with self._turn:  # what is acknowledged is told of all that a producer has, not of each record
+            groups = [[at] for at in positions] if one_by_one else [positions]
+            return [failure for group in groups for failure in await self._write(records, group)]
 
     async def _write(self, records: Sequence[Outbound], positions: Sequence[int]) -> Failed:
-        self._renew()
-        if self._live is None:
+        await self._renew()
+        producer = self._producer
+        if producer is None:
             raise Retryable("the sink is not connected")
-        live, call = self._live, _Call(len(positions))
+        failed: list[tuple[int, KafkaError]] = []
         for at in positions:
-            await self._produce(live, call, at, records[at])
-        live.serve()
-        await acknowledged([call.done], self._config.notice_s)
-        if any(error.code() in _LOST or error.fatal() for _, error in call.failed) and live is self._live:
-            self._renew(broken=True)
-        return _grouped(records, call.failed, self._config.arguments)
+            await self._produce(producer, records[at], partial(_told, failed, at))
+        await self._acknowledged(producer)
+        if producer is self._producer and any(error.code() in _LOST or error.fatal() for _, error in failed):
+            await self._renew(broken=True)
+        return _grouped(records, failed, self._config.arguments)
 
-    async def _produce(self, live: _Live, call: _Call, at: int, record: Outbound) -> None:
-        """Hands a record over, as soon as there is room."""
-        told = partial(call.told, at)
-        more: dict[str, Any] = {"headers": list(record.headers)} if record.headers else {}
+    async def _produce(self, producer: Producer, record: Outbound, told: Callable[..., None]) -> None:
+        """Hands a record over, as soon as there is room; `told` learns of it if it can't be written."""
         partition = -1 if record.partition is None else record.partition
+        more: dict[str, Any] = {"headers": list(record.headers)} if record.headers else {}
         while True:
             try:
-                live.producer.produce(record.topic, record.value, record.key, partition, told, **more)
+                producer.produce(record.topic, record.value, record.key, partition, told, **more)
             except BufferError:
-                live.serve()
-                await asyncio.sleep(MOST_S / 10)
+                producer.poll(0)
+                await asyncio.sleep(LEAST_S)
             except KafkaException as error:
                 told(error.args[0])
                 return
             else:
                 return
+
+    async def _acknowledged(self, producer: Producer) -> None:
+        """Waits until it is known of all what became of them, however long the brokers are away.
+
+        Should the credentials change meanwhile, what is not written by then is given up, for it may never be.
+        """
+        wait_s, began = LEAST_S, time.monotonic()
+        notice = began + self._config.notice_s
+        while left := len(producer):
+            await asyncio.sleep(wait_s)
+            wait_s = LEAST_S if producer.poll(0) else min(MOST_S, 1.2 * wait_s)
+            now = time.monotonic()
+            if now >= notice:
+                notice = now + self._config.notice_s
+                log.warning("brokers do not acknowledge", action="publish", records=left)
+                await self._renew()
+                if producer is not self._producer:
+                    producer.purge()
 
     async def stop(self) -> None:
         """See Writer."""
@@ -186,8 +160,19 @@ class LibrdkafkaWriter:
             await asyncio.wait(self._closing)
 
 
+def _told(failed: list[tuple[int, KafkaError]], at: int, error: KafkaError, _message: Message | None = None) -> None:
+    """Librdkafka's callback, of a record that it could not write."""
+    failed.append((at, error))
+
+
+def _closed(producer: Producer) -> None:
+    """Sends what is left, within a bound; whoever waits for the rest learns that it is given up."""
+    producer.flush(STOP_S)
+    producer.purge()
+
+
 def _grouped(records: Sequence[Outbound], failed: list[tuple[int, KafkaError]], arguments: dict[str, Any]) -> Failed:
-    """What failed, and how. What is refused for good may have been so for one record of its batch: it stays together."""
+    """What failed, and how. What is refused for good stays together: one record of a batch may be to blame."""
     for_good: dict[tuple[str, int], tuple[list[int], errors.KafkaError]] = {}
     rest: Failed = []
     for at, met in failed:

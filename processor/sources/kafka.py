@@ -22,7 +22,7 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient, stopped
@@ -122,7 +122,6 @@ class KafkaSource:
         )
         consumer.subscribe(list(self._config.topics), listener=_Rebalance(self, listener))
         self._consumer = consumer  # the first assignment comes while it starts
-        await self._fetch.start(consumer)
         await self._connect(consumer)
 
     def _new_consumer(self, **options: Any) -> AIOKafkaConsumer:
@@ -132,6 +131,8 @@ class KafkaSource:
 
     async def _connect(self, consumer: AIOKafkaConsumer) -> None:
         try:
+            if consumer is self._consumer:
+                await self._fetch.start(consumer)
             await consumer.start()
         except BaseException as error:
             await stopped(consumer)
@@ -185,6 +186,8 @@ class KafkaSource:
             return []
         try:
             found = await self._fetch.take(timeout_s, limit, named)
+        except KafkaConnectionError as error:
+            raise await waiting(self._client.arguments(), error) from error
         except KafkaError as error:
             if error.retriable:
                 raise Retryable(f"poll: {self._text(error)}") from error

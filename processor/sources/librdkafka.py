@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -32,6 +30,7 @@ from confluent_kafka import TopicPartition as Assigned
 from processor.cluster.client import STOP_S, KafkaClient
 from processor.cluster.librdkafka import Troubles, options, translated, version
 from processor.contract import Record, TopicPartition
+from processor.sources.part import Part
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +43,9 @@ ASIDE_BYTES: Final = 67_108_864
 MOST: Final = 1_000
 """Records of one call: what follows it on the event loop waits for as long as it takes."""
 
+TURN_BYTES: Final = 4_194_304
+"""What one call is to bring, by the size of what came before: what was read is to be worked on while more comes."""
+
 WAIT_S: Final = 0.1
 """Longest call that waits: changes are made after it."""
 
@@ -55,35 +57,6 @@ RETRY_S: Final = 0.5
 
 _LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})  # noqa: SLF001
 _PASSING: Final = frozenset({errors.UnknownTopicOrPartitionError, errors.NotLeaderForPartitionError})
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """A partition. `next` is what librdkafka gives next, None until that is known."""
-
-    tp: TopicPartition
-    next: int | None = None
-    assigned: bool = False
-    """librdkafka reads it, from where we want it to."""
-    known: bool = False
-    """librdkafka reads it, maybe from elsewhere."""
-    paused: bool = False
-    stopped: bool = False
-    """It pauses in librdkafka, for too much of it waits here."""
-    aside: deque[Record] = field(default_factory=deque)
-    bytes: int = 0
-    end: int = 0
-    """Where librdkafka found the end last, after markers of transactions."""
-    locating: asyncio.Task[None] | None = None
-
-    def move(self, offset: int) -> None:
-        """Goes on at `offset`."""
-        self.aside.clear()
-        self.bytes = self.end = 0
-        self.next, self.assigned = offset, False
-        if self.locating is not None:
-            self.locating.cancel()
-            self.locating = None
 
 
 class LibrdkafkaFetch:
@@ -114,11 +87,12 @@ class LibrdkafkaFetch:
         self._consumer: Consumer | None = None
         self._version: object = None
         self._renewed = 0.0
-        self._parts: dict[TopicPartition, _Part] = {}
-        self._gone: list[_Part] = []
+        self._parts: dict[TopicPartition, Part] = {}
+        self._gone: list[Part] = []
         self._waiting: asyncio.Future[Sequence[Any]] | None = None
         self._woken: asyncio.Future[None] | None = None
         self._failure: errors.KafkaError | None = None
+        self._size = TURN_BYTES // 100
 
     def arguments(self, fetch_bytes: int) -> dict[str, Any]:
         """See Fetch: as little as can be, for what is fetched before `begin` pauses all."""
@@ -127,7 +101,7 @@ class LibrdkafkaFetch:
     async def start(self, consumer: AIOKafkaConsumer) -> None:
         """See Fetch."""
         self._group = consumer
-        self._open()
+        await asyncio.to_thread(self._open)  # it waits for the first token, where there are some
 
     def _open(self) -> None:
         """Makes the client, or a new one where the credentials have changed; partitions begin where they are."""
@@ -161,7 +135,7 @@ class LibrdkafkaFetch:
             return  # it is stopping
         self._group.pause(*(ClientPartition(*tp) for tp in partitions))
         for tp in partitions:
-            part = self._parts[tp] = _Part(tp)
+            part = self._parts[tp] = Part(tp)
             part.locating = asyncio.create_task(self._locate(part), name=f"kafka-locate-{tp.topic}-{tp.partition}")
         self._wake()
 
@@ -173,7 +147,7 @@ class LibrdkafkaFetch:
         self._gone += [part for part in self._parts.values() if part.known]
         self._parts.clear()
 
-    async def _locate(self, part: _Part, lost: int | None = None) -> None:
+    async def _locate(self, part: Part, lost: int | None = None) -> None:
         """Finds out where a partition is to be read from: where the group is; if that is `lost`, at its beginning."""
         tp = ClientPartition(*part.tp)
         while True:
@@ -247,9 +221,12 @@ class LibrdkafkaFetch:
         idle = self._apply()
         found = self._given(limit, partitions)
         while idle and len(found) < limit:
-            messages = self._reader.consume(min(limit - len(found), MOST), 0)
+            most = min(limit - len(found), MOST, max(1, TURN_BYTES // self._size))
+            messages = self._reader.consume(most, 0)
             before = len(found)
             self._sort(messages, partitions, found)
+            if found:
+                self._size = 1 + sum(record.size for record in found) // len(found)
             if not messages or len(found) > before:
                 break
         return found
@@ -323,14 +300,14 @@ class LibrdkafkaFetch:
             else:
                 found.append(record)
 
-    def _lay_aside(self, part: _Part, record: Record) -> None:
+    def _lay_aside(self, part: Part, record: Record) -> None:
         part.aside.append(record)
         part.bytes += record.size
         if part.bytes > self._share and not part.stopped:
             part.stopped = True
             self._reader.pause([Assigned(*part.tp)])
 
-    def _met(self, part: _Part | None, error: KafkaError, message: Any) -> None:
+    def _met(self, part: Part | None, error: KafkaError, message: Any) -> None:
         """Librdkafka tells of a partition that its end is reached, or that something is wrong with it."""
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Engine, ExactlyOnce, Limits, Sink, Source, Transactions
 from processor.errors import Fatal, Fenced, Rejected, Unwritable
-from processor.settings.kafka import Assignor
+from processor.settings.kafka import Assignor, Carrier
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
@@ -73,6 +74,12 @@ class KafkaRig:
 
     bootstrap: str
     name: str
+    records: Carrier = "librdkafka"
+
+    @property
+    def client(self) -> KafkaClient:
+        """How to reach it."""
+        return KafkaClient(self.bootstrap, request_timeout_s=10, records=self.records)
 
     async def create(self, topic: str, partitions: int) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
@@ -93,36 +100,46 @@ class KafkaRig:
     def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> LineSource:
         begin = dict.fromkeys(topics, parse_start(start))
         config = KafkaSourceConfig(group, begin, session_timeout_s=10, rebalance_s=20)
-        return KafkaSource(KafkaClient(self.bootstrap, request_timeout_s=10), config)
+        return KafkaSource(self.client, config)
 
     def sink(self) -> Sink:
-        return KafkaSink(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10)))
+        return KafkaSink(KafkaSinkConfig(self.client))
 
     def transactions(self) -> Transactions:
-        return KafkaTransactions(KafkaSinkConfig(KafkaClient(self.bootstrap, request_timeout_s=10)))
+        return KafkaTransactions(KafkaSinkConfig(self.client))
 
 
 @pytest.fixture(
     params=[
         "memory",
         pytest.param("embedded", marks=pytest.mark.broker),
+        pytest.param("embedded-aiokafka", marks=pytest.mark.broker),
         pytest.param("kafka", marks=pytest.mark.kafka),
+        pytest.param("kafka-aiokafka", marks=pytest.mark.kafka),
     ]
 )
 def rig(request: pytest.FixtureRequest) -> Rig:
     """Each broker in turn."""
     if request.param == "memory":
         return MemoryRig()
-    address = request.getfixturevalue("embedded_broker" if request.param == "embedded" else "apache_kafka")
-    return KafkaRig(address, request.param)
+    name, _, client = request.param.partition("-")
+    address = request.getfixturevalue("embedded_broker" if name == "embedded" else "apache_kafka")
+    return KafkaRig(address, name, client or "librdkafka")
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("kafka", marks=pytest.mark.kafka),
+        pytest.param("kafka-aiokafka", marks=pytest.mark.kafka),
+    ]
+)
 def transactional(request: pytest.FixtureRequest) -> Rig:
     """Each broker that has transactions."""
     if request.param == "memory":
         return MemoryRig()
-    return KafkaRig(request.getfixturevalue("apache_kafka"), request.param)
+    name, _, client = request.param.partition("-")
+    return KafkaRig(request.getfixturevalue("apache_kafka"), name, client or "librdkafka")
 
 
 @dataclass
@@ -283,6 +300,63 @@ async def test_seek_reads_again(rig: Rig) -> None:
         await member.take(5)
         member.source.seek(TopicPartition(topic, 0), 2)
         assert numbers(await member.take(3)) == [2, 3, 4]
+
+
+async def test_seeks_at_any_time_skip_nothing(rig: Rig) -> None:
+    """After each seek the records come from there on without a gap, whatever had been fetched ahead before."""
+    topic = await prepared(rig, 400, partitions=2)
+    draw = random.Random(7)  # noqa: S311 (nothing secret)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member, asyncio.timeout(60):
+        expected = dict.fromkeys(member.held, 0)
+        for _ in range(60):
+            tp = draw.choice(sorted(member.held))
+            match draw.randrange(4):
+                case 0:
+                    expected[tp] = draw.randrange(150)
+                    member.source.seek(tp, expected[tp])
+                case 1:
+                    member.source.pause([tp])
+                case 2:
+                    member.source.resume([tp])
+                case _:
+                    for record in await member.source.poll(draw.choice([0, 0.02]), draw.choice([1, 7, 50])):
+                        at = TopicPartition(record.topic, record.partition)
+                        assert record.offset == expected[at]
+                        expected[at] += 1
+        member.source.resume(list(member.held))
+        while any(offset < 200 for offset in expected.values()):
+            for record in await member.source.poll(0.2, 100):
+                at = TopicPartition(record.topic, record.partition)
+                assert record.offset == expected[at]
+                expected[at] += 1
+
+
+async def test_an_offset_that_is_gone_begins_anew(rig: Rig) -> None:
+    """Beyond the end, as after an unclean election, or before the beginning: the partition is read from its start."""
+    if rig.name != "kafka":
+        pytest.skip("left out: the double and the embedded broker know of no such offset")
+    topic = await prepared(rig, 5)
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        await member.take(2)
+        member.source.seek(TopicPartition(topic, 0), 1_000_000)
+        assert numbers(await member.take(5)) == list(range(5))
+
+
+async def test_what_waits_of_a_paused_partition_is_bounded(rig: Rig) -> None:
+    """A partition that pauses keeps the others from nothing, and all of it comes in order when it is resumed."""
+    topic = f"contract-{uuid.uuid4().hex[:12]}"
+    await rig.create(topic, 2)
+    large = bytes(200_000)
+    async with connected(rig.sink()) as sink:
+        await sink.publish([Outbound(topic, b"%d" % n, large, partition=0) for n in range(60)])
+        await sink.publish([Outbound(topic, b"%d" % n, b"", partition=1) for n in range(5)])
+    async with joined(rig.source(f"g-{topic}", [topic])) as member:
+        member.source.pause([TopicPartition(topic, 0)])
+        assert {r.partition for r in await member.take(5)} == {1}
+        for _ in range(5):
+            assert await member.source.poll(0.1, 50) == []
+        member.source.resume([TopicPartition(topic, 0)])
+        assert [r.key for r in await member.take(60)] == [b"%d" % n for n in range(60)]
 
 
 async def test_start_latest_is_resolved_once(rig: Rig) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,11 +19,11 @@ from aiokafka import AIOKafkaProducer
 
 from processor.cluster.client import KafkaClient
 from processor.cluster.topics import Wanted, describe
-from processor.contract import Outbound, TopicPartition
+from processor.contract import Outbound, Record, TopicPartition
 from processor.errors import ConfigError, FaultstreamError, Retryable
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.config import KafkaSinkConfig
-from processor.sinks.kafka import KafkaSink
+from processor.sinks.kafka import LARGE_BYTES, KafkaSink
 from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.servers.secure_kafka import CERTIFIED, USERS, Operation, Resource, SecureKafka
@@ -104,12 +104,13 @@ def sink(client: KafkaClient) -> KafkaSink:
 
 
 async def round_trip(client: KafkaClient, topic: str, group: str) -> bytes | None:
-    """Writes a record, reads it in a group and commits it."""
+    """Writes a record of each size that another client library carries, reads the first in a group and commits it."""
     writing = sink(client)
     await writing.start()
     assert writing.idempotent
     try:
         await writing.publish([Outbound(topic, b"k", b"value")])
+        await writing.publish([Outbound(topic, b"k", bytes(LARGE_BYTES))])
     finally:
         await writing.stop()
     source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}))
@@ -145,7 +146,7 @@ async def test_each_way_to_authenticate_works(name: str, way: Ways, cluster: Sec
     await cluster.grant(WAYS[name], Resource.GROUP, f"g-{topic}", Operation.READ)
     client = KafkaClient.of(way(name))
     assert await round_trip(client, topic, f"g-{topic}") == b"value"
-    assert [record.value async for record in KafkaHistory(client).all(topic)] == [b"value"]
+    assert [record.value async for record in KafkaHistory(client).all(topic)] == [b"value", bytes(LARGE_BYTES)]
 
 
 async def test_a_token_is_used_until_it_ages(way: Ways, cluster: SecureKafka) -> None:
@@ -191,6 +192,49 @@ async def test_a_living_client_uses_the_password_that_is_there_now(way: Ways, cl
         assert await reconnected(producer)
     finally:
         await producer.stop()
+
+
+async def found(source: KafkaSource, *, patient: bool) -> Sequence[Record]:
+    """The next record, as soon as there is one; `patient`: though polls fail."""
+    while True:
+        try:
+            if records := await source.poll(0.2, 1):
+                return records
+        except Retryable:
+            if not patient:
+                raise
+
+
+async def test_a_living_source_uses_the_password_that_is_there_now(
+    way: Ways, cluster: SecureKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is refused says so, and names the setting; the right one is taken up without a restart."""
+    monkeypatch.setattr("processor.sources.librdkafka.RENEW_S", 0.1)
+    settings = way("SCRAM-SHA-512")
+    assert settings.sasl_password_file is not None
+    good, topic = settings.sasl_password_file.read_text(), f"t-{uuid.uuid4().hex[:10]}"
+    await cluster.topics(topic)
+    await cluster.grant(WAYS["SCRAM-SHA-512"], Resource.TOPIC, topic, *OPERATIONS)
+    await cluster.grant(WAYS["SCRAM-SHA-512"], Resource.GROUP, f"g-{topic}", Operation.READ)
+    client = KafkaClient.of(settings)
+    writing = sink(client)
+    await writing.start()
+    source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}))
+    await source.start(Listening())
+    try:
+        async with asyncio.timeout(60):
+            await writing.publish([Outbound(topic, None, b"0")])
+            assert [record.value for record in await found(source, patient=False)] == [b"0"]
+            settings.sasl_password_file.write_text(WRONG)
+            with pytest.raises(Retryable, match=r"refuses user .*kafka\.sasl_username") as refused:
+                await found(source, patient=False)
+            assert WRONG not in str(refused.value)
+            settings.sasl_password_file.write_text(good)
+            await writing.publish([Outbound(topic, None, b"1")])
+            assert [record.value for record in await found(source, patient=True)] == [b"1"]
+    finally:
+        await source.stop()
+        await writing.stop()
 
 
 async def test_a_new_certificate_is_shown_when_it_is_there(way: Ways, cluster: SecureKafka) -> None:
