@@ -51,7 +51,7 @@ _BEGINS_EMPTY: Final = re.compile(
     r"|\s*[│├└]|\W*(?:found )?\d+ (?:\w+ )*vulnerabilit"
 )
 _SAYS_NOTHING: Final = re.compile(
-    r"exit(?:ed)?(?: with)?(?: code| status)|returned (?:a )?non-zero|elifecycle|make\S*: \*\*\*.*error \d"
+    r"exit(?:ed)?(?: with)?(?: code| status| \d)|returned (?:a )?non-zero|elifecycle|make\S*: \*\*\*.*error \d"
     r"|errors? found|full log|process completed|aborting due to|could not compile `"
     r"|for more (?:info|detail|help)|re-run"
 )
