@@ -85,15 +85,22 @@ def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:
     for number, indexes in marks.items():
         alike.setdefault(tuple(indexes), []).append(number)
     failed = max([numbers[-1] for key, numbers in alike.items() if sign(key)[1]], default=total)
-    worth: list[tuple[float, int]] = []
+    likeliest: list[tuple[float, int]] = []  # a heap
     for key, marked in alike.items():
         weight = sign(key)[0] / (1 + 0.2 * math.log2(max(1.0, len(marked) / _OFTEN)))
         cut = bisect.bisect_right(marked, failed + 1)
-        # On either side of the failing end the last lines are worth the most.
-        likely = (*marked[max(0, cut - _SHORTLIST) : cut], *marked[cut:][-_SHORTLIST:])
-        worth += [(weight * _place(number, failed), number) for number in likely]
+        # On either side of the failing end the last lines are worth the most: before one that is too weak all are.
+        for side in (marked[max(0, cut - _SHORTLIST) : cut], marked[cut:][-_SHORTLIST:]):
+            for number in reversed(side):
+                worth = (weight * _place(number, failed), number)
+                if len(likeliest) < _SHORTLIST:
+                    heapq.heappush(likeliest, worth)
+                elif worth > likeliest[0]:
+                    heapq.heapreplace(likeliest, worth)
+                else:
+                    break
     numbers = set(range(max(1, total - tail), total + 1))
-    for _, number in heapq.nlargest(_SHORTLIST, worth):
+    for _, number in sorted(likeliest, reverse=True):
         if len(numbers) > _MOST_READ:
             break
         numbers.update(range(max(1, number - _ABOVE), min(total, number + _BELOW) + 1))
