@@ -42,20 +42,16 @@ class Troubles:
         self._clock = clock
         self._told: dict[int, float] = {}
         self.refused: str | None = None
-        """Why we are refused, where that is so: a password, a certificate."""
+        """Why we are refused, or it can't go on: whoever tells of that sets it to None again."""
 
     def met(self, error: KafkaError) -> None:
         """Librdkafka's `error_cb`; it goes on by itself."""
         code, now = error.code(), self._clock()
-        if code in _NOTICE:
+        if code in _NOTICE or error.fatal():
             self.refused = error.str()
         if now - self._told.get(code, -QUIET_S) >= QUIET_S:
             self._told[code] = now
             log.warning("a broker can't be used", action=self._what, code=error.name(), error=error.str())
-
-    def over(self) -> None:
-        """Brokers answer."""
-        self.refused = None
 
 
 def options(client: KafkaClient, troubles: Troubles) -> dict[str, Any]:

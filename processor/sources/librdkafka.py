@@ -150,6 +150,8 @@ class LibrdkafkaFetch:
     async def _locate(self, part: Part, lost: int | None = None) -> None:
         """Finds out where a partition is to be read from: where the group is; if that is `lost`, at its beginning."""
         tp = ClientPartition(*part.tp)
+        if lost is not None:
+            await asyncio.sleep(RETRY_S)  # were the brokers of two minds, this would go round and round
         while True:
             try:
                 if lost is None:
@@ -165,6 +167,9 @@ class LibrdkafkaFetch:
             except errors.KafkaError as error:
                 log.warning("it is not known where to read", action="fetch", at=part.tp, error=str(error))
                 await asyncio.sleep(RETRY_S)
+            except Exception as error:  # noqa: BLE001 (or the partition would stand still without a word)
+                self._failure = errors.KafkaError(f"it is not known where to read {part.tp}: {error!r}")
+                return
         part.next, part.locating = at, None
         self._wake()
 
@@ -339,8 +344,6 @@ class LibrdkafkaFetch:
         self._woken = loop.create_future()
         ends: list[asyncio.Future[Any]] = [self._waiting, self._woken]
         await asyncio.wait(ends, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-        if self._woken.done() and not self._waiting.done() and any(not part.assigned for part in self._parts.values()):
-            await asyncio.wait([self._waiting])
 
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():
