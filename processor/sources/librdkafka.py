@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -280,9 +280,9 @@ class LibrdkafkaFetch:
         self, messages: Sequence[Any], partitions: Collection[TopicPartition], found: list[Record] | None
     ) -> None:
         """Adds what is wanted to `found`, if that is given, and lays the rest aside."""
-        parts = self._parts
+        parts: Mapping[Any, Part] = self._parts  # a plain tuple is as good a key, and made in no time
         for message in messages:
-            part = parts.get(TopicPartition(message.topic(), message.partition()))
+            part = parts.get((message.topic(), message.partition()))
             error = message.error()
             if error is not None:
                 self._met(part, error, message)
