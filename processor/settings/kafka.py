@@ -50,8 +50,8 @@ class KafkaSettings(Section):
     bootstrap: str = Field("127.0.0.1:9092", description="Brokers to start from, host:port, comma-separated.")
     client: Carrier = Field(
         "librdkafka",
-        description="Client library that fetches records: librdkafka, which is several times faster with large ones, "
-        "or aiokafka, which does everything else in every case.",
+        description="Client library that fetches records, and writes large ones at least once: librdkafka, which is "
+        "faster with large ones, or aiokafka, which does everything else in every case.",
     )
     group: str | None = Field(None, description="Consumer group of the line; by default <prefix>.line.")
     create_topics: bool = Field(False, description="Create missing topics at start; leave it off in production.")
