@@ -16,7 +16,7 @@ from processor.logs.prose import is_empty
 CLEAR: Final = 0.3
 """Share of the highest score in the excerpt from which on a line is taken for one that belongs to the fault."""
 
-BEFORE, AFTER = 12, 2
+BEFORE, AFTER = 28, 2
 """Lines around one that says only that something failed, among which the fault is looked for."""
 
 FAINT: Final = 0.1

@@ -28,7 +28,8 @@ _EMPTY: Final = re.compile(
 
 _ELSEWHERE: Final = re.compile(
     r"the following (?:error|exception)s? (?:has |have )?occurred|not a problem with npm|for documentation about"
-    r"|additional logging output|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available"
+    r"|process didn't exit successfully|additional logging output|curl failed to verify the legitimacy"
+    r"|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available"
 )
 """What stands in sentences and lines, in lower case, that speak of something else, or of where to look."""
 
@@ -39,18 +40,19 @@ _APOSTROPHE: Final = re.compile(r"(?<=\w)'(?=\w)")
 _VAGUE_WORDS: Final = """
 abort aborted above action after again all and any application are because been before being below broke broken
 build building builds but can cannot cause caused causes causing check checked checking checks code command commands
-compilation compile compiled compiler compiles compiling completed configuration configured could couldn crash
-crashed dependencies dependency detail details did didn does doesn done due during encountered environment error
-errors exception exceptions execute executed executing execution exit exitcode exited exits fail failed failing
-fails failure failures fatal fault faults file files for found from had happened has have here how info install
-installation installed installing into invalid issue issues its itself job jobs least library line lines log logs
-message messages missing module modules more most not occurred occurring occurs one only other out output package
-packages pipeline please prevented problem problems process processes program project reason report reported
-repository result results return returned returns run running runs script scripts several should software some
-something source stack stage status step steps stopped successful successfully suite suites system task tasks test
-tested testing tests than that the their them then there these they this those three tool tools trace two unable
-under unexpected unknown until update updater updates updating user version versions warn warning warnings was were
-what when where which while who why will with within without workflow would wrong you your
+compilation compile compiled compiler compiles compiling completed confidence configuration configured could couldn
+crash crashed critical dependencies dependency detail details did didn does doesn done due during encountered
+environment error errors exception exceptions execute executed executing execution exit exitcode exited exits fail
+failed failing fails failure failures fatal fault faults file files for found from had happened has have here high
+how info install installation installed installing into invalid issue issues its itself job jobs least library line
+lines log logs low medium message messages missing module modules more most not occurred occurring occurs one only
+other out output package packages pipeline please prevented problem problems process processes program project
+reason report reported repository result results return returned returns run running runs script scripts several
+severity should software some something source stack stage status step steps stopped successful successfully suite
+suites system task tasks test tested testing tests than that the their them then there these they this those three
+tool tools total trace two unable under unexpected unknown until update updater updates updating user version
+versions warn warning warnings was were what when where which while who why will with within without workflow would
+wrong you your
 """
 _VAGUE: Final = frozenset(_VAGUE_WORDS.split())
 """Words that fit every failed build."""

@@ -58,6 +58,8 @@ def test_a_question_without_meanings_leaves_all_words() -> None:
         "info Visit https://yarnpkg.com/en/docs/cli/run for documentation about this command.",
         "npm notice New major version of npm available! 8.1.0 -> 9.2.0",
         "##[error]Process completed with exit code 1.",
+        "process didn't exit successfully: `target/debug/build-script-build` (exit status: 101)",
+        "   Severity: High   Confidence: High",
         "[WARNING]",
         "",
     ],
