@@ -111,7 +111,7 @@ class Cluster:
             count = len((await admin.describe_topics([topic]))[0]["partitions"])
             if count < most:
                 await admin.create_partitions({topic: NewPartitions(count + 1)})
-        except KafkaError:
+        except (KafkaError, TimeoutError):
             return False
         finally:
             await admin.close()
