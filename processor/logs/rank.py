@@ -83,7 +83,8 @@ def neighbourhood(marks: Hits, total: int, tail: int) -> list[int]:
     """The lines worth reading: those around the likeliest signs, and the log's last ones. Marks ascend."""
     alike: dict[tuple[int, ...], list[int]] = {}
     for number, indexes in marks.items():
-        alike.setdefault(tuple(indexes), []).append(number)
+        # Sorted: in which order the hits of a line come depends on where the log was cut into pieces.
+        alike.setdefault(tuple(sorted(indexes)), []).append(number)
     failed = max([numbers[-1] for key, numbers in alike.items() if sign(key)[1]], default=total)
     likeliest: list[tuple[float, int]] = []  # a heap
     for key, marked in alike.items():
