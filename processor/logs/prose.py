@@ -33,6 +33,10 @@ _ELSEWHERE: Final = re.compile(
 )
 """What stands in sentences and lines, in lower case, that speak of something else, or of where to look."""
 
+_MARKER: Final = re.compile(r"\s*(?:##\[\w+\]|\[(?:ERROR|FATAL|WARNING|INFO)\]|(?:E|>+|[-*•✖✗×])(?=\s))\s*")
+_HELP: Final = re.compile(r"\s*-> \[Help \d+\]\s*$")
+"""What tools put before and behind a message: it says nothing in a sentence's place."""
+
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _UNFINISHED: Final = re.compile(r"[=,:;(\[{<|&\\-]$")
 _APOSTROPHE: Final = re.compile(r"(?<=\w)'(?=\w)")
@@ -80,6 +84,13 @@ def is_empty(text: str) -> bool:
     """Whether a sentence or a line fits every failed build, or says which command failed and not why."""
     lower = text.lower()
     return not telling(text) or any((_EMPTY.fullmatch(lower), _ELSEWHERE.search(lower)))
+
+
+def quoted(line: str) -> str:
+    """A line of a log in the place of a sentence: without the marks that tools put around it."""
+    begins = _MARKER.match(line)
+    bare = line[begins.end() :] if begins is not None else line
+    return _HELP.sub("", bare).strip() or line.strip()
 
 
 def telling(text: str) -> frozenset[str]:

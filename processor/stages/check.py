@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
 from processor.logs.cause import cause, near
-from processor.logs.prose import invents, says, words
+from processor.logs.prose import invents, quoted, says, words
 from processor.models.calibration import Calibration
 from processor.models.certainty import Choice, choices
 from processor.models.chat import Completion
@@ -244,7 +244,7 @@ def _is_words(value: object) -> bool:
 
 def _quote(excerpt: Excerpt, number: int) -> str:
     """The text of a line, in place of a sentence that the log does not bear out."""
-    return next((line.text for line in excerpt.lines if line.number == number), "").strip()
+    return quoted(next((line.text for line in excerpt.lines if line.number == number), ""))
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.logs.prose import invents, is_empty, says, words
+from processor.logs.prose import invents, is_empty, quoted, says, words
 
 LOG = """\
 streams/client.go:38:20: not enough arguments in call to json.New
@@ -95,3 +95,22 @@ def test_lines_that_tell_a_fault(line: str) -> None:
 def test_what_is_specific_has_to_stand_in_the_log(said: str, invented: bool) -> None:
     """Numbers, versions, paths, codes of errors."""
     assert invents(said, LOG) is invented
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[ERROR] src/Rates.java:[3,8] cannot find symbol", "src/Rates.java:[3,8] cannot find symbol"),
+        ("[ERROR] Failed to resolve a:b:1.0 -> [Help 1]", "Failed to resolve a:b:1.0"),
+        ("##[error]docker: no space left on device", "docker: no space left on device"),
+        ("E   ModuleNotFoundError: No module named 'opencc'", "ModuleNotFoundError: No module named 'opencc'"),
+        ("  - Root composer.json requires ext-imagick", "Root composer.json requires ext-imagick"),
+        ("E: Unable to locate package gdal", "E: Unable to locate package gdal"),
+        ("--frozen-lockfile is not known", "--frozen-lockfile is not known"),
+        ("[ERROR]", "[ERROR]"),
+        ("", ""),
+    ],
+)
+def test_a_line_in_the_place_of_a_sentence_has_no_marks_around_it(line: str, said: str) -> None:
+    """Nothing of the message itself goes, and something is always left."""
+    assert quoted(line) == said
