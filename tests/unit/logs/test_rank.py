@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.logs.rank import SIGNS, neighbourhood
+from processor.logs.patterns import SIGNS
+from processor.logs.rank import neighbourhood
 
 ANY = st.integers(0, len(SIGNS) - 1)
 
