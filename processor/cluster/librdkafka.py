@@ -24,6 +24,9 @@ from processor.cluster.tokens import TokenProvider
 
 log = structlog.get_logger(__name__)
 
+RENEW_S: Final = 5.0
+"""How often users of clients look whether the credentials have changed."""
+
 QUIET_S: Final = 30.0
 """How long an error of a kind is not told again: without a broker librdkafka meets one many times a second."""
 
@@ -140,3 +143,16 @@ _OWN: Final[dict[int, type[errors.KafkaError]]] = {
     KafkaError._UNKNOWN_TOPIC: errors.UnknownTopicOrPartitionError,  # noqa: SLF001
     KafkaError._UNKNOWN_PARTITION: errors.UnknownTopicOrPartitionError,  # noqa: SLF001
 }
+
+GRAVE: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError._BAD_MSG,  # noqa: SLF001
+        KafkaError._BAD_COMPRESSION,  # noqa: SLF001
+        KafkaError._NOT_IMPLEMENTED,  # noqa: SLF001
+        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
+    }
+)
+"""Errors of a partition that is read which nothing but somebody's help ends. Of others librdkafka goes on by itself."""

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.cluster.client import STOP_S
 from processor.cluster.diagnose import explain, waiting
-from processor.cluster.librdkafka import Troubles, options, translated, version
+from processor.cluster.librdkafka import RENEW_S, Troubles, options, translated, version
 from processor.contract import Outbound
 from processor.errors import Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -28,9 +28,6 @@ QUEUE_BYTES: Final = 67_108_864
 
 LEAST_S, MOST_S = 0.0005, 0.05
 """Between two looks at what was acknowledged: librdkafka has nothing that an event loop could wait for."""
-
-RENEW_S: Final = 5.0
-"""How often it is looked whether the credentials have changed."""
 
 _LOST: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL})  # noqa: SLF001
 
@@ -65,6 +62,8 @@ class LibrdkafkaWriter:
             {
                 **options(client, self._troubles),
                 "enable.idempotence": self._idempotent,
+                # More would change places when one is sent again; with idempotence the brokers see to that.
+                "max.in.flight.requests.per.connection": 5 if self._idempotent else 1,
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "compression.type": self._config.compression or "none",

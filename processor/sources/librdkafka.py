@@ -28,7 +28,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Assigned
 
 from processor.cluster.client import STOP_S, KafkaClient
-from processor.cluster.librdkafka import Troubles, options, translated, version
+from processor.cluster.librdkafka import GRAVE, RENEW_S, Troubles, options, translated, version
 from processor.contract import Record, TopicPartition
 from processor.sources.part import Part
 
@@ -49,14 +49,10 @@ TURN_BYTES: Final = 4_194_304
 WAIT_S: Final = 0.1
 """Longest call that waits: changes are made after it."""
 
-RENEW_S: Final = 5.0
-"""How often it is looked whether the credentials have changed."""
-
 RETRY_S: Final = 0.5
 """Between two tries to learn where a partition begins."""
 
 _LOST: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION})  # noqa: SLF001
-_PASSING: Final = frozenset({errors.UnknownTopicOrPartitionError, errors.NotLeaderForPartitionError})
 
 
 class LibrdkafkaFetch:
@@ -87,6 +83,7 @@ class LibrdkafkaFetch:
         self._consumer: Consumer | None = None
         self._version: object = None
         self._renewed = 0.0
+        self._renewal: asyncio.Future[tuple[Consumer, object]] | None = None
         self._parts: dict[TopicPartition, Part] = {}
         self._gone: list[Part] = []
         self._waiting: asyncio.Future[Sequence[Any]] | None = None
@@ -104,26 +101,42 @@ class LibrdkafkaFetch:
         await asyncio.to_thread(self._open)  # it waits for the first token, where there are some
 
     def _open(self) -> None:
-        """Makes the client, or a new one where the credentials have changed; partitions begin where they are."""
-        self._renewed = time.monotonic()
+        """Makes the client. Raises errors of aiokafka."""
         try:
-            now = version(self._client.security)
-            if self._consumer is not None and now == self._version:
-                return
-            made = Consumer({**options(self._client, self._troubles), **self._options})
+            self._consumer, self._version = self._made()
         except (KafkaException, OSError) as error:
-            if self._consumer is None:
-                raise (
-                    translated(error) if isinstance(error, KafkaException) else errors.KafkaError(str(error))
-                ) from error
+            raise translated(error) from error
+        self._renewed = time.monotonic()
+
+    def _made(self) -> tuple[Consumer, object]:
+        """A client, and the version of the credentials that it was made with."""
+        now = version(self._client.security)
+        return Consumer({**options(self._client, self._troubles), **self._options}), now
+
+    def _renew(self) -> None:
+        """A new client takes over where the credentials have changed. It is made in a thread: a token may be slow."""
+        try:
+            if self._renewal is None:
+                if time.monotonic() - self._renewed < RENEW_S:
+                    return
+                self._renewed = time.monotonic()
+                if version(self._client.security) != self._version:
+                    self._renewal = asyncio.get_running_loop().run_in_executor(None, self._made)
+                return
+            if not self._renewal.done():
+                return
+            renewal, self._renewal = self._renewal, None
+            made, now = renewal.result()
+        except (KafkaException, OSError) as error:
             log.warning("the new credentials for Kafka are of no use", action="secret", error=str(error))
             return
         old, self._consumer, self._version = self._consumer, made, now
         self._gone.clear()
-        for part in self._parts.values():
+        self._troubles.refused = None
+        for part in self._parts.values():  # they begin where they are
             part.assigned = part.known = part.stopped = False
+        log.info("records are fetched with the new credentials", action="secret")
         if old is not None:
-            log.info("records are fetched with the new credentials", action="secret")
             self._thread.submit(old.close)
 
     # What the group says
@@ -160,6 +173,9 @@ class LibrdkafkaFetch:
                     first = int((await self._live.beginning_offsets([tp]))[tp])
                     last = int((await self._live.end_offsets([tp]))[tp])
                     at = lost if first <= lost <= last else first
+                    if part.aside and at <= part.aside[-1].offset:  # it is another topic of that name
+                        part.aside.clear()
+                        part.bytes = 0
                     log.warning("an offset is not there any more", action="fetch", at=part.tp, offset=lost, now=at)
                 break
             except errors.IllegalStateError:
@@ -209,6 +225,7 @@ class LibrdkafkaFetch:
         # Keeps the membership alive, and tells what has become of it.
         await self._live.getmany(timeout_ms=0, max_records=1)
         while True:
+            self._raise_failure()  # of before: what is found now would be lost by it
             try:
                 found = self._found(limit, partitions)
             except KafkaException as error:
@@ -247,10 +264,6 @@ class LibrdkafkaFetch:
                 part.bytes -= record.size
                 found.append(record)
             self._parts[part.tp] = self._parts.pop(part.tp)
-            if part.stopped and 2 * part.bytes <= self._share:
-                part.stopped = False
-                if part.assigned:
-                    self._reader.resume([Assigned(*part.tp)])
             if len(found) >= limit:
                 break
         return found
@@ -262,10 +275,16 @@ class LibrdkafkaFetch:
                 return False
             waiting, self._waiting = self._waiting, None
             self._sort(waiting.result(), (), None)
-        if time.monotonic() - self._renewed >= RENEW_S:
-            self._open()
+        self._renew()
         moved = [part for part in self._parts.values() if part.next is not None and not part.assigned]
         leaving = [*self._gone, *(part for part in moved if part.known)]
+        # What pauses in librdkafka goes on pausing through an assignment: nobody would ever resume it.
+        resumed = [part for part in leaving if part.stopped]
+        resumed += [part for part in self._parts.values() if part.stopped and self._has_room(part)]
+        if resumed:
+            self._reader.resume([Assigned(*part.tp) for part in resumed])
+            for part in resumed:
+                part.stopped = False
         if leaving:
             self._reader.incremental_unassign([Assigned(*part.tp) for part in leaving])
             self._gone.clear()
@@ -273,7 +292,6 @@ class LibrdkafkaFetch:
             self._reader.incremental_assign([Assigned(*part.tp, part.next) for part in moved if part.next is not None])
             for part in moved:
                 part.assigned = part.known = True
-                part.stopped = False
         return True
 
     def _sort(
@@ -305,6 +323,9 @@ class LibrdkafkaFetch:
             else:
                 found.append(record)
 
+    def _has_room(self, part: Part) -> bool:
+        return part.assigned and 2 * part.bytes <= self._share
+
     def _lay_aside(self, part: Part, record: Record) -> None:
         part.aside.append(record)
         part.bytes += record.size
@@ -320,13 +341,15 @@ class LibrdkafkaFetch:
                 part.end = message.offset()
         elif code in _LOST:
             if part is not None and part.assigned and part.next is not None:
-                lost, part.next, part.assigned = part.next, None, False
+                lost, part.next, part.assigned, part.end = part.next, None, False, 0
                 part.locating = asyncio.create_task(self._locate(part, lost), name="kafka-locate")
         else:
+            # Of anything else librdkafka goes on by itself, as aiokafka does.
             self._troubles.met(error)
-            met = translated(error, message.topic() or "")
-            if not met.retriable and type(met) not in _PASSING:
-                self._failure = met
+            if code in GRAVE:
+                self._failure = translated(error, message.topic() or "")
+                if part is not None:
+                    part.assigned = False  # or it would go on behind the batch that can't be read
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -20,11 +20,13 @@ from structlog.testing import capture_logs
 from processor.cluster import librdkafka
 from processor.cluster.client import KafkaClient
 from processor.cluster.librdkafka import Troubles, credentials, options, translated, version
-from processor.contract import Outbound
+from processor.contract import Outbound, TopicPartition
 from processor.errors import Retryable
 from processor.settings.kafka import KafkaSettings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.librdkafka import LibrdkafkaWriter
+from processor.sources.librdkafka import LibrdkafkaFetch
+from processor.sources.part import Part
 
 SECRET = "a-secret-that-nobody-may-see"
 
@@ -169,3 +171,121 @@ async def test_a_writer_that_stops_gives_up_what_it_can_not_write(monkeypatch: p
     assert [positions for positions, _ in failed] == [[0]]
     with pytest.raises(Retryable, match="not connected"):
         await writer.write([Outbound("t", b"k", b"v")], [0], one_by_one=False)
+
+
+class Group:
+    """The group's client, as far as fetching asks it; `first` and `last` offsets are those that brokers would tell."""
+
+    def __init__(self, first: int = 0, last: int = 0) -> None:
+        self.first, self.last = first, last
+
+    def pause(self, *_partitions: object) -> None: ...
+
+    async def getmany(self, **_options: object) -> dict[object, object]:
+        return {}
+
+    async def position(self, _partition: object) -> int:
+        return self.first
+
+    async def beginning_offsets(self, partitions: list[object]) -> dict[object, int]:
+        return dict.fromkeys(partitions, self.first)
+
+    async def end_offsets(self, partitions: list[object]) -> dict[object, int]:
+        return dict.fromkeys(partitions, self.last)
+
+
+AT = TopicPartition("t", 0)
+
+
+@pytest.fixture
+def mock() -> Iterator[KafkaClient]:
+    """Librdkafka's own mock of a broker, with 3,000 records of 1 KB in one partition."""
+    producer = Producer({"test.mock.num.brokers": 1, "linger.ms": 1})
+    broker = next(iter(producer.list_topics(AT.topic, timeout=10).brokers.values()))
+    for _ in range(3000):
+        producer.produce(AT.topic, b"x" * 1000, partition=AT.partition)
+    assert producer.flush(20) == 0
+    yield KafkaClient(f"{broker.host}:{broker.port}")
+    producer.close()
+
+
+async def fetched(fetch: LibrdkafkaFetch, most: int) -> list[int]:
+    """The offsets that come, up to so many."""
+    found: list[int] = []
+    async with asyncio.timeout(20):
+        while len(found) < most:
+            found += [record.offset for record in await fetch.take(0.2, 500, ())]
+    return found
+
+
+@pytest.mark.parametrize("then", ["resumed", "moved", "taken over"])
+async def test_a_partition_that_has_no_room_goes_on(mock: KafkaClient, then: str) -> None:
+    """From where it was, from elsewhere, or in another assignment; all of it comes once, in order."""
+    fetch = LibrdkafkaFetch(mock, "g", fetch_bytes=200_000, isolation="read_committed")
+    await fetch.start(Group())
+    try:
+        fetch.begin([AT])
+        fetch.pause([AT])
+        async with asyncio.timeout(20):
+            while not fetch._parts[AT].stopped:
+                assert not await fetch.take(0.1, 500, ())
+        first = 0
+        if then == "moved":
+            fetch.seek(AT, first := 1000)
+        elif then == "taken over":
+            fetch.forget()
+            fetch.begin([AT])
+        fetch.resume([AT])
+        assert await fetched(fetch, 3000 - first) == list(range(first, 3000))
+    finally:
+        await fetch.stop()
+
+
+async def test_an_offset_that_is_gone_is_followed_by_what_there_is(
+    mock: KafkaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic that was made anew begins at its beginning, and its end is not known from before."""
+    monkeypatch.setattr("processor.sources.librdkafka.RETRY_S", 0.01)
+    fetch = LibrdkafkaFetch(mock, "g", fetch_bytes=4_000_000, isolation="read_committed")
+    await fetch.start(Group(0, 3000))
+    try:
+        fetch.begin([AT])
+        fetch.seek(AT, 5000)
+        with capture_logs() as told:
+            assert await fetched(fetch, 3000) == list(range(3000))
+        assert any(each["event"] == "an offset is not there any more" for each in told)
+        assert await fetch.position(AT) == 3000
+    finally:
+        await fetch.stop()
+
+
+async def test_nothing_behind_a_batch_that_can_not_be_read_is_taken() -> None:
+    """It would be committed past: the batch is asked for again, and whoever polls learns of it."""
+
+    class Broken:
+        """A message that is an error."""
+
+        def error(self) -> KafkaError:
+            return KafkaError(KafkaError._BAD_MSG)
+
+        def topic(self) -> str:
+            return AT.topic
+
+        def partition(self) -> int:
+            return AT.partition
+
+    class Next(Broken):
+        """The message of the batch behind it."""
+
+        def error(self) -> None:  # type: ignore[override]
+            return None
+
+        def offset(self) -> int:
+            return 7
+
+    fetch = LibrdkafkaFetch(client(), "g", fetch_bytes=200_000, isolation="read_committed")
+    fetch._parts[AT] = part = Part(AT, next=3, assigned=True, known=True)
+    fetch._sort([Broken(), Next()], (), None)
+    assert (part.next, part.assigned, list(part.aside)) == (3, False, [])
+    with pytest.raises(errors.CorruptRecordException):
+        fetch._raise_failure()
