@@ -49,6 +49,7 @@ def peers(*, others: bool, batches: bool = True) -> list[Peer]:
     found = [
         Peer("bare", lambda: _script("bare.py")),
         Peer("engine", lambda: ours),
+        Peer("engine_librdkafka", lambda: [*ours, "--client", "librdkafka"]),
         Peer("bare_once", lambda: _script("bare_transactional.py")),
         Peer("engine_once", lambda: [*ours, "--once"]),
         Peer("faust", lambda: [sys.executable, "-m", "bench.peers.with_faust"], 0.05),
@@ -145,6 +146,9 @@ def ratios(rates: dict[str, float], suffix: str = "") -> dict[str, float]:
     names = {"at_least_once_vs_bare": "bare", "at_least_once_vs_bare_batches": "bare_batches"}
     names |= {f"vs_{name}": name for name in ("faust", "faststream", "quix", "confluent")}
     found = {told: rates["engine"] / rates[name] for told, name in names.items() if name in rates}
+    found |= {
+        f"librdkafka_{told}": rates["engine_librdkafka"] / rates[name] for told, name in names.items() if name in rates
+    }
     names = {"exactly_once_vs_bare": "bare_once", "exactly_once_vs_bare_batches": "bare_batches_once"}
     found |= {told: rates["engine_once"] / rates[name] for told, name in names.items() if name in rates}
     return {name + suffix: value for name, value in found.items()}

@@ -14,6 +14,7 @@ from processor.contract import Record, TopicPartition
 from processor.engine import AtLeastOnce, Delivery, Engine, ExactlyOnce, Limits, MetricFamilies, Worker
 from processor.engine.delivery import Substitute
 from processor.engine.inflight import Batch, Partition
+from processor.settings.kafka import Carrier
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
@@ -83,13 +84,14 @@ async def measured(
     count: int,
     limits: Limits | None = None,
     max_bytes: int = 1_000_000,
+    records: Carrier = "aiokafka",
 ) -> None:
     """Runs the engine with this worker until `count` records are committed, and prints what was measured.
 
     `once`: with transactions.
     """
     rest = peak_mb()
-    client = KafkaClient(where)
+    client = KafkaClient(where, records=records)
     source = ClockedSource(client, KafkaSourceConfig(group, {topic: "earliest"}))
     config = KafkaSinkConfig(client, max_bytes)
     sink = KafkaSink(config)

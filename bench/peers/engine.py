@@ -1,6 +1,6 @@
 """Our engine: source, bounds, order, delivery; its worker parses the record's JSON, asks a model, writes one output.
 
-`python -m bench.peers.engine [--once] [--model-ms MS] BOOTSTRAP IN OUT GROUP COUNT` prints one line of JSON.
+`python -m bench.peers.engine [--once] [--client CLIENT] [--model-ms MS] BOOTSTRAP IN OUT GROUP COUNT` prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Sequence
+from typing import get_args
 
 import orjson
 
@@ -16,6 +17,7 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Limits
 from processor.errors import Rejected
 from processor.lifecycle import settle
+from processor.settings.kafka import Carrier
 from processor.telemetry import configure_logs
 
 CONCURRENCY = 256
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--once", action="store_true", help="with transactions")
     parser.add_argument("--model-ms", type=float, default=0.0, help="how long the model takes")
+    parser.add_argument("--client", choices=get_args(Carrier), default="aiokafka", help="what carries records")
     given = parser.parse_args()
     configure_logs("warning")
     settle()
@@ -67,7 +70,16 @@ def main() -> None:
     limits = Limits(in_flight=16 * CONCURRENCY, concurrency=CONCURRENCY)
     worker = Ask(given.out, given.model_ms)
     asyncio.run(
-        measured(worker, given.where, given.topic, given.group, once=given.once, count=given.count, limits=limits)
+        measured(
+            worker,
+            given.where,
+            given.topic,
+            given.group,
+            once=given.once,
+            count=given.count,
+            limits=limits,
+            records=given.client,
+        )
     )
 
 

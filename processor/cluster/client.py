@@ -60,7 +60,7 @@ class KafkaClient:
     client_id: str = "faultstream"
     request_timeout_s: float = 30.0
     security: Security = field(default_factory=Security)
-    records: Carrier = "librdkafka"
+    records: Carrier = "aiokafka"
 
     def __post_init__(self) -> None:
         group_coordinator.OffsetFetchRequest = _OffsetsOrErrors

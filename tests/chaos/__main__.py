@@ -15,7 +15,9 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
+from processor.settings.kafka import Carrier
 from processor.testing.model import FakeModelServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import schedule
@@ -38,16 +40,17 @@ class Round:
     rate: float
     gap_s: float
     line: bool
+    records: Carrier
 
     def __str__(self) -> str:
         subject = "line" if self.line else "engine"
-        return f"{subject}, seed {self.seed}, {self.brokers} brokers, {self.daemons} daemons, {self.seconds:.0f} s"
+        return f"{subject}, {self.records}, seed {self.seed}, {self.brokers} brokers, {self.daemons} daemons, {self.seconds:.0f} s"
 
     async def run(self) -> Verdict:
         """What came of it."""
         cluster = Cluster(self.folder, self.brokers)
         async with FakeModelServer() as model:
-            subject = Line(self.folder, model) if self.line else Copying()
+            subject = Line(self.folder, model, records=self.records) if self.line else Copying(records=self.records)
             faults = schedule(
                 self.seed, self.seconds, self.daemons, subject.session_s, subject.kinds, self.gap_s * (1 + self.line)
             )
@@ -72,6 +75,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=100, help="events a second; a fifth of it on the whole line")
     parser.add_argument("--gap", type=float, default=GAP_S, help="seconds between faults, on average and roughly")
     parser.add_argument("--subject", choices=("engine", "line"), default=None, help="by default in turns")
+    parser.add_argument("--client", choices=get_args(Carrier), default="aiokafka", help="what fetches records")
     parser.add_argument("--round", type=float, default=ROUND_S, help="seconds of faults in one run")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that brokers are away is no news here
@@ -90,6 +94,7 @@ def main() -> int:
             rate=options.rate / (5 if line else 1),
             gap_s=options.gap,
             line=line,
+            records=options.client,
         )
         print(f"run {turn + 1}: {one}", flush=True)
         verdict = asyncio.run(one.run())

@@ -23,6 +23,7 @@ from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Delivery, Engine, ExactlyOnce, Limits
 from processor.errors import Rejected, Retryable
 from processor.lifecycle import Lifecycle
+from processor.settings.kafka import Carrier
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
@@ -49,6 +50,7 @@ class Options:
     session_s: float = 3
     concurrency: int = 60
     build: str = "whole"  # or commits_first, unfenced, reads_first
+    records: Carrier = "aiokafka"
 
     def write(self, file: Path) -> Path:
         """Puts it where the daemon reads it."""
@@ -125,7 +127,7 @@ async def main(options: Options) -> None:
         switches.install((KafkaSink, "publish"))
     else:
         switches.install()
-    client = KafkaClient(options.bootstrap, request_timeout_s=5)
+    client = KafkaClient(options.bootstrap, request_timeout_s=5, records=options.records)
     within = KafkaSourceConfig(
         options.group, {options.topic: "earliest"}, session_timeout_s=options.session_s, rebalance_s=10
     )

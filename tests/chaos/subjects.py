@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from processor.settings.kafka import Carrier
 from processor.testing.model import FakeModelServer
 from tests.chaos.copying import POISON, Options
 from tests.chaos.daemons import CHECKOUT, Daemon
@@ -87,6 +88,7 @@ class Copying:
     build: str = "whole"
     partitions: int = 4
     concurrency: int = 60
+    records: Carrier = "aiokafka"
     topic: str = field(default_factory=lambda: f"chaos-{uuid.uuid4().hex[:10]}")
     kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "sick")
     poison: Message = (b"poison", POISON, ())
@@ -138,6 +140,7 @@ class Copying:
             session_s=self.session_s,
             build=self.build,
             concurrency=self.concurrency,
+            records=self.records,
         )
         return [sys.executable, "-m", "tests.chaos.copying", options.write(folder / "options.json")]
 
@@ -157,6 +160,7 @@ class Line:
     folder: Path
     model: FakeModelServer
     session_s: float = 3
+    records: Carrier = "aiokafka"
     prefix: str = field(default_factory=lambda: f"c{uuid.uuid4().hex[:10]}")
     pipelines: Sequence[str] = ("alpha", "beta")  # the second asks an adapter
     kinds: Sequence[str] = tuple(kind for kind in KINDS if kind != "poison")
@@ -228,6 +232,7 @@ class Line:
         settings = {
             "kafka": {
                 "bootstrap": bootstrap,
+                "client": self.records,
                 "create_topics": True,
                 "partitions": 2,
                 "session_timeout_s": self.session_s,

@@ -37,8 +37,11 @@ async def test_daemons_brokers_and_networks_fail(one_broker: Cluster, tmp_path: 
 
 
 async def test_leaders_are_lost(three_brokers: Cluster, tmp_path: Path) -> None:
-    """The broker that leads is killed, then frozen beyond its own session, under daemons that fail as well."""
-    subject = Copying()
+    """The broker that leads is killed, then frozen beyond its own session, under daemons that fail as well.
+
+    librdkafka fetches here, aiokafka elsewhere.
+    """
+    subject = Copying(records="librdkafka")
     kinds = ("broker_kill", "kill_in_commit", "broker_freeze", "silence", "brokers_kill")
     async with Run(three_brokers, subject, tmp_path, 2, rate=60) as run:
         run.produce()

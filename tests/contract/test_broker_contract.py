@@ -74,7 +74,7 @@ class KafkaRig:
 
     bootstrap: str
     name: str
-    records: Carrier = "librdkafka"
+    records: Carrier = "aiokafka"
 
     @property
     def client(self) -> KafkaClient:
@@ -113,9 +113,9 @@ class KafkaRig:
     params=[
         "memory",
         pytest.param("embedded", marks=pytest.mark.broker),
-        pytest.param("embedded-aiokafka", marks=pytest.mark.broker),
+        pytest.param("embedded-librdkafka", marks=pytest.mark.broker),
         pytest.param("kafka", marks=pytest.mark.kafka),
-        pytest.param("kafka-aiokafka", marks=pytest.mark.kafka),
+        pytest.param("kafka-librdkafka", marks=pytest.mark.kafka),
     ]
 )
 def rig(request: pytest.FixtureRequest) -> Rig:
@@ -124,14 +124,14 @@ def rig(request: pytest.FixtureRequest) -> Rig:
         return MemoryRig()
     name, _, client = request.param.partition("-")
     address = request.getfixturevalue("embedded_broker" if name == "embedded" else "apache_kafka")
-    return KafkaRig(address, name, client or "librdkafka")
+    return KafkaRig(address, name, client or "aiokafka")
 
 
 @pytest.fixture(
     params=[
         "memory",
         pytest.param("kafka", marks=pytest.mark.kafka),
-        pytest.param("kafka-aiokafka", marks=pytest.mark.kafka),
+        pytest.param("kafka-librdkafka", marks=pytest.mark.kafka),
     ]
 )
 def transactional(request: pytest.FixtureRequest) -> Rig:
@@ -139,7 +139,7 @@ def transactional(request: pytest.FixtureRequest) -> Rig:
     if request.param == "memory":
         return MemoryRig()
     name, _, client = request.param.partition("-")
-    return KafkaRig(request.getfixturevalue("apache_kafka"), name, client or "librdkafka")
+    return KafkaRig(request.getfixturevalue("apache_kafka"), name, client or "aiokafka")
 
 
 @dataclass

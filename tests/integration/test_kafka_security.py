@@ -80,7 +80,8 @@ def way(cluster: SecureKafka, tmp_path: Path, endpoint: str) -> Ways:
         known[mechanism] = {**over_tls, "sasl_mechanism": mechanism, **user}
 
     def made(name: str, **more: Any) -> KafkaSettings:
-        values = {**known[name], "request_timeout_s": 10, **more}
+        # With librdkafka, which fetches: the group is aiokafka's in any case, so that both have to get in.
+        values = {**known[name], "request_timeout_s": 10, "client": "librdkafka", **more}
         return KafkaSettings(**{key: value for key, value in values.items() if value is not None})
 
     return made
