@@ -146,9 +146,8 @@ def ratios(rates: dict[str, float], suffix: str = "") -> dict[str, float]:
     names = {"at_least_once_vs_bare": "bare", "at_least_once_vs_bare_batches": "bare_batches"}
     names |= {f"vs_{name}": name for name in ("faust", "faststream", "quix", "confluent")}
     found = {told: rates["engine"] / rates[name] for told, name in names.items() if name in rates}
-    found |= {
-        f"librdkafka_{told}": rates["engine_librdkafka"] / rates[name] for told, name in names.items() if name in rates
-    }
+    if (carried := rates.get("engine_librdkafka")) is not None:
+        found |= {f"librdkafka_{told}": carried / rates[name] for told, name in names.items() if name in rates}
     names = {"exactly_once_vs_bare": "bare_once", "exactly_once_vs_bare_batches": "bare_batches_once"}
     found |= {told: rates["engine_once"] / rates[name] for told, name in names.items() if name in rates}
     return {name + suffix: value for name, value in found.items()}

@@ -1,6 +1,7 @@
 """Our engine: source, bounds, order, delivery; its worker parses the record's JSON, asks a model, writes one output.
 
-`python -m bench.peers.engine [--once] [--client CLIENT] [--model-ms MS] BOOTSTRAP IN OUT GROUP COUNT` prints one line of JSON.
+`python -m bench.peers.engine [--once] [--client CLIENT] [--model-ms MS] BOOTSTRAP IN OUT GROUP COUNT` prints a
+line of JSON.
 """
 
 from __future__ import annotations

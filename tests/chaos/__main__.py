@@ -44,7 +44,8 @@ class Round:
 
     def __str__(self) -> str:
         subject = "line" if self.line else "engine"
-        return f"{subject}, {self.records}, seed {self.seed}, {self.brokers} brokers, {self.daemons} daemons, {self.seconds:.0f} s"
+        size = f"{self.brokers} brokers, {self.daemons} daemons, {self.seconds:.0f} s"
+        return f"{subject}, {self.records}, seed {self.seed}, {size}"
 
     async def run(self) -> Verdict:
         """What came of it."""
