@@ -275,8 +275,10 @@ class KafkaSource:
         """Leaves the group; bounded, for the brokers may be away."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await self._fetch.stop()
-            await stopped(consumer)
+            try:
+                await self._fetch.stop()
+            finally:
+                await stopped(consumer)
 
     def _text(self, error: BaseException) -> str:
         return explain(error, self._client.arguments())
