@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,14 @@ def settings(endpoint: str, *, limits: dict[str, Any] | None = None, **s3: Any) 
     """Allows one bucket there, with credentials unless others are given."""
     keys = {} if s3.keys() & {"anonymous", "access_key_id_file"} else {"access_key_id": "AK", "secret_access_key": "SK"}
     return FetchSettings(schemes=["s3"], s3={"buckets": ["logs"], "endpoint": endpoint, **keys, **s3}, **limits or {})
+
+
+async def hung_up() -> None:
+    """Until no connection is open: a server that stops leaves those alone whose handshake is under way."""
+    open_ones: Mapping[int, asyncio.Transport] = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
+    async with asyncio.timeout(10):
+        while not all(transport.is_closing() for transport in list(open_ones.values())):  # noqa: ASYNC110 (a transport tells nobody)
+            await asyncio.sleep(0.005)
 
 
 async def fetched(allowed: FetchSettings, reference: str = "s3://logs/a/b.log") -> bytes:
@@ -297,6 +305,7 @@ async def test_an_authority_of_ones_own(tmp_path: Path) -> None:
         assert await fetched(settings(service.url, cafile=cafile)) == LOG
         with pytest.raises(Retryable, match="CertificateError"):
             await fetched(settings(service.url))
+        await hung_up()
     finally:
         await service.server.close()
     with pytest.raises(ConfigError, match=r"fetch\.s3\.cafile: can't read"):
