@@ -13,7 +13,8 @@ import structlog
 
 from processor.assemble.checkpoint import MOST, Checkpoint, Undone
 from processor.assemble.metrics import AssemblyMetrics
-from processor.assemble.plan import Line, Plan
+from processor.assemble.pieces import Joiner
+from processor.assemble.plan import LOOKED_AT, Line, Plan
 from processor.contract import ASSEMBLED_HEADER, ATTRIBUTES, Headers, Record, TopicPartition
 from processor.errors import Rejected
 
@@ -45,25 +46,44 @@ class Group:
     seen: float = 0.0
     begun_ms: int = 0
     seen_ms: int = 0
+    records: int = 0
     lines: int = 0
     text: bytearray = field(default_factory=bytearray)
+    cut: Joiner = field(default_factory=Joiner)
+    tail: bytes = b""  # of the latest line
 
-    def add(self, record: Record, line: Line, now: float) -> None:
-        """Adds a line, and what it knows about the build that the others did not."""
-        if self.lines:
-            self.text += b"\n"
-        self.text += line.text
-        self.lines += 1
+    def add(self, record: Record, line: Line, now: float) -> list[bytes]:
+        """Adds a record, and what it knows about the build that the others did not; returns the lines now whole."""
+        self.records += 1
         self.last, self.seen, self.seen_ms = record.offset, now, record.timestamp_ms
         ours = self.attributes
         for name, value in line.attributes.items():
             if value != ours[name] and ours[name] == ATTRIBUTES[name].default:
                 ours[name] = value
+        return self._written(self.cut.add(line.piece))
+
+    def rest(self) -> list[bytes]:
+        """Takes lines for whole of which more was to come, and returns them."""
+        return self._written(self.cut.rest())
+
+    def _written(self, lines: list[bytes]) -> list[bytes]:
+        for each in lines:
+            if self.lines:
+                self.text += b"\n"
+            self.text += each
+            self.lines += 1
+            self.tail = each[-LOOKED_AT - 1 :]
+        return lines
+
+    @property
+    def length(self) -> int:
+        """Bytes of its lines."""
+        return len(self.text) + self.cut.held
 
     @property
     def size(self) -> int:
         """Bytes that it holds."""
-        return len(self.text) + GROUP_BYTES
+        return self.length + GROUP_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +112,7 @@ class Assembly:
         self._order = deque(each for each in begin.undone if each.last is not None)  # in which they were given before
         self._held: dict[int, Log] = {}  # complete again, and not their turn; by first line
         self._covers: dict[Key, Undone] = {}  # while lines are read again: what of a key is not done
+        self._done: dict[Key, Joiner] = {}  # while lines are read again: those that are done, and cut
         self._ended: OrderedDict[Key, tuple[float, int]] = OrderedDict()  # lately, by their last line: clock, its time
         self._stream_ms = 0  # the latest of the lines' times
 
@@ -146,36 +167,41 @@ class Assembly:
     def _add(self, record: Record, line: Line, now: float) -> None:
         known = self._known(record.offset, line.key) if record.offset < self._horizon else None
         if known is None and record.offset < self._horizon:
-            self._metrics.skipped.inc()
-            if self._plan.ends(line.text):
-                self._has_ended(line.key, now, record.timestamp_ms)
+            self._leave_out(record, line, now)
             return
         group = self.open.get(line.key)
         if group is not None and known is not None and group.first != known.first:
             self.close(line.key, "idle")  # its last line is gone from the topic
             group = None
-        if group is not None and known is None and len(group.text) + len(line.text) >= self._plan.max_bytes:
+        if group is not None and known is None and group.length + len(line.piece.text) >= self._plan.max_bytes:
             self.close(line.key, "size")
             group = None
         if group is None:
             group = self._opened(record, line, now)
             group.until = known if known is not None and known.last is not None else None
-        before = len(group.text)
-        group.add(record, line, now)
-        self.bytes += len(group.text) - before
+        before = group.size
+        whole = group.add(record, line, now)
+        self.bytes += group.size - before
         self.open.move_to_end(line.key)
-        if how := self._how(group, known, line):
-            if how == "end" and (kind := self._plan.type_of(line.text)):
-                group.attributes["type"] = kind
+        if how := self._how(group, known, whole):
             self.close(line.key, how)
         elif len(self.open) > OPEN_MOST and known is None:
             self.crowd()
 
-    def _how(self, group: Group, known: Undone | None, line: Line) -> str | None:
-        """How a line ends its log, if it does. One that is read again ends where it had ended, and not before."""
+    def _leave_out(self, record: Record, line: Line, now: float) -> None:
+        """A line that is done; that it was a last one is remembered."""
+        self._metrics.skipped.inc()
+        cut = self._done.setdefault(line.key, Joiner())
+        if any(map(self._plan.ends, cut.add(line.piece))):
+            self._has_ended(line.key, now, record.timestamp_ms)
+        if not cut.held:
+            del self._done[line.key]
+
+    def _how(self, group: Group, known: Undone | None, lines: list[bytes]) -> str | None:
+        """How a record ends its log, if it does. One that is read again ends where it had ended, and not before."""
         if group.until is not None:
             return group.until.ended if group.last == group.until.last else None
-        return "end" if known is None and self._plan.ends(line.text) else None
+        return "end" if known is None and any(map(self._plan.ends, lines)) else None
 
     def _known(self, offset: int, key: Key) -> Undone | None:
         """The log of which a line that is read again is part; None if the line is done."""
@@ -203,6 +229,7 @@ class Assembly:
             gone = len(self._expected)
             log.warning("first lines are gone from the topic, and with them logs", action="assemble", logs=gone)
         self._covers.clear()
+        self._done.clear()
         self._expected.clear()
         for key in [key for key, group in self.open.items() if group.until is not None]:
             self.close(key, "idle")  # its last line is gone from the topic
@@ -254,11 +281,15 @@ class Assembly:
     def close(self, key: Key, how: str) -> None:
         """A log is complete."""
         group = self.open.pop(key)
+        self.bytes -= group.size
+        rest = group.rest()
+        if how in {"idle", "age", "crowded"} and group.until is None and any(map(self._plan.ends, rest)):
+            how = "end"  # no newline came behind its last line
         if how == "end":
+            group.attributes["type"] = self._plan.type_of(group.tail) or group.attributes["type"]
             self._has_ended(key, group.seen, group.seen_ms)
         elif group.late and how in {"idle", "age", "crowded"}:
             how = "late"
-        self.bytes -= group.size
         record = self._record(group, how)
         self._complete(Undone(group.first, group.last, how), record)
 
@@ -271,7 +302,7 @@ class Assembly:
 
     def _record(self, group: Group, how: str) -> Record:
         cut = how != "end" and (self._plan.end is not None or how != "idle")
-        told = {"ended_by": how, "records": group.lines, "last_offset": group.last, "incomplete": cut}
+        told = {"ended_by": how, "records": group.records, "last_offset": group.last, "incomplete": cut}
         headers = tuple(
             (f"ce_{name}", str(value).encode("utf-8", "replace"))
             for name, value in group.attributes.items()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from processor.assemble.pieces import Piece, piece_of
 from processor.contract import ATTRIBUTES, PASSED, Record
 from processor.errors import Rejected
 from processor.sources.decode import Decoder
@@ -23,7 +24,7 @@ class Line:
     """One record's part of a log. `key` tells its log from others."""
 
     key: tuple[str, ...]
-    text: bytes
+    piece: Piece
     attributes: Mapping[str, Any]
 
 
@@ -67,7 +68,7 @@ class Plan:
         values = [self._value(record, event.attributes, name) for name in self.key]
         if not any(values):
             raise Rejected("no_log_key", f"the line says nothing of {', '.join(self.key)} (source.assemble.key)")
-        return Line(tuple(values), event.body or b"", event.attributes)
+        return Line(tuple(values), piece_of(event.body or b"", event.payload), event.attributes)
 
     @staticmethod
     def _value(record: Record, attributes: Mapping[str, Any], name: str) -> str:

@@ -105,7 +105,6 @@ class Decoder:
                 raise Rejected("unknown_payload", f"which of {fields} is the line? say it in source.attributes.body")
             event.body = text.encode("utf-8", "replace")
         _type(event.attributes)
-        event.body = (event.body or b"").rstrip(b"\r\n")
         return event
 
     def _is_raw(self, record: Record, headers: Mapping[str, str]) -> bool:

@@ -52,7 +52,7 @@ class Reader:
 
 
 def interleaved() -> tuple[list[tuple[int, bytes]], Counter[bytes]]:
-    """Lines of builds, some dozens open at a time, the first one to the last; and their logs."""
+    """Lines of builds, some cut, some dozens open at a time, the first one to the last; and their logs."""
     dice = random.Random(7)  # noqa: S311 (no secret)
     wanted = {run: [b"run %d line %d" % (run, n) for n in range(dice.randint(0, 8))] + [b"END"] for run in range(RUNS)}
     left = {run: list(lines) for run, lines in wanted.items()}
@@ -60,7 +60,13 @@ def interleaved() -> tuple[list[tuple[int, bytes]], Counter[bytes]]:
     open_, coming = list(range(1, OPEN)), iter(range(OPEN, RUNS))
     while open_:
         run = dice.choice(open_)
-        lines.append((run, left[run].pop(0)))
+        text = left[run].pop(0)
+        if text.startswith(b"run") and dice.random() < 0.3:  # cut by a container runtime
+            at = dice.randint(1, len(text))
+            lines.append((run, b"2026-01-01T00:00:00Z stdout P " + text[:at]))
+            left[run].insert(0, b"2026-01-01T00:00:00Z stdout F " + text[at:])
+            continue
+        lines.append((run, text))
         if not left[run]:
             open_.remove(run)
             open_ += [each for each in [next(coming, None)] if each is not None]

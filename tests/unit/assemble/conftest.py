@@ -30,6 +30,11 @@ def sent(run: str, text: str, partition: int = 0) -> Outbound:
     return Outbound("in", None, text.encode(), (("run_id", run.encode()),), partition)
 
 
+def cri(tag: str, text: str, stream: str = "stdout") -> str:
+    """A line as container runtimes write it: tag F, or P where more of it is to come."""
+    return f"2026-01-01T00:00:00.123456789Z {stream} {tag} {text}"
+
+
 def texts(records: Collection[Record]) -> list[str]:
     """The logs' text."""
     return [(each.value or b"").decode() for each in records]

@@ -18,7 +18,7 @@ from processor.engine.suspects import TRIES
 from processor.testing.broker import BROKER_AWAY, MemoryBroker
 from tests.unit.engine.conftest import QUICK, Worker, eventually
 
-from .conftest import plan, sent, texts
+from .conftest import cri, plan, sent, texts
 
 
 class Doing:
@@ -82,21 +82,36 @@ async def life(
     await asyncio.wait([task, changes])
 
 
-def filled(data: st.DataObject, broker: MemoryBroker, wanted: dict[str, list[str]], *, last: bool) -> None:
-    """Lines of builds, interleaved, each ended by its last line; keys come again after their end."""
+def filled(
+    data: st.DataObject, broker: MemoryBroker, wanted: dict[str, list[str]], cut: dict[str, str], *, last: bool
+) -> None:
+    """Lines of builds, interleaved, some in pieces, each ended by its last line; keys come again after their end.
+
+    `cut` holds the lines that are under way, by run.
+    """
     partitions = len(broker._topics["in"])
-    lines = data.draw(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["x", "x", "END"])), max_size=12))
-    if last:
-        lines += [(run, "END") for run, logs in sorted(wanted.items()) if not logs[-1].endswith("END")]
-        open_ = dict(lines)
-        lines += [(run, "END") for run, text in sorted(open_.items()) if text != "END"]
-    for run, kind in lines:
+
+    def produce(run: str, kind: str) -> None:
         text = kind if kind == "END" else f"line {len(broker.records('in'))}"
-        broker.produce(sent(run, text, ord(run) % partitions))
-        if wanted[run] and not wanted[run][-1].endswith("END"):
-            wanted[run][-1] += "\n" + text
+        broker.produce(sent(run, cri("FP"[kind == "cut"], text), ord(run) % partitions))
+        if kind == "cut":
+            cut[run] = cut.get(run, "") + text
+            return
+        whole = cut.pop(run, "") + text
+        if wanted[run] and not ended(run):
+            wanted[run][-1] += "\n" + whole
         else:
-            wanted[run].append(text)
+            wanted[run].append(whole)
+
+    def ended(run: str) -> bool:
+        return wanted[run][-1].split("\n")[-1] == "END"
+
+    kinds = st.sampled_from(["x", "x", "cut", "END"])
+    for run, kind in data.draw(st.lists(st.tuples(st.sampled_from("abcd"), kinds), max_size=12)):
+        produce(run, kind)
+    for run in "abcd" if last else "":
+        while run in cut or (wanted[run] and not ended(run)):
+            produce(run, "END")
 
 
 def lives(data: st.DataObject, *, exactly_once: bool) -> tuple[list[str], list[str]]:
@@ -105,10 +120,11 @@ def lives(data: st.DataObject, *, exactly_once: bool) -> tuple[list[str], list[s
     broker = MemoryBroker()
     broker.create("in", data.draw(st.integers(1, 2), "partitions"))
     wanted: dict[str, list[str]] = defaultdict(list)
+    cut: dict[str, str] = {}
 
     async def all_() -> None:
         for dies in [True] * data.draw(st.integers(1, 3), "deaths") + [False]:
-            filled(data, broker, wanted, last=not dies)
+            filled(data, broker, wanted, cut, last=not dies)
             for step in data.draw(st.lists(st.sampled_from(steps), max_size=2), "faults"):
                 broker.fail(step, BROKER_AWAY)
             most = data.draw(st.integers(0, 6), "finished") if dies else 1_000
