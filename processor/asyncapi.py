@@ -199,6 +199,12 @@ def ledger_schema() -> dict[str, Any]:
         "begun": {"type": "string", "format": "date-time", "description": "When it was begun."},
         "reached": {"type": "object", "additionalProperties": number, "description": "Next offset by partition."},
         "ends": {"type": "object", "additionalProperties": number, "description": "Where to end, by partition."},
+        "notes": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "Of logs of lines: what is done above the next offset, by partition.",
+        },
+        "at": number | {"description": "When it was begun, in Unix milliseconds."},
         "again": {"type": "boolean", "description": "Whether it began anew on purpose."},
         "done": {"type": "boolean", "description": "Whether it came to its end."},
         "v": number,

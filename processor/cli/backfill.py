@@ -15,7 +15,7 @@ from processor.errors import ConfigError
 from processor.home import Homes
 from processor.lang.problem import nearest
 from processor.logs.redact import REDACTION, redactor
-from processor.resend.backfill import Backfill, Plan
+from processor.resend.backfill import Backfill, Lines, Plan
 from processor.resend.sender import Opening, Pace, kafka_sender
 from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
@@ -70,7 +70,7 @@ async def _run(backfill: Backfill, opening: Opening, pace: Pace | None, quiet: b
         task = bar.add_task("sending", total=left)
 
         async def send(stop: asyncio.Event) -> None:
-            await backfill.run(opening, pace, stop, lambda told: bar.update(task, completed=told.kinds.total()))
+            await backfill.run(opening, pace, stop, lambda told: bar.update(task, completed=told.read))
 
         ended = await sending.to_the_end(send, counts.kinds.total)
     console.print(", ".join(f"{count:,} {kind}" for kind, count in counts.kinds.items()) or "nothing to send")
@@ -85,8 +85,8 @@ def _backfill(client: KafkaClient, settings: Settings, homes: Homes, name: str, 
     if not found:
         hint = nearest(name, [each.name for each in there])
         raise ConfigError(f"no pipeline {name} among those that this deployment runs; {hint}")
-    if found[0].source.assemble is not None:
-        raise ConfigError(f"{name} puts its logs together of lines (source.assemble): past lines can't be sent again")
+    lines = [Lines(each, settings.limits.assemble_bytes) for each in app.line_plans(found, settings, homes).values()]
     decoder = Decoder(found[0].decode, Providers.load(list(homes.providers().values())), settings.group)
     redact = redactor(homes.find(REDACTION)).redact_text
-    return Backfill(KafkaHistory(client), settings.topics.prefix, found[0], decoder, plan, redact=redact)
+    one = lines[0] if lines else None
+    return Backfill(KafkaHistory(client), settings.topics.prefix, found[0], decoder, plan, one, redact=redact)

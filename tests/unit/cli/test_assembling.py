@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
-from typer.testing import CliRunner
 
-from processor.cli import app, doctor
+from processor.cli import doctor
 from processor.cluster.client import KafkaClient
-from processor.errors import ConfigError, Retryable
-
-GOOD = Path(__file__).parents[2] / "data" / "config_good"
+from processor.errors import Retryable
 
 
 @pytest.mark.parametrize(
@@ -38,13 +32,3 @@ async def test_brokers_that_take_too_little_metadata_are_told(
     found = await doctor._metadata(KafkaClient("nowhere:9092"))
     assert [each.text.partition(", or")[0] for each in found] == said
     assert not any(each.fine for each in found)
-
-
-def test_past_lines_are_not_sent_again(tmp_path: Path) -> None:
-    """Backfill says so before it asks any broker."""
-    file = tmp_path / "faultstream.yaml"
-    file.write_text(yaml.safe_dump({"pipelines": ["builds"]}), encoding="utf-8")
-    words = ["backfill", "builds", "--since", "2026-01-01", "--home", str(GOOD), "--config", str(file)]
-    result = CliRunner().invoke(app, words)
-    assert isinstance(result.exception, ConfigError)
-    assert "builds puts its logs together of lines (source.assemble)" in str(result.exception)
