@@ -3,6 +3,8 @@
 Deciders are the rules, deterministic ranking alone (the likeliest category, and the package that an error
 blames), the model on what the rules leave open (``--model-url``), and the line as it runs. Ranking is always
 that of a ranker which never saw the log's project (samples: its kind of fault), for the model's choices too.
+Which projects are left out together is a matter of chance, and so are some points of accuracy: rankings' figures
+are means over several ways, with the least and the most. A model is asked with the first way's ranking.
 Only the first recorded run of a fault counts.
 """
 
@@ -18,6 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from prometheus_client import CollectorRegistry
 
@@ -38,7 +41,7 @@ from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from tools.labelled import ROOT, Labelled, dev, samples
-from tools.train_ranker import Ranked, out_of_fold
+from tools.train_ranker import Ranked, partitions
 
 FEW = 5
 """Classes of fewer logs say nothing about themselves: they are listed, not averaged."""
@@ -61,7 +64,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Figures:
-    """How good some answers are; shares are None where there was nothing to count."""
+    """How good some answers are; shares are None where there was nothing to count.
+
+    Of several ways to leave projects out shares are the means, and `accuracy_range` has the least and the most.
+    """
 
     set: str
     decider: str
@@ -76,6 +82,7 @@ class Figures:
     none_logs: int
     summary_tells: float | None
     summary_logs: int
+    accuracy_range: tuple[float, float] | None = None
 
 
 Answers = Mapping[str, Answer]
@@ -188,6 +195,25 @@ def figures(name: str, part: str, logs: Sequence[Labelled], answers: Answers) ->
     )
 
 
+def averaged(ways: Sequence[Figures]) -> Figures:
+    """The means of what one decider does on the same logs."""
+    accuracies = [each.accuracy for each in ways if each.accuracy is not None]
+    return replace(
+        ways[0],
+        accuracy=_mean(accuracies),
+        macro_f1=_mean([each.macro_f1 for each in ways]),
+        dependency_exact=_mean([each.dependency_exact for each in ways]),
+        named_where_none=_mean([each.named_where_none for each in ways]),
+        summary_tells=_mean([each.summary_tells for each in ways]),
+        accuracy_range=(min(accuracies), max(accuracies)) if accuracies else None,
+    )
+
+
+def _mean(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return fmean(known) if known else None
+
+
 def tells(summary: str, log: Labelled) -> bool:
     """Whether a summary has a word of the lines that show the fault which does not fit every failed build."""
     lines = log.path.read_bytes().split(b"\n")
@@ -235,7 +261,7 @@ def small_classes(logs: Sequence[Labelled]) -> dict[str, int]:
 def table(rows: Sequence[Figures]) -> str:
     """The figures, one decider a line."""
     head = (
-        f"{'set':8} {'decider':28} {'decided':>9} {'category':>9} {'macro-F1':>9} {'commonest':>10} "
+        f"{'set':8} {'decider':28} {'decided':>9} {'category':>9} {'least-most':>10} {'macro-F1':>9} {'commonest':>10} "
         f"{'dependency':>14} {'named, none':>14} {'summary tells':>14}"
     )
     lines = [head, "-" * len(head)]
@@ -244,8 +270,9 @@ def table(rows: Sequence[Figures]) -> str:
         extra = f"{_cell(row.named_where_none)} of {row.none_logs}"
         told = f"{_cell(row.summary_tells)} of {row.summary_logs}"
         decided = f"{row.decided}/{row.logs}"
+        spread = "-".join(map(_cell, row.accuracy_range or (None,)))
         lines.append(
-            f"{row.set:8} {row.decider:28} {decided:>9} {_cell(row.accuracy):>9} {_cell(row.macro_f1):>9} "
+            f"{row.set:8} {row.decider:28} {decided:>9} {_cell(row.accuracy):>9} {spread:>10} {_cell(row.macro_f1):>9} "
             f"{_cell(row.commonest):>10} {exact:>14} {extra:>14} {told:>14}"
         )
     return "\n".join(lines)
@@ -256,22 +283,27 @@ def _cell(share: float | None) -> str:
 
 
 def evaluate(
-    logs: Sequence[Labelled], pipeline: Pipeline, ranked: Ranked, options: argparse.Namespace
+    logs: Sequence[Labelled], pipeline: Pipeline, ways: Sequence[Ranked], options: argparse.Namespace
 ) -> list[Figures]:
-    """All deciders on one set."""
+    """All deciders on one set; `ways` are rankings of its logs, by different ways to leave projects out."""
     part = logs[0].set
     rules = by_rules(logs, pipeline.rules)
-    ranking = by_ranking(logs, ranked)
+    rankings = [by_ranking(logs, ranked) for ranked in ways]
     left = [log for log in logs if log.id not in rules]
+    asked = sorted(left, key=_lot)[: options.limit or None]
+
+    def ranking(name: str, among: Sequence[Labelled], known: Answers) -> Figures:
+        return averaged([figures(name, part, among, {**answers, **known}) for answers in rankings])
+
     rows = [
         figures("rules", part, logs, rules),
-        figures("ranking alone", part, logs, ranking),
-        figures("rules, then ranking", part, logs, {**ranking, **rules}),
+        ranking("ranking alone", logs, {}),
+        ranking("rules, then ranking", logs, rules),
+        ranking("left by rules: ranking", asked, {}),
     ]
-    asked = sorted(left, key=_lot)[: options.limit or None]
-    rows.append(figures("left by rules: ranking", part, asked, ranking))
     if options.model_url:
-        said = asyncio.run(by_model(asked, ranked, pipeline, options.model_url))
+        said = asyncio.run(by_model(asked, ways[0], pipeline, options.model_url))
+        rows.append(figures("left by rules: its ranking", part, asked, rankings[0]))
         rows.append(figures("left by rules: model", part, asked, said))
         if len(asked) == len(left):
             rows.append(figures("rules, then model", part, logs, {**said, **rules}))
@@ -294,14 +326,14 @@ def main() -> int:
     sets = {"samples": samples(), "dev": dev()}
     if not sets["dev"]:
         print("the dev corpus is absent ($FAULTSTREAM_DATA): samples only", file=sys.stderr)
-    ranked = out_of_fold([*sets["samples"], *sets["dev"]])
+    ways = partitions([*sets["samples"], *sets["dev"]])
     pipeline = Pipeline.load(ROOT / "pipelines" / "ci_failure", Homes.of([ROOT]), {})
     rows: list[Figures] = []
     for name, logs in sets.items():
         first = [log for log in logs if not log.repeat]
         if not first or (options.set and name not in options.set):
             continue
-        rows += evaluate(first, pipeline, ranked, options)
+        rows += evaluate(first, pipeline, ways, options)
         print(f"{name}: classes of fewer than {FEW} logs, left out of macro-F1: {small_classes(first) or 'none'}")
     print(table(rows))
     if options.json:

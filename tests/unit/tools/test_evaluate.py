@@ -9,10 +9,11 @@ import pytest
 
 from processor.contract import Excerpt, ExcerptLine
 from processor.logs.classify import Ranker
-from tools.evaluate import Answer, by_ranking, figures, small_classes, table
+from tools import train_ranker
+from tools.evaluate import Answer, averaged, by_ranking, figures, small_classes, table
 from tools.labelled import Labelled, excerpt_of
 from tools.record.fault import CATEGORIES
-from tools.train_ranker import LIMIT_BYTES, WEIGHTS, accuracy, commonest, dump, fit
+from tools.train_ranker import LIMIT_BYTES, WEIGHTS, accuracy, commonest, dump, fit, out_of_fold, partitions
 
 
 def labelled(name: str, *categories: str, text: str = "boom", names: tuple[str, ...] = ()) -> Labelled:
@@ -69,6 +70,36 @@ def test_nothing_decided_is_no_share() -> None:
     found = figures("nobody", "dev", [labelled("a", "test")], {})
     assert found.accuracy is None
     assert "0/1" in table([found])
+
+
+def test_figures_of_several_ways_are_means_with_least_and_most() -> None:
+    """What was decided once, such as a rule's answer, has no range; what nobody counted has no mean."""
+    logs = [labelled(f"t{n}", "test") for n in range(4)]
+    halves = [
+        {log.id: Answer("test" if n < right else "compile", None) for n, log in enumerate(logs)} for right in (1, 3)
+    ]
+    ways = [figures("ranking", "dev", logs, answers) for answers in halves]
+    found = averaged(ways)
+    assert (found.accuracy, found.accuracy_range, found.dependency_exact) == (0.5, (0.25, 0.75), None)
+    assert "0.50  0.25-0.75" in table([found])
+    assert ways[0].accuracy_range is None
+    assert averaged([figures("nobody", "dev", logs, {})]).accuracy_range is None
+
+
+def test_ways_to_leave_groups_out_differ_and_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ranks all logs; the first is the one that models are asked with."""
+    monkeypatch.setattr(train_ranker, "PARTITIONS", 3)
+    texts = {"test": "assertion failed in a test", "compile": "cannot find symbol"}
+    logs = [
+        labelled(f"{name}{n}", name, text=f"{text} in {'abcdefghij'[n]}x")
+        for name, text in texts.items()
+        for n in range(10)
+    ]
+    ways = partitions(logs)
+    assert ways == partitions(logs)
+    assert ways[0] == out_of_fold(logs)
+    assert all(set(ranked) == {log.id for log in logs} for ranked in ways)
+    assert ways[0] != ways[1]
 
 
 def test_ranking_alone_names_what_an_error_blames() -> None:
