@@ -10,10 +10,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import client as library
 from aiokafka.consumer import group_coordinator
-from aiokafka.errors import IncompatibleBrokerVersion
-from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchRequest_v1
 from aiokafka.protocol.metadata import MetadataRequest
 
+from processor.cluster.committed import OffsetsOrErrors, Readings
 from processor.cluster.security import Security, connect
 from processor.settings.kafka import Carrier, KafkaSettings
 
@@ -34,26 +33,11 @@ class _AskOnly(MetadataRequest):  # type: ignore[misc]
         super().__init__(topics, allow_auto_topic_creation=False)
 
 
-class _OffsetsOrErrors(OffsetFetchRequest):  # type: ignore[misc]
-    """Asks for committed offsets in version 1, whose answer has an error by each partition.
-
-    From version 2 on a coordinator that is still loading says so once for all, where the library (0.14) does not look:
-    it would take that for a group that has never committed anything, and all would be read from the beginning again.
-    """
-
-    def prepare(self, versions: dict[int, tuple[int, int]]) -> Any:
-        """Version 1; every broker has it (KIP-896). Raises IncompatibleBrokerVersion otherwise."""
-        least, most = versions[self.API_KEY]
-        if not least <= OffsetFetchRequest_v1.API_VERSION <= most:
-            raise IncompatibleBrokerVersion(f"the broker has no OffsetFetch version 1, but {least} to {most}")
-        return self.build(OffsetFetchRequest_v1)
-
-
 @dataclass(frozen=True, slots=True)
 class KafkaClient:
     """How to reach the cluster, who we are there, and which client library carries records.
 
-    From the first one on, every consumer of the process asks for committed offsets as `_OffsetsOrErrors` does.
+    From the first one on, every consumer of the process asks for committed offsets as `OffsetsOrErrors` does.
     """
 
     bootstrap: str
@@ -61,9 +45,11 @@ class KafkaClient:
     request_timeout_s: float = 30.0
     security: Security = field(default_factory=Security)
     records: Carrier = "aiokafka"
+    readings: Readings = field(default_factory=Readings, repr=False, compare=False)
+    """What its members of groups were told to be committed."""
 
     def __post_init__(self) -> None:
-        group_coordinator.OffsetFetchRequest = _OffsetsOrErrors
+        group_coordinator.OffsetFetchRequest = OffsetsOrErrors
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> Self:

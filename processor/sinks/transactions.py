@@ -6,18 +6,22 @@ What the client leaves to its user, and is done here:
   that met the bound or an error is of no more use, for what it had begun may end either way.
 - A commit does not look at what became of its records: their acknowledgements are awaited before.
 - A fenced producer answers later calls with AssertionError.
+- The committed offset that a take-over begins at may have been told by a broker that is the group's coordinator no more
+  (see `processor.cluster.committed`). A producer's first transaction that commits offsets shows that it was not: once
+  its own offsets are taken, the same broker is asked again, and only if it says the same is the transaction committed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as ClientPartition
+from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
@@ -28,6 +32,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import stopped
+from processor.cluster.committed import committed_at
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
@@ -122,6 +127,10 @@ class KafkaTransactor:
         self._producer = producer
         self._max_bytes = config.max_bytes
         self._packer = Packer(config.arguments)
+        self._readings = config.client.readings
+        self._since = self._readings.now()  # what was asked before may rightly be older
+        self._last: dict[ClientPartition, OffsetAndMetadata] = {}  # what we have committed
+        self._sure: set[ClientPartition] = set()  # nobody else has, since the producer was made
 
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
@@ -135,10 +144,11 @@ class KafkaTransactor:
             raise unwritable(records, refused)
         committing = {ClientPartition(*tp): OffsetAndMetadata(at, notes.get(tp, "")) for tp, at in offsets.items()}
         one_by_one = False
-        while refused := await self._transaction(records, group, dict(committing), one_by_one=one_by_one):
+        while refused := await self._transaction(records, group, committing, one_by_one=one_by_one):
             # The gap that a refused batch leaves can't be closed; a successor ends the transaction, too.
             self._owner.end(self._producer)
             self._producer = await self._owner.producer(self._name)
+            self._sure.clear()
             if one_by_one:
                 raise unwritable(records, refused)
             one_by_one = True  # one of a batch is to blame for all of it: which one shows when each travels alone
@@ -156,7 +166,8 @@ class KafkaTransactor:
             async with asyncio.timeout(TRANSACTION_S):
                 await self._producer.begin_transaction()
                 sent = await self._packer.submit(self._producer, records, range(len(records)), one_by_one=one_by_one)
-                committed = [self._producer.send_offsets_to_transaction(offsets, group)] if offsets else []
+                # The client empties the dictionary that it is given.
+                committed = [self._producer.send_offsets_to_transaction(dict(offsets), group)] if offsets else []
                 told = await asyncio.gather(*(future for _, future in sent), *committed, return_exceptions=True)
                 refused = _refused(sent, told[: len(sent)])
                 # What follows a refused batch is refused as well, for the gap that it leaves.
@@ -165,7 +176,9 @@ class KafkaTransactor:
                     if isinstance(error, BaseException) and not isinstance(error, expected):
                         raise error
                 if not refused:
+                    await self._confirm(group, offsets)
                     await self._producer.commit_transaction()
+                    self._last |= offsets
                 return refused
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self._name} has another owner, or its transaction took too long") from error
@@ -173,6 +186,33 @@ class KafkaTransactor:
             raise Retryable(f"transaction of {self._name} did not end within {TRANSACTION_S:g} s") from error
         except (KafkaError, AssertionError) as error:
             raise Retryable(f"transaction of {self._name}: {self._packer.told(error)}") from error
+
+    async def _confirm(self, group: str, offsets: Mapping[ClientPartition, OffsetAndMetadata]) -> None:
+        """Shows that what was told to be committed is, where that is not known yet. Raises Retryable if it is not."""
+        told = {tp: self._believed(group, tp) for tp in offsets if tp not in self._sure}
+        if not any(told.values()):
+            return
+        found = await committed_at(self._producer.client, self._coordinator, group, told)
+        for tp, answers in told.items():
+            if any(answer != found.get(tp) for answer in answers):
+                log.warning("an old offset was told as committed", action="deliver", at=tp, now=found.get(tp))
+                raise Retryable(f"what was told to be committed of {tp.topic}/{tp.partition} was not true any more")
+            self._readings.forget(group, TopicPartition(*tp))
+            self._sure.add(tp)
+
+    def _believed(self, group: str, tp: ClientPartition) -> Collection[OffsetAndMetadata | None]:
+        """What has to be committed unless somebody has told an old offset, or somebody else has gone on."""
+        if tp in self._last:
+            return [self._last[tp]]
+        return self._readings.since(group, TopicPartition(*tp), self._since)
+
+    @property
+    def _coordinator(self) -> int:
+        """The broker that has taken the offsets. Raises KafkaConnectionError where it was lost since."""
+        node: int | None = self._producer._sender._coordinators.get(CoordinationType.GROUP)  # noqa: SLF001
+        if node is None:
+            raise KafkaConnectionError("the group's coordinator was lost in a transaction")
+        return node
 
     def close(self) -> None:
         """Lets go; what it has begun and not ended is aborted by its successor."""

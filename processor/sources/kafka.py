@@ -230,9 +230,9 @@ class KafkaSource:
             raise Retryable(f"commit: {self._text(error)}") from error
 
     async def committed(self, partition: TopicPartition) -> int | None:
-        """The group's committed offset. Raises Retryable."""
+        """The group's committed offset, as a broker told it (see `processor.cluster.committed`). Raises Retryable."""
         found = await self._found(partition)
-        return found.offset if found is not None and found.offset >= 0 else None
+        return found.offset if found is not None else None
 
     async def metadata(self, partition: TopicPartition) -> str:
         """The note that was committed with it. Raises Retryable."""
@@ -241,13 +241,17 @@ class KafkaSource:
 
     async def _found(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         tp = ClientPartition(*partition)
+        readings = self._client.readings
+        asked = readings.now()
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
                 # The client's own `committed` leaves the metadata out.
                 found = await self._joined._coordinator.fetch_committed_offsets([tp])  # noqa: SLF001
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"committed: {self._text(error)}") from error
-        return found.get(tp)
+        told = found.get(tp)
+        readings.add(self._config.group, partition, told, asked)
+        return told
 
     async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The offset that the next record of each gets, asked of the brokers. Raises Retryable."""

@@ -1,0 +1,108 @@
+"""A broker that was the group's coordinator tells an old offset when it wakes up: nothing comes twice for that."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+
+from processor.cluster.client import KafkaClient
+from processor.contract import Outbound, TopicPartition
+from processor.errors import Retryable
+from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.transactions import KafkaTransactions, KafkaTransactor
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
+from tests.chaos.cluster import Cluster
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
+
+
+class Joined:
+    """A listener that knows when it has partitions."""
+
+    def __init__(self) -> None:
+        self.there = asyncio.Event()
+
+    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
+        if partitions:
+            self.there.set()
+
+    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
+
+
+@asynccontextmanager
+async def frozen(cluster: Cluster, broker: int) -> AsyncIterator[None]:
+    """The broker stands still."""
+    cluster.freeze(broker)
+    try:
+        yield
+    finally:
+        cluster.wake(broker)
+
+
+async def test_what_a_former_coordinator_says_is_not_believed(three_brokers: Cluster) -> None:
+    """The transaction that would repeat what was done is not committed, and the next reading is true."""
+    topic = f"former-{uuid.uuid4().hex[:8]}"
+    group, tp = f"g-{topic}", TopicPartition(topic, 0)
+    await three_brokers.create({topic: 1})
+    # So patient that the member does not find out by itself while the broker sleeps.
+    client = KafkaClient(three_brokers.bootstrap, request_timeout_s=100)
+    source = KafkaSource(client, KafkaSourceConfig(group, {topic: "earliest"}, session_timeout_s=300))
+    made = KafkaTransactions(KafkaSinkConfig(replace(client, request_timeout_s=5)), start_s=20)
+
+    async def taken() -> KafkaTransactor:
+        """Tried again while brokers are away."""
+        while True:
+            try:
+                return await made.open(f"{group}-{topic}-0")
+            except Retryable:
+                continue
+
+    async def write(transactor: KafkaTransactor, offset: int) -> None:
+        try:
+            await transactor.write([Outbound(topic, None, b"x", partition=0)], group, {tp: offset})
+        finally:
+            transactor.close()
+
+    async def told(offset: int) -> None:
+        """Until that is what a broker says: a commit is answered before its offsets can be read."""
+        async with asyncio.timeout(30):
+            while await source.committed(tp) != offset:  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.05)
+
+    listener = Joined()
+    await source.start(listener)
+    await asyncio.wait_for(listener.there.wait(), 30)
+    try:
+        await write(await taken(), 10)
+        await told(10)
+        coordinator = await three_brokers.coordinator(group)
+        others = three_brokers.bootstrap.split(",")
+        del others[coordinator]
+        awake = replace(client, bootstrap=",".join(others), request_timeout_s=5)  # the readings are the same
+        await made.stop()
+        made = KafkaTransactions(KafkaSinkConfig(awake), start_s=20)
+        async with frozen(three_brokers, coordinator), asyncio.timeout(150):
+            while True:  # until others have taken over from it
+                with suppress(Retryable):
+                    await write(await taken(), 20)
+                    break
+            # As a take-over does it, while the member still holds on to the broker that sleeps.
+            transactor = await taken()
+            asking = asyncio.create_task(source.committed(tp))
+            await asyncio.wait([asking], timeout=1)
+        assert await asking == 10, "the broker told the truth: this shows nothing"
+        with pytest.raises(Retryable, match="not true any more"):
+            await write(transactor, 11)
+        await told(20)
+        transactor = await taken()  # what was told before that does not matter to it
+        assert await source.committed(tp) == 20
+        await write(transactor, 21)
+        await told(21)
+    finally:
+        await source.stop()
+        await made.stop()
