@@ -130,31 +130,39 @@ class Cluster:
         """Which broker (from 0) coordinates a group, or a transactional id; 0 where nobody can tell."""
         return await self._ask(lambda admin: admin.find_coordinator(name, int(transactions)))
 
+    async def in_sync(self) -> bool:
+        """Whether each partition has a leader, and all its replicas are up to date."""
+
+        async def ask(admin: AIOKafkaAdminClient) -> int:
+            topics = await admin.describe_topics(await admin.list_topics())
+            told = [partition for topic in topics for partition in topic["partitions"]]
+            return int(all(each["leader"] >= 0 and len(each["isr"]) == len(each["replicas"]) for each in told)) + 1
+
+        return await self._ask(ask) == 1
+
     async def _ask(self, question: Callable[[AIOKafkaAdminClient], Awaitable[int]]) -> int:
+        """An answer that is counted from 1, here from 0; 0 where nobody can tell."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=3000)
         try:
             await admin.start()
             return max(0, await question(admin) - 1)
-        except KafkaError:
+        except (KafkaError, TimeoutError):
             return 0
         finally:
             await admin.close()
 
-    async def kill(self, *brokers: int) -> None:
+    async def kill(self, broker: int) -> None:
         """Kill -9."""
-        for broker in brokers:
-            await asyncio.to_thread(self.brokers[broker].kill)
+        await asyncio.to_thread(self.brokers[broker].kill)
 
     async def terminate(self, broker: int) -> None:
         """SIGTERM: it hands its partitions on, where there is another, and ends."""
         await asyncio.to_thread(self.brokers[broker].stop)
 
-    async def restart(self, *brokers: int) -> None:
-        """Brings brokers that have ended back on their data."""
-        back = [self.brokers[broker] for broker in brokers]
-        for broker in back:
-            await asyncio.to_thread(broker.launch)
-        await asyncio.gather(*(asyncio.to_thread(_wait, broker) for broker in back))
+    async def restart(self, broker: int) -> None:
+        """Brings a broker that has ended back on its data."""
+        await asyncio.to_thread(self.brokers[broker].launch)
+        await asyncio.to_thread(_wait, self.brokers[broker])
 
     def freeze(self, broker: int) -> None:
         """Stops it where it is."""

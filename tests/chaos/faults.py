@@ -20,7 +20,7 @@ WORK: Final = ("slow", "hang", "sick")
 """Faults of what a daemon works with."""
 
 BROKER: Final = ("broker_kill", "broker_term", "broker_freeze", "broker_kill_in_rebalance", "brokers_kill")
-"""Faults of brokers; with three of them, one that leads or coordinates, or (`brokers_kill`) all."""
+"""Faults of brokers; with three of them, one that leads or coordinates, or (`brokers_kill`) one after the other."""
 
 EVENTS: Final = ("poison", "grow")
 """What comes in: an event that kills whoever works on it; one partition more."""
