@@ -43,6 +43,7 @@ from processor.models.metrics import ModelMetrics
 from processor.parts import Parts
 from processor.pipeline import Pipeline, adapter_names, decode_config, load_all, who_asks
 from processor.pipeline.chain import AskConfig
+from processor.pipeline.lines import line_plan
 from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
@@ -262,11 +263,7 @@ def line_plans(pipelines: Sequence[Pipeline], settings: Settings, homes: Homes) 
     providers = Providers.load(list(homes.providers().values()))
     plans: dict[str, Plan] = {}
     for pipeline in pipelines:
-        source, how = pipeline.source, pipeline.source.assemble
-        if how is not None:
-            decoder = Decoder(decode_config(source), providers, settings.group)
-            idle, age, most = how.idle, how.max_age, source.max_bytes
-            plan = Plan.of(decoder, how.key, how.end, how.passed, idle_s=idle, max_age_s=age, max_bytes=most)
+        if plan := line_plan(pipeline, providers, settings.group):
             plans |= dict.fromkeys(pipeline.topics, plan)
     return plans
 

@@ -62,6 +62,12 @@ class Case(Part):
     name: str = Field(description="Name, unique in the file.", min_length=1, examples=["npm: conflicting peers"])
     sample: str | None = Field(None, description="Log file, relative to the folder.", examples=["samples/npm.log"])
     text: str | None = Field(None, description="The log itself, for short ones.", examples=["E: Unable to locate"])
+    lines: str | None = Field(
+        None,
+        description="File of the lines of a log as they lie on the topic, a record a line (`source.assemble`): the "
+        "values, or what `kcat -J` prints. Relative to the folder.",
+        examples=["samples/lines.jsonl"],
+    )
     payload: dict[str, Any] | None = Field(None, description="A JSON payload instead of a log.", examples=[{"a": 1}])
     attributes: dict[str, str | int] = Field(
         default_factory=dict, description="Attributes of the event.", examples=[{"repo": "acme/web"}]
@@ -119,11 +125,12 @@ def _check(document: Document, cases: Sequence[Case], folder: Path, schema: Resu
         at = ("cases", index)
         if names.index(case.name) != index:
             yield document.problem((*at, "name"), f"two cases are named {case.name!r}")
-        if sum(one is not None for one in (case.sample, case.text, case.payload)) != 1:
-            yield document.problem(at, f"case {case.name!r} needs one of sample, text and payload")
-        if case.sample is not None and not (folder / case.sample).is_file():
-            there = [str(one.relative_to(folder)) for one in folder.glob("samples/*") if one.is_file()]
-            yield document.problem((*at, "sample"), f"no file {case.sample}", nearest(case.sample, there))
+        if sum(one is not None for one in (case.sample, case.text, case.lines, case.payload)) != 1:
+            yield document.problem(at, f"case {case.name!r} needs one of sample, text, lines and payload")
+        for key, file in (("sample", case.sample), ("lines", case.lines)):
+            if file is not None and not (folder / file).is_file():
+                there = [str(one.relative_to(folder)) for one in folder.glob("samples/*") if one.is_file()]
+                yield document.problem((*at, key), f"no file {file}", nearest(file, there))
         for name, value in case.attributes.items():
             if name not in ATTRIBUTES:
                 hint = nearest(name, ATTRIBUTES, most=16)

@@ -15,11 +15,12 @@ from typing import Any
 import orjson
 from prometheus_client import CollectorRegistry
 
+from processor.assemble.files import logs, records
 from processor.casefile import Case, Expect
 from processor.chain.query import Given
 from processor.contract import ATTRIBUTES, Candidate, Event, ExcerptLine, Finding, Origin, Record, deciding
 from processor.databases.ports import Database
-from processor.errors import Rejected
+from processor.errors import ConfigError, Rejected
 from processor.lane import Lane, Shared
 from processor.logs.redact import redactor
 from processor.models.chat import Completion, Model
@@ -27,7 +28,10 @@ from processor.models.form import NONE
 from processor.models.question import Meaning, Prompt
 from processor.pipeline import Pipeline
 from processor.pipeline.chain import QueryConfig
+from processor.pipeline.lines import line_plan
 from processor.settings.fetch import FetchSettings
+from processor.sources.decode import Decoder
+from processor.sources.providers import Providers
 from processor.stages.fetch import Fetch
 from processor.stages.infer import Infer, Served
 from processor.stages.redact import Redact
@@ -131,7 +135,7 @@ async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
         return _Canned(given, where, ask.infer, missing) if offline else ask.infer
 
     try:
-        event = event_of(case, lane.pipeline.folder)
+        event = _of_lines(case, lane.pipeline) if case.lines else event_of(case, lane.pipeline.folder)
         if lane.pipeline.match is not None and not lane.pipeline.match.evaluate({"event": event.attributes}):
             outcome.failures.append(f"the pipeline does not want this event (match: {lane.pipeline.match.text})")
             return outcome
@@ -168,6 +172,19 @@ def event_of(case: Case, folder: Path) -> Event:
         raise Rejected("empty", "the case has no body")
     record = Record("test", 0, 0, None, body)
     return Event(Origin("test", "test", 0, 0), record, attributes, body, case.payload)
+
+
+def _of_lines(case: Case, pipeline: Pipeline) -> Event:
+    """The event of the one log that the lines of a case make. Raises Rejected, as decoding a log does; ConfigError."""
+    plan = line_plan(pipeline, Providers(()), "test")
+    if plan is None:
+        raise ConfigError(f"case {case.name!r} has lines, but {pipeline.name} reads whole logs (no source.assemble)")
+    found, refused = logs(records([(pipeline.folder / str(case.lines)).read_bytes()]), plan)
+    if len(found) != 1 and not refused:
+        raise ConfigError(f"case {case.name!r}: {case.lines} has the lines of {len(found)} logs, a case is about one")
+    event = Decoder(pipeline.decode, Providers(()), "test").decode(refused[0] if refused else found[0])
+    event.attributes |= case.attributes
+    return event
 
 
 def compare(expect: Expect, outcome: Outcome) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from processor.cli import options
 from processor.cli.inputs import Input, gather
+from processor.cli.lines import Work, each_log, whole
 from processor.cli.show import as_json, console, show
 from processor.contract import Candidate, Event, Finding, Reading, Record, Step, deciding
 from processor.databases.open import Databases
@@ -32,6 +33,7 @@ from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.models.question import Prompt
 from processor.pipeline import Pipeline
+from processor.pipeline.lines import line_plan
 from processor.settings import Settings
 from processor.sources.decode import Decoder
 from processor.sources.providers import Providers
@@ -43,7 +45,12 @@ from processor.telemetry import LineMetrics
 _AT_ONCE: Final = 8
 """Logs that are worked on at once, and as many questions open."""
 
-Result = Finding | Reading | Prompt | FaultstreamError
+
+class Unwanted(str):
+    """Why there is nothing to say of a log."""
+
+
+Result = Finding | Reading | Prompt | Unwanted | FaultstreamError
 """What becomes of a log: what the model or a rule says, what is known offline, the question alone, or an error."""
 
 
@@ -53,6 +60,9 @@ def command(
     offline: Annotated[bool, typer.Option("--offline", help="No model: the excerpt and what rules say.")] = False,
     prompt: Annotated[
         bool, typer.Option("--prompt", help="No model: what one would be asked, a rule's answer notwithstanding.")
+    ] = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="LOG holds records of a topic of lines (source.assemble), one a line.")
     ] = False,
     why: options.Why = False,
     model_url: Annotated[str | None, typer.Option(help="Model server, such as http://127.0.0.1:8000/v1.")] = None,
@@ -66,7 +76,8 @@ def command(
 
     LOG: a file, a folder (all logs in it, however deep), - for standard input,
     or an address of a host that the settings' fetch.allow lists. What is packed
-    (.gz, .zst, .xz, .bz2, .lz4) is unpacked; secrets are taken out.
+    (.gz, .zst, .xz, .bz2, .lz4) is unpacked; secrets are taken out. With --lines
+    it holds records of lines, of which each log is explained.
 
     Exit codes: 0 fine, 1 a log failed (the others are read), 2 usage.
     """
@@ -83,9 +94,9 @@ def command(
     loaded = Pipeline.load(folder, homes, settings.models, settings.databases)
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
     inputs = gather(logs, lambda: settings.fetch)
-    many = len(inputs) > 1 or inputs[0].name != logs[0]
+    many = lines or len(inputs) > 1 or inputs[0].name != logs[0]
     machine = options.machine_readable(json) and not text
-    explainer = Explainer(loaded, settings, homes, offline=offline, prompt=prompt)
+    explainer = Explainer(loaded, settings, homes, offline=offline, prompt=prompt, lines=lines)
     out = console()
     raise typer.Exit(asyncio.run(_tell(explainer.each(inputs), Shown(out, many, machine, why), out)))
 
@@ -116,7 +127,9 @@ def _changed(settings: Settings, tier: str, url: str | None, tokenizer: Path | N
 class Explainer:
     """Takes logs through a pipeline's lane, without Kafka."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, homes: Homes, *, offline: bool, prompt: bool) -> None:
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, homes: Homes, *, offline: bool, prompt: bool, lines: bool = False
+    ) -> None:
         self._pipeline = pipeline
         self._fetch = Fetch(settings.fetch)
         self._settings, self._homes = settings, homes
@@ -124,6 +137,9 @@ class Explainer:
         self._offline, self._prompt = offline, prompt
         providers = Providers.load(list(homes.providers().values()))
         self._decoder = Decoder(pipeline.decode, providers, "explain")
+        self._plan = line_plan(pipeline, providers, "explain") if lines else None
+        if lines and self._plan is None:
+            raise ConfigError(f"{pipeline.name} reads whole logs: --lines is for pipelines with source.assemble")
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def each(self, inputs: Sequence[Input]) -> AsyncIterator[tuple[str, Result]]:
@@ -150,10 +166,11 @@ class Explainer:
             stack.push_async_callback(databases.close)
             shared = Shared("explain", self._fetch, self._redact, metrics, served=served, databases=databases)
             lane = Lane.on(self._pipeline, self._settings, models, shared)
-            tasks = [asyncio.create_task(self._result(lane, log)) for log in inputs]
+            works = [work for log in inputs for work in await asyncio.to_thread(self._works, log)]
+            tasks = [asyncio.create_task(self._result(lane, work)) for _, work in works]
             try:
-                for log, task in zip(inputs, tasks, strict=True):
-                    yield log.label, await task
+                for (label, _), task in zip(works, tasks, strict=True):
+                    yield label, await task
             except Retryable as error:
                 raise FaultstreamError(
                     f"{error}\nStart one with `make model-server`, name one with --model-url, or use --offline."
@@ -162,16 +179,26 @@ class Explainer:
                 for task in tasks:
                     task.cancel()
 
-    async def _result(self, lane: Lane, log: Input) -> Result:
+    def _works(self, log: Input) -> list[tuple[str, Work]]:
+        """What is to be explained of a file: the log that it is, or those that its lines make."""
+        if self._plan is None:
+            return [(log.label, partial(whole, log))]
+        try:
+            return each_log(log, self._plan, self._decoder)
+        except (OSError, Rejected, Retryable) as error:
+            return [(log.label, partial(_fail, error))]
+
+    async def _result(self, lane: Lane, work: Work) -> Result:
         async with self._room:
             try:
-                body = await asyncio.to_thread(lambda: b"".join(log.read()))
-                headers = (("subject", Path(log.name).name.encode()),)
-                event = self._decoder.decode(Record("explain", 0, 0, None, body, headers, int(time.time() * 1000)))
+                event = self._decoder.decode(await asyncio.to_thread(work))
             except OSError as error:
                 return FaultstreamError(f"can't be read: {error.strerror or error}")
             except (Rejected, Retryable) as error:
                 return error
+            match = self._pipeline.match if self._plan is not None else None
+            if match is not None and not match.evaluate({"event": event.attributes}):
+                return Unwanted(f"the pipeline does not want it (match: {match.text})")
             try:
                 return await self._answer(lane, event)
             except Rejected as error:
@@ -210,6 +237,8 @@ class Shown:
                 self._finding(result)
             case Reading():
                 self._reading(result)
+            case Unwanted():
+                self.out.print(Text(result, style="dim"))
             case Prompt():
                 for message in result.messages:
                     self.out.print(Text(f"── {message.role}", style="dim"))
@@ -221,6 +250,8 @@ class Shown:
         match result:
             case Finding():
                 return asdict(result)
+            case Unwanted():
+                return {"unwanted": str(result)}
             case Prompt():
                 return {"messages": [asdict(message) for message in result.messages]}
             case Reading():
@@ -285,6 +316,10 @@ class Shown:
             shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
             value_shown = "none" if shown in (None, "") else str(shown)
             self.out.print(Text.assemble((f"{name:>20}  ", "dim"), value_shown))
+
+
+def _fail(error: Exception) -> Record:
+    raise error
 
 
 def _named(candidate: Candidate) -> str:

@@ -44,8 +44,7 @@ class Input:
     @property
     def label(self) -> str:
         """Its name as it can be printed: a file's may hold bytes that are no text, and control characters."""
-        text = os.fsencode(self.name).decode("utf-8", "replace")
-        return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
+        return printable(os.fsencode(self.name).decode("utf-8", "replace"))
 
     def read(self) -> Iterator[bytes]:
         """Its bytes, unpacked, in chunks. Raises Rejected, Retryable, OSError."""
@@ -59,6 +58,11 @@ class Input:
         else:
             with Path(self.name).open("rb") as file:
                 yield from _pieces(file)
+
+
+def printable(text: str) -> str:
+    """A text without control characters."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def is_address(name: str) -> bool:

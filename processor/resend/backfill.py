@@ -185,14 +185,17 @@ class Backfill:
             self._kinds.clear()
             self._read = 0
             outputs: list[Outbound] = []
+            size = 0
             async with aclosing(self._events(way, past)) as found:
                 async for events in found:
-                    outputs += [each for event in events for each in self._outputs(event)]
-                    full = len(outputs) >= pace.batch or sum(each.size for each in outputs) >= BATCH_BYTES
+                    made = [each for event in events for each in self._outputs(event)]
+                    outputs += made
+                    size += sum(each.size for each in made)
+                    full = len(outputs) >= pace.batch or size >= BATCH_BYTES
                     if full or self._read >= (LINES if self._lines else BATCH):
                         await self._send(sender, way, past, outputs, tell)
                         await pace.sent(len(outputs), stop)
-                        outputs = []
+                        outputs, size = [], 0
                         if stop.is_set():
                             return
             if past.open:

@@ -140,3 +140,57 @@ def test_usage_is_told(program: Program, failing: Path, arguments: list[str], sa
     told = program("explain", failing, *arguments)
     assert (told.code, told.out) == (2, "")
     assert said in told.err
+
+
+GOOD = Path(__file__).parents[2] / "data" / "config_good"
+
+
+def kept(run: str, text: str) -> str:
+    """A record as `kcat -J` prints it."""
+    headers = ["run_id", run, "job", "test"] if run else []
+    return json.dumps({"topic": "t", "partition": 0, "offset": 7, "headers": headers, "key": None, "payload": text})
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Records of three builds, one of which passed, and of none."""
+    rows = [("1", "one"), ("2", "two"), ("", "whose?"), ("1", "Job failed"), ("3", "Job succeeded"), ("", "?")]
+    path = tmp_path / "lines.jsonl"
+    path.write_text("\n".join(kept(run, text) for run, text in rows) + "\n\n", encoding="utf-8")
+    return path
+
+
+def test_the_logs_of_lines_are_explained(program: Program, lines: Path) -> None:
+    """Each by itself, as on the topic; what is part of none is told once, and what is not wanted is left alone."""
+    words = ["explain", "--offline", "--lines", lines, "--pipeline", "builds", "--home", GOOD]
+    told = program(*words)
+    found = [json.loads(each) for each in told.out.splitlines()]
+    assert [each.pop("file") for each in found] == [
+        f"{lines}: 1, test",
+        f"{lines}: 3, test",
+        f"{lines}: 2, test",
+        str(lines),
+    ]
+    assert [each.get("excerpt") for each in found] == ["one\nJob failed", None, "two", None]
+    assert "match: event.type" in found[1]["unwanted"]
+    assert found[3]["error"]["reason"] == "no_log_key"
+    assert "2 records are no lines of a log; the first: the line says nothing of run_id" in found[3]["error"]["text"]
+    assert told.code == 1
+    shown = program(*words, "--text").out
+    assert f"── {lines}: 3, test\nthe pipeline does not want it" in shown
+
+
+def test_a_file_without_records_is_told(program: Program, tmp_path: Path) -> None:
+    """And one that isn't there."""
+    file = tmp_path / "empty.jsonl"
+    file.write_text("\n")
+    told = program("explain", "--offline", "--lines", file, tmp_path / "gone", "--pipeline", "builds", "--home", GOOD)
+    assert [json.loads(each)["error"]["reason"] for each in told.out.splitlines()] == ["empty", "unreadable"]
+    assert told.code == 1
+
+
+def test_whole_logs_have_no_lines_to_put_together(program: Program, failing: Path) -> None:
+    """A pipeline that does not assemble is told so."""
+    told = program("explain", "--offline", "--lines", failing)
+    assert told.code == 2
+    assert "ci_failure reads whole logs: --lines is for pipelines with source.assemble" in told.err

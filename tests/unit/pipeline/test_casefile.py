@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from processor.casefile import Case, check_cases, load_cases
 from processor.caserun import Outcome, run_cases
 from processor.cli import app
+from processor.errors import ConfigError
 from processor.home import Homes
 from processor.pipeline import Pipeline
 from processor.testing.model import StubModel
@@ -80,6 +82,53 @@ def test_dead_letters_and_unwanted_events(pipeline: Pipeline) -> None:
     assert outcome(pipeline, text="").failures == ["expected a finding, got a dead letter: empty: the case has no body"]
     unwanted = outcome(pipeline, attributes={"type": "build.passed"}).failures
     assert unwanted == [f"the pipeline does not want this event (match: {pipeline.match.text})"]  # type: ignore[union-attr]
+
+
+def of_lines(folder: Path, *values: dict[str, Any], parts: dict[str, Any] | None = None) -> Outcome:
+    """What came of a case whose lines a log shipper sent, where the pipeline lies in a folder of its own."""
+    shutil.copytree(GOOD, folder)
+    home = folder / "pipelines" / "builds"
+    text = (home / "pipeline.yaml").read_text().replace("  attributes:\n", "  attributes:\n    run_id: run\n")
+    (home / "pipeline.yaml").write_text(text)
+    (home / "lines.jsonl").write_text("\n".join(json.dumps(each) for each in values))
+    case = {"name": "one", "lines": "lines.jsonl", "answer": ANSWER, **(parts or {})}
+    loaded = Pipeline.load(home, Homes((folder,)))
+    return asyncio.run(run_cases(loaded, [Case.model_validate(case)]))[0]
+
+
+def test_a_case_may_be_lines(tmp_path: Path) -> None:
+    """They become the log; the case's attributes are added to what they say."""
+    rows = [{"run": "7", "message": each} for each in [*LOG.splitlines(), "Job failed"]]
+    found = of_lines(tmp_path / "home", *rows, parts={"attributes": {"repo": "acme/web"}})
+    assert found.failures == []
+    assert found.finding is not None
+    assert (found.finding.build["run_id"], found.finding.build["repo"]) == ("7", "acme/web")
+    assert found.finding.event["assembled"]["ended_by"] == "end"
+    assert [line.line for line in found.finding.evidence] == [2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts", "failures"),
+    [
+        ([{"message": "x"}], {"expect": {"rejected": "no_log_key"}}, []),
+        ([{"run": "7", "message": "Job succeeded"}], {}, ["the pipeline does not want this event (match: event.type"]),
+    ],
+)
+def test_lines_that_make_no_finding(
+    rows: list[dict[str, Any]], parts: dict[str, Any], failures: list[str], tmp_path: Path
+) -> None:
+    """Because they are none of a log, or the build passed."""
+    found = of_lines(tmp_path / "home", *rows, parts=parts).failures
+    assert [each[: len(wanted)] for each, wanted in zip(found, failures, strict=True)] == failures
+
+
+def test_lines_of_several_logs_are_no_case(tmp_path: Path) -> None:
+    """Nor are lines one where the pipeline reads whole logs."""
+    with pytest.raises(ConfigError, match=r"lines\.jsonl has the lines of 2 logs, a case is about one"):
+        of_lines(tmp_path / "home", {"run": "7", "message": "x"}, {"run": "8", "message": "x"})
+    whole = Pipeline.load(Homes.of((), {}).pipelines()["ci_failure"], Homes.of((), {}))
+    with pytest.raises(ConfigError, match="ci_failure reads whole logs"):
+        outcome(whole, text=None, lines="x.jsonl")
 
 
 def test_fingerprints_are_compared_between_cases(pipeline: Pipeline) -> None:
