@@ -33,6 +33,13 @@ RESERVED = 64
 _reserved: collections.deque[socket.socket] = collections.deque()
 
 
+@atexit.register
+def _release() -> None:
+    """Gives back what is reserved, or each of them would be warned of."""
+    while _reserved:
+        _reserved.pop().close()
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on, and that no other process is given by this function meanwhile.
 
