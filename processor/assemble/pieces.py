@@ -37,6 +37,8 @@ _MARKS: Final = (
 )
 """Fields that say that a record is a piece, and that it is the last one."""
 
+_MARKED: Final = frozenset({"logtag", *(cut for cut, _ in _MARKS)})
+
 _STREAMS: Final = ("partial_id", "CONTAINER_PARTIAL_ID", "container_partial_id", "stream", "source")
 
 _CRI: Final = re.compile(
@@ -72,6 +74,8 @@ def piece_of(text: bytes, payload: Mapping[str, Any] | None) -> Piece:
 
 def _marked(payload: Mapping[str, Any]) -> More | None:
     """Whether more comes, where the record says so."""
+    if _MARKED.isdisjoint(payload):
+        return None
     tag = payload.get("logtag")
     if isinstance(tag, str):
         return "yes" if tag.partition(":")[0] == "P" else "no"
@@ -87,7 +91,10 @@ def _true(value: object) -> bool:
 
 def _stream(payload: Mapping[str, Any]) -> str:
     """The id of the line that was cut, else what it was written to."""
-    return next((value for name in _STREAMS if isinstance(value := payload.get(name), str)), "")
+    for name in _STREAMS:
+        if isinstance(value := payload.get(name), str):
+            return value
+    return ""
 
 
 @dataclass(slots=True)
