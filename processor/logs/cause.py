@@ -6,12 +6,16 @@ build to build, while this line is chosen for the person who reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from processor.contract import Candidate, Excerpt
 from processor.logs.anchor import first_placed, near_error, said, sure_package, sure_tests, tells, test_name
-from processor.logs.prose import is_empty
+from processor.logs.extract.located import BORDER
+from processor.logs.patterns import DETAILS
+from processor.logs.prose import is_empty, quoted, telling, words
 
 CLEAR: Final = 0.3
 """Share of the highest score in the excerpt from which on a line is taken for one that belongs to the fault."""
@@ -22,12 +26,44 @@ BEFORE, AFTER = 28, 2
 FAINT: Final = 0.1
 """Share of the highest score below which a line has nothing to do with the fault, whoever chose it."""
 
+_NEXT: Final = 8
+"""Lines between what a rule hit and a line that belongs to the same fault."""
+
+_ABOVE, _BELOW = 25, 40
+"""Lines around a failing test's name in which is looked for why it failed."""
+_RIGHT_BELOW: Final = 6
+"""Lines below it in which that may be said without any word of an error."""
+
+LIKELY: Final = 0.55
+"""How strongly a message must blame a test before it is looked at for why."""
+
+_STATUS: Final = words(
+    "ago following elapsed milliseconds runner sec seconds stdout stderr subprocess thread time took"
+)
+_PATHS: Final = re.compile(r"\S*[/\\]\S*|\S+\.\w{1,4}(?=[\s:,)\]]|$)(?::\d+)*")
+"""Words and paths beside a test's name that don't say why it failed."""
+
+
+_DIFFERENCE: Final = frozenset({"difference-part-1"})
+"""Patterns on lines that go on with others, and yet are what there is to say."""
+
+
+def _any(kinds: Collection[str]) -> re.Pattern[str]:
+    found = [each for each in DETAILS if each.kind in kinds and each.name not in _DIFFERENCE]
+    regexes = (f"(?i:{each.regex})" if each.caseless else each.regex for each in found)
+    return re.compile("|".join(f"(?:{regex})" for regex in regexes))
+
+
+_CONTINUES: Final = _any({"call", "frame"})
+_CALLS: Final = _any({"call"})
+
 
 def cause(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> int:
     """The number of that line; 0 where the excerpt is empty.
 
-    It is a line of the failing test, or of the package that an error blames; else the first place in the code that a
-    compiler points at; else the line with the highest score that says something; else one beside the very highest.
+    It is the line that says why the failing test failed, or one of the package that an error blames; else the first
+    place in the code that a compiler points at; else the line with the highest score that says something; else one
+    beside the very highest.
     """
     texts = {line.number: line.text for line in excerpt.lines}
     scores = {line.number: line.score for line in excerpt.lines}
@@ -38,26 +74,95 @@ def cause(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> 
         known = [number for number in numbers if number in scores]
         return max(known, key=lambda number: (scores[number], places.get(number, -len(scores))), default=0)
 
-    tests = sure_tests(candidates)
-    if tests:
-        found = best(min(tests, key=lambda test: test_name(test.name)).lines)
+    if tests := sure_tests(candidates):
+        test = _blamed(tests)
+        found = best(why(test, candidates["tests"], excerpt) or test.lines)
     elif (package := sure_package(excerpt, candidates)) is not None:
         found = best(number for number in package.lines if near_error(number, excerpt))
     else:
-        found = first_placed((number for number in excerpt.ranked if number in texts), candidates) or 0
+        found = first_placed((number for number in excerpt.ranked if _says(texts.get(number, ""))), candidates) or 0
+        likely = _likely(candidates)
+        if not found and likely is not None:
+            found = best(why(likely, candidates["tests"], excerpt))
     if found and scores[found] >= clear:
         return found
-    telling = [number for number, text in texts.items() if _says(text)]
-    likeliest = best(telling)
+    telling_lines = [number for number, text in texts.items() if _says(text)]
+    likeliest = best(telling_lines)
     if likeliest and scores[likeliest] >= clear > 0:
         return likeliest
     top = best(scores)
-    beside = [number for number in telling if -BEFORE <= number - top <= AFTER]
+    beside = [number for number in telling_lines if -BEFORE <= number - top <= AFTER]
     return max(beside, key=lambda number: (scores[number], -abs(number - top)), default=likeliest or top)
 
 
+def _blamed(tests: Iterable[Candidate]) -> Candidate:
+    """The test that a fault is told by. Not the first one: runners that work in parallel report in any order."""
+    return min(tests, key=lambda test: test_name(test.name))
+
+
+def _likely(candidates: Mapping[str, tuple[Candidate, ...]]) -> Candidate | None:
+    """The likeliest test of a message that blames one, though not surely enough to name a fault after it."""
+    likely = [test for test in candidates.get("tests", ()) if test.score >= LIKELY]
+    return max(likely, key=lambda test: test.score, default=None)
+
+
+def failed_test(candidates: Mapping[str, tuple[Candidate, ...]]) -> Candidate | None:
+    """The test that a fault is told by, if any."""
+    tests = sure_tests(candidates)
+    return _blamed(tests) if tests else _likely(candidates)
+
+
+def why(test: Candidate, tests: Iterable[Candidate], excerpt: Excerpt) -> frozenset[int]:
+    """The numbers of the lines that may say why a test failed; `tests` are all that the log names.
+
+    They name it and more, or stand between its lines and another test's: as an error, else right below its name.
+    """
+    texts = {line.number: line.text for line in excerpt.lines}
+    telling_lines = {number for number, text in texts.items() if _says(text) and _beyond(text, test.name)}
+    if own := telling_lines.intersection(test.lines):
+        return frozenset(own)
+    last = _last(test.name)
+    others = {line for each in tests if each is not test and _last(each.name) != last for line in each.lines}
+    borders = others.union(number for number, text in texts.items() if BORDER.match(text)).difference(test.lines)
+    near = frozenset(number for line in test.lines for number in _within(line, borders, telling_lines))
+    below = [number for number in near if any(0 < number - line <= _RIGHT_BELOW for line in test.lines)]
+    return near.intersection(excerpt.ranked) or frozenset(sorted(below)[:1])
+
+
+def _within(line: int, borders: Collection[int], numbers: Iterable[int]) -> Iterable[int]:
+    """Those of `numbers` that stand about `line` with no border between."""
+    above = max((border for border in borders if border < line), default=0)
+    below = min((border for border in borders if border > line), default=line + _BELOW)
+    return (at for at in numbers if max(above, line - _ABOVE) < at < min(below, line + _BELOW))
+
+
+def _last(name: str) -> str:
+    return re.split(r"::|[.>/]", name)[-1].strip()
+
+
+def _beyond(text: str, name: str) -> bool:
+    """Whether a line says more than a test's name, its place and that it failed."""
+    return bool(telling(_PATHS.sub(" ", quoted(text).replace(name, " "))) - words(name) - _STATUS)
+
+
+@functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
 def _says(text: str) -> bool:
-    return tells(said(text)) and not is_empty(text)
+    return tells(said(text)) and not is_empty(text) and not continues(text)
+
+
+def beside(lines: Iterable[int], excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> int:
+    """The line that shows a fault best: of those next to `lines`, which a rule hit, else of these; 0 if none does."""
+    texts = {line.number: line.text for line in excerpt.lines}
+    hit = [number for number in lines if number in texts]
+    best = cause(excerpt, candidates)
+    if any(abs(best - number) <= _NEXT for number in hit):
+        return best
+    return next((number for number in hit if _says(texts[number])), 0)
+
+
+def continues(text: str) -> bool:
+    """Whether a line is a call of a stack trace, or goes on with what the line before it says."""
+    return bool(_CONTINUES.search(text) or _CALLS.search(f"    {quoted(text)}"))
 
 
 def near(excerpt: Excerpt) -> frozenset[int]:

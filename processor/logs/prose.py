@@ -22,18 +22,28 @@ _EMPTY: Final = re.compile(
     r"|\S* ?recipe for target .* failed"
     r"|npm err! failed at the .* script"
     r"|##\[\w+\].{0,40}"
+    r"|error: could not (?:compile|document) `.*"
+    r"|npm err(?:!|or) (?:errno|code) -?\w+"
+    r"|\d+ (?:tests?|runs?|examples?|specs?|assertions?|suites?)\b[\w ,.:;()]*"
+    r"|(?:tests?(?: run| files| suites)?|suites|snapshots|total time|duration|ran|start at)\b:? +\d.*"
+    r"|\d+ files? (?:would be|were|was|needs?|need to be) \w*format.*"
+    r"|(?:the )?following [\w ]+|_{3,} .+ _{3,}|={3,} .+ ={3,}"
+    r"|\d+% tests passed.*|\W*\d+ snapshots? failed.*"
+    r"|post job cleanup|shell: \S+( .*)?|\[command\].*"
     r")\W*"
 )
 """Sentences and lines, in lower case, that say which command failed and not why."""
 
 _ELSEWHERE: Final = re.compile(
-    r"the following (?:error|exception)s? (?:has |have )?occurred|not a problem with npm|for documentation about"
+    r"^\W*(?:hint|help|tip|note)\b ?:|^\W*help \d+\]|see (?:the )?log for details|complete log of this run"
+    r"|json\.parse note:"
+    r"|the following (?:error|exception)s? (?:has |have )?occurred|not a problem with npm|for documentation about"
     r"|process didn't exit successfully|additional logging output|curl failed to verify the legitimacy"
-    r"|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available"
+    r"|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available|caniuse-lite is outdated"
 )
 """What stands in sentences and lines, in lower case, that speak of something else, or of where to look."""
 
-_MARKER: Final = re.compile(r"\s*(?:##\[\w+\]|\[(?:ERROR|FATAL|WARNING|INFO)\]|(?:E|>+|[-*•✖✗×])(?=\s))\s*")
+_MARKER: Final = re.compile(r"\s*(?:##\[\w+\]|\[(?i:ERROR|FATAL|WARNING|INFO)\]|(?:E|>+|[-*•✖✗×])(?=\s))\s*")
 _HELP: Final = re.compile(r"\s*-> \[Help \d+\]\s*$")
 """What tools put before and behind a message: it says nothing in a sentence's place."""
 
@@ -79,11 +89,16 @@ def says(text: str, lines: Iterable[str], log: str, asked: Collection[str] = ())
     return any(word in shown for word in telling(text) - frozenset(asked))
 
 
+def is_specific(text: str) -> bool:
+    """Whether a line has what is this fault's own: a number, a version, a path, a code."""
+    return _SPECIFIC.search(text) is not None
+
+
 @functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
 def is_empty(text: str) -> bool:
     """Whether a sentence or a line fits every failed build, or says which command failed and not why."""
-    lower = text.lower()
-    return not telling(text) or any((_EMPTY.fullmatch(lower), _ELSEWHERE.search(lower)))
+    lower, bare = text.lower(), quoted(text).lower()
+    return not telling(text) or any((_EMPTY.fullmatch(lower), _EMPTY.fullmatch(bare), _ELSEWHERE.search(bare)))
 
 
 def quoted(line: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, Protocol
 
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
-from processor.logs.cause import cause, near
-from processor.logs.prose import invents, quoted, says, words
+from processor.logs.cause import beside, cause, near
+from processor.logs.headline import headline
+from processor.logs.prose import invents, is_specific, says, words
 from processor.models.calibration import Calibration
 from processor.models.certainty import Choice, choices
 from processor.models.chat import Completion
@@ -116,7 +117,7 @@ class Check:
             text = result.get(question.name)
             is_prose = question.kind == "text" and question.length >= _SENTENCE
             if is_prose and isinstance(text, str) and not self._holds(question, text, reading, evidence):
-                result[question.name] = _quote(reading.excerpt, best)[: question.length]
+                result[question.name] = headline(reading.excerpt, reading.candidates, best)[: question.length]
         made = choices(completion, prompt.form)
         sure = None if made is None else math.prod([each.probability for each in made.values()])
         return Answer(self._valid(result), evidence, self._confidence(completion, made, ranked(reading, result)), sure)
@@ -135,7 +136,9 @@ class Check:
         log = "\n".join([line.text for line in reading.excerpt.lines]).lower()
         if any(name in text for name in repeated) or invents(text, log):
             return False
-        return question.name != SUMMARY or says(text, [each.text for each in evidence], log, self._asked)
+        # That a test failed stands in another field: a summary says why.
+        tests = words(" ".join(test.name for test in reading.candidates.get("tests", ())))
+        return question.name != SUMMARY or says(text, [each.text for each in evidence], log, self._asked | tests)
 
     def decided(self, reading: Reading, rule: RuleMatch) -> Answer:
         """The answer of a rule that decides; the rule's measured precision is its confidence.
@@ -147,6 +150,8 @@ class Check:
         for question in self._questions:
             if question.kind != "line":
                 result[question.name] = rule.fields.get(question.name, [] if question.many else None)
+        if isinstance(result.get(SUMMARY), str):
+            result[SUMMARY] = self._detailed(result[SUMMARY], reading, rule)
         try:
             valid = self._valid(result)
         except Invalid as error:
@@ -154,6 +159,15 @@ class Check:
         confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
         lines = rule.lines or [cause(reading.excerpt, reading.candidates)]
         return Answer(valid, _evidence(reading.excerpt, lines), confidence, rule.precision)
+
+    def _detailed(self, summary: str, reading: Reading, rule: RuleMatch) -> str:
+        """A rule's sentence; where it is the same for all that the rule hits, with what the log says there."""
+        if any(capture and capture in summary for capture in rule.captures.values()):
+            return summary
+        at = beside(rule.lines, reading.excerpt, reading.candidates)
+        told = headline(reading.excerpt, reading.candidates, at) if at else ""
+        length = next((each.length for each in self._questions if each.name == SUMMARY), 0)
+        return f"{summary.rstrip('.')}: {told}"[:length] if is_specific(told) else summary
 
     def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -240,11 +254,6 @@ def _cleaned(value: Any) -> Any:
 
 def _is_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def _quote(excerpt: Excerpt, number: int) -> str:
-    """The text of a line, in place of a sentence that the log does not bear out."""
-    return quoted(next((line.text for line in excerpt.lines if line.number == number), ""))
 
 
 def _meaning(question: Question, meaning: Meaning) -> Any:

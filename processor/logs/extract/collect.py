@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from processor.contract import Candidate, Excerpt
 from processor.logs.extract import classes
 from processor.logs.extract.ecosystems import PATTERNS
-from processor.logs.extract.located import locate
+from processor.logs.extract.located import BORDER, locate
 from processor.logs.extract.patterns import LONGEST, Kind, Pattern
 from processor.logs.memory import Lines
 
@@ -120,17 +120,18 @@ def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str
             if key not in seen:
                 seen[key] = _Seen(pattern, name)
             seen[key].add(line.number, version, pattern.weight * near)
-    _place(seen.values())
+    _place(seen.values(), excerpt)
     return _ordered(_settled(list(seen.values())))
 
 
-def _place(seen: Collection[_Seen]) -> None:
+def _place(seen: Collection[_Seen], excerpt: Excerpt) -> None:
     """Tells the tests their places, which the log's lines then belong to as well."""
     tests = {one.name: one for one in seen if one.kind == "test"}
     if not tests:
         return
     files = {one.name: one.lines for one in seen if one.kind == "file"}
-    for name, place in locate({name: one.lines for name, one in tests.items()}, files).items():
+    others = [line.number for line in excerpt.lines if BORDER.match(line.text)]
+    for name, place in locate({name: one.lines for name, one in tests.items()}, files, others).items():
         tests[name].place = place.name
         if place.line not in tests[name].lines:
             tests[name].lines.append(place.line)

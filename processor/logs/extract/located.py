@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
@@ -18,6 +18,11 @@ _TESTS: Final = re.compile(
     r"(?:^|[/._-])(?:tests?|specs?|suite|features?|it|e2e)(?:[/._-]|$)|Tests?\.|Spec\.|_test\.|Suite\.", re.IGNORECASE
 )
 _WORDS: Final = re.compile(r"[A-Za-z_]\w+")
+BORDER: Final = re.compile(
+    r"\s*(?:=== (?:RUN|NAME|PAUSE|CONT)\b|--- (?:PASS|SKIP)|\[ (?:RUN|      OK|  PASSED) |ok (?:\d+\b|\t| {2})"
+    r"|test \S.* \.\.\. ok$|✓|✔|√|PASS(?:ED)?\b|\S+::\S+ PASSED)"
+)
+"""Lines that begin another test, or say that one passed: what stands beyond them is not the failing test's."""
 _FOREIGN: Final = re.compile(
     r"node_modules|[\\/](?:site|dist)-packages[\\/]|/gems/|/vendor/|/usr/lib|/lib(?:64)?/python\d|/rustc/|\.jar:"
 )
@@ -30,15 +35,18 @@ class Place(NamedTuple):
     line: int
 
 
-def locate(tests: Mapping[str, Sequence[int]], files: Mapping[str, Sequence[int]]) -> dict[str, Place]:
+def locate(
+    tests: Mapping[str, Sequence[int]], files: Mapping[str, Sequence[int]], others: Iterable[int] = ()
+) -> dict[str, Place]:
     """By test its place, where one can be told; tests and files come with the log's lines that name them.
 
-    A place is looked for from a test's name down to the next test's, or a little above it where a runner prints the
-    fault first; a file that is called as the test's class or module is goes before one that is merely near.
+    `others` are lines at which other tests begin or end. A place is looked for from a test's name down to the next
+    test's, or a little above it where a runner prints the fault first; a file that is called as the test's class or
+    module is goes before one that is merely near.
     """
     places = [Place(name, line) for name, lines in files.items() if _PLACE.search(name) for line in lines]
     own = [place for place in places if not _FOREIGN.search(place.name)]
-    borders = sorted({line for lines in tests.values() for line in lines})
+    borders = sorted({line for lines in tests.values() for line in lines}.union(others))
     found: dict[str, Place] = {}
     for test, lines in tests.items():
         if named := _OWN.match(test):

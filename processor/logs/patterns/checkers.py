@@ -26,7 +26,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\bleaks? (?:found|detected)\b|\b(?:HIGH|CRITICAL): [1-9]|^[ \t]*❯❯❱",
         r"[Mm]issing (?:licen[cs]e|copyright)|without (?:copyright|licen[cs]e|licensing)|[Nn]ot compliant|[Ll]icen[cs]e header",
         r"\.{3,} ?(?:ERROR|WARNING|FAILED|FAIL|NOT OK)$",
-        r"\b(?:is|are|was|were) (?:out of (?:date|sync)|outdated|not up[ -]to[ -]date|stale)(?:!?$|[^\w!])|\bchanged significantly\b|\bup to date with\b.*\bnot\b",
+        r"\b(?:is|are|was|were) (?:out of (?:date|sync)|outdated|not up[ -]to[ -]date|stale)(?:!?$|[^\w!\n])|\bchanged significantly\b|\bup to date with\b.*\bnot\b",
         r"^Unused (?:files|(?:dev)?[dD]ependencies|exports|exported types|types|binaries)\b|^\S{1,60} -- \S*Cargo\.toml:$|^L: +\d+ \| P: +\d+ \| ",
         r"^[\w./\\-]+\.\w{1,8}:\d+:\d+:(?:[A-Za-z]\w* | \S+ .*\[[a-z][a-z-]+\]$)",
         r"\b(?:is|are) invalid\b|\b[Vv]alidation failed\b",
@@ -39,6 +39,8 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"^[ \t]*@@ -\d+(?:,\d+)? \+\d+",
         r"^diff --git |^Files .+ differ$|^[Uu]ncommitted changes|\bgit diff --exit-code\b.*fail",
     ),
+    # Sphinx telling what it will build: heavy, since it reads like a check that found something out of date
+    *kinds("sphinx-plan", "noise", -24, r"^building \[\w+\]: targets for "),
     *kinds("difference-part", "frame", 0.5, r"^[ \t]*[-+](?:[ \t]{2,}|\d)\S|^(?:---|\+\+\+) (?:a/|b/|\S+\.\w+$)"),
 )
 """Places weigh little by themselves: what is said about them decides."""

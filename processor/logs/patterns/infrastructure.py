@@ -46,7 +46,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\b(?:licen[cs]e|dependency|version) .*(?:not (?:allowed|permitted|approved)|forbidden|denied|violation|banned|mismatch)",
         r"\b(?:vulnerabilit(?:y|ies)|CVE-\d{4}-\d+|GHSA-\w{4}-\w{4}-\w{4}|RUSTSEC-\d{4}-\d+|PYSEC-\d{4}-\d+)\b",
         r"(?:Changelog|CHANGELOG|changelog).*(?:missing|required|entry|not)|must be signed|DCO|commit message .*(?:invalid|must|not)|subject may not be empty|commitlint",
-        r"Quality Gate .*(?:FAILED|failed)|coverage .*(?:below|less than|under|not met|does not meet)|threshold",
+        r"Quality Gate .*(?:FAILED|failed)|coverage .*(?:below|less than|under|not met|does not meet)|threshold|\bRule violated for ",
         r"\bDependabot encountered\b|\bsecurity_update_not\w+|\bdependency_file_not\w+",
     ),
     *errors(

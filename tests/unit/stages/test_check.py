@@ -179,12 +179,42 @@ def test_certainty_is_kept_apart_from_confidence() -> None:
 
 def test_a_rule_answers_with_its_precision() -> None:
     """Fields that it leaves out are empty, its lines are the evidence."""
-    fields = {"category": "network_infra", "summary": "No route."}
-    rule = RuleMatch("no-route", fields, {}, (3,), precision=0.99)
+    fields = {"category": "network_infra", "summary": "No route to db1."}
+    rule = RuleMatch("no-route", fields, {"host": "db1"}, (3,), precision=0.99)
     made = CHECK.decided(READING, rule)
-    assert made.result == {"category": "network_infra", "dependency": None, "failing_tests": [], "summary": "No route."}
+    summary = "No route to db1."
+    assert made.result == {"category": "network_infra", "dependency": None, "failing_tests": [], "summary": summary}
     assert made.evidence == (Evidence(3, "line 3"),)
     assert made.confidence == Confidence(0.99, calibrated=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("ci/notes.sh: line 6: syntax error", "A syntax error: ci/notes.sh: line 6: syntax error"),
+        ("syntax error", "A syntax error."),  # nothing of this fault's own
+    ],
+)
+def test_a_rule_that_says_the_same_of_all_faults_is_given_the_line(line: str, told: str) -> None:
+    """Who reads a list of tickets sees one line of each; without captures all would read alike."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
+    rule = RuleMatch("shell-syntax", {"category": "compile", "summary": "A syntax error."}, {}, (1,))
+    reading = Reading(Excerpt((ExcerptLine(1, line, 5.0),), 1, ranked=(1,)), rule=rule)
+    assert Check(schema, questions(schema, ["category"])).decided(reading, rule).result["summary"] == told
+
+
+def test_that_a_test_failed_is_no_summary() -> None:
+    """Which test it was stands in another field: the sentence has to say why."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
+    lines = (ExcerptLine(1, "--- FAIL: TestPost (0.00s)", 9.0), ExcerptLine(2, "panic: nil map", 8.0))
+    test = Candidate("test", "TestPost", lines=(1,), score=0.95)
+    reading = Reading(Excerpt(lines, 2, ranked=(1, 2)), {"tests": (test,)})
+    check = Check(schema, questions(schema, ["category"]))
+    made = check(PROMPT, answer(summary="The test TestPost failed."), reading)
+    assert made.result["summary"] == "TestPost: panic: nil map"
+    assert Evidence(2, "panic: nil map") in made.evidence
+    kept = check(PROMPT, answer(summary="TestPost writes to a nil map."), reading)
+    assert kept.result["summary"] == "TestPost writes to a nil map."
 
 
 def test_a_rule_that_breaks_the_schema_is_a_defect_not_a_crash() -> None:
