@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -48,7 +48,7 @@ from processor.stages.redact import Redact
 from processor.stages.reduce import Reduce
 from processor.telemetry import LineMetrics
 from processor.tiers.ask import Ask
-from processor.tiers.judge import Judge, Verdict
+from processor.tiers.judge import Judge, Larger, Verdict
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadow, Shadows, full
 
@@ -97,10 +97,11 @@ class Lane:
         shared: Shared,
         larger: Ask | None = None,
         steps: Mapping[str, Ask] | None = None,
+        larger_steps: Mapping[str, Larger | None] | None = None,
     ) -> Lane:
         """The lane of a pipeline whose questions `ask` puts, and `larger` where the answers are unsure.
 
-        `steps` put those of its chain.
+        `steps` put those of its chain, and `larger_steps` where the answers are invalid.
         """
         asked = [question for each in pipeline.asks for question in each.questions]
         query = Asker(shared.databases, shared.redact)
@@ -125,7 +126,7 @@ class Lane:
                 dataschema=f"urn:faultstream:{pipeline.name}:{pipeline.version}",
             ),
             metrics=shared.metrics,
-            chain=Chain(pipeline, steps or {}, query, shared.chains) if pipeline.chain else None,
+            chain=Chain(pipeline, steps or {}, query, shared.chains, larger_steps or {}) if pipeline.chain else None,
         )
 
     @classmethod
@@ -178,12 +179,13 @@ class Lane:
             )
 
         asks = {tier: ask(tier) for tier in models}
-        # All that one pipeline asks of a tier is bounded together.
-        steps = {
-            each.step: replace(ask(each.tier, each), running=asks[each.tier].running) for each in asks_of(pipeline)
-        }
+
+        def step(tier: str, question: AskConfig) -> Ask:  # all that one pipeline asks of a tier is bounded together
+            return replace(ask(tier, question), running=asks[tier].running)
+
+        steps = {each.step: step(each.tier, each) for each in asks_of(pipeline)}
         larger = asks.get(part.escalate.to) if part.escalate is not None else None
-        lane = cls.of(pipeline, asks[part.tier], shared, larger, steps)
+        lane = cls.of(pipeline, asks[part.tier], shared, larger, steps, _larger_steps(pipeline, models, step))
         second = asks.get(part.shadow.to) if part.shadow is not None else None
         if second is None or shared.shadows is None:
             return lane
@@ -204,7 +206,7 @@ class Lane:
     @property
     def asks(self) -> tuple[Ask, ...]:
         """All that it may ask of models: by its chain, and of each tier its own question."""
-        steps = self.chain.asks.values() if self.chain is not None else ()
+        steps = self.chain.all_asks if self.chain is not None else ()
         return (*steps, *self.judge.asks)
 
     def answered_by(self, infer: Callable[[Ask], Infer], databases: Mapping[str, Database]) -> Lane:
@@ -307,6 +309,20 @@ class Lane:
             log.warning("reads without the passing run", action="fetch", error=str(error))
             return None
         return None if sniff(passing) else passing
+
+
+def _larger_steps(
+    pipeline: Pipeline, tiers: Container[str], ask: Callable[[str, AskConfig], Ask]
+) -> dict[str, Larger | None]:
+    """By step of the chain, who is asked where its model has no valid answer; None: `tiers` have no such one.
+
+    A step that asks that tier anyway has nobody above it.
+    """
+    part = pipeline.model.escalate
+    if part is None:
+        return {}
+    steps = [each for each in asks_of(pipeline) if each.tier != part.to]
+    return {each.step: Larger(ask(part.to, each), part.within) if part.to in tiers else None for each in steps}
 
 
 def _size(body: bytes | BinaryIO) -> int:

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from processor.chain.metrics import ChainMetrics, Outcome
@@ -16,6 +17,7 @@ from processor.lang.fields import InvalidResult
 from processor.pipeline import Pipeline
 from processor.pipeline.chain import AskConfig, QueryConfig, StepConfig, ValuesConfig
 from processor.tiers.ask import Ask, Asked
+from processor.tiers.judge import Larger, came_of
 
 KEPT: Final = 2000
 """Answers of models that are kept for events that wait, so that no try pays for them again."""
@@ -38,14 +40,30 @@ class Chained:
 
 
 class Chain:
-    """The chain of one pipeline. `asks` by step, for those that ask a model."""
+    """The chain of one pipeline. `asks` by step, for those that ask a model.
 
-    def __init__(self, pipeline: Pipeline, asks: Mapping[str, Ask], query: Asker, metrics: ChainMetrics) -> None:
+    `larger` by step is asked where that model has no valid answer; None where this deployment has no such tier.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        asks: Mapping[str, Ask],
+        query: Asker,
+        metrics: ChainMetrics,
+        larger: Mapping[str, Larger | None] = MappingProxyType({}),
+    ) -> None:
         self.pipeline = pipeline
         self.asks = asks
         self.query = query
         self.metrics = metrics
-        self._kept: OrderedDict[tuple[str, str], tuple[dict[str, Any], Asked]] = OrderedDict()
+        self.larger = larger
+        self._kept: OrderedDict[tuple[str, str], tuple[dict[str, Any], list[Asked]]] = OrderedDict()
+
+    @property
+    def all_asks(self) -> list[Ask]:
+        """All that it may ask of models."""
+        return [*self.asks.values(), *(each.ask for each in self.larger.values() if each is not None)]
 
     async def __call__(self, event: Event, reading: Reading) -> Chained:
         """What the steps give. Raises Rejected or Retryable, as the step that fails does."""
@@ -117,21 +135,38 @@ class Chain:
 
     async def _ask(self, name: str, done: Chained, event: Event, reading: Reading) -> None:
         key = (event.origin.id(self.pipeline.name), name)
-        before, asked = self._kept.get(key, (None, None))
-        if asked is None or before != done.values:
+        before, asked = self._kept.get(key, (None, []))
+        if before != done.values:
             known = dict(done.values)
-            asked = await self.asks[name](event, _with(reading, done))
+            asked = await self._asked(name, event, _with(reading, done))
             self._kept[key] = (known, asked)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             self.metrics.told(self.pipeline.name, name, "done")
         else:
             self.metrics.told(self.pipeline.name, name, "kept")
-        if asked.answer is None:
-            raise asked.fault.rejected() if asked.fault is not None else Rejected("invalid_output")
-        asked.step.result = done.values[name] = asked.answer.result
-        done.steps.append(asked.step)
-        done.replica = asked.replica or done.replica
+        first, last = asked[0], asked[-1]
+        if last.answer is None:
+            raise first.rejected() from first.fault
+        if last is not first:
+            first.step.unused = first.invalid
+        last.step.result = done.values[name] = last.answer.result
+        done.steps += [each.step for each in asked]
+        done.replica = first.replica or done.replica
+
+    async def _asked(self, name: str, event: Event, reading: Reading) -> list[Asked]:
+        """What the step's model says, and what the larger one does where that is no valid answer."""
+        ask = self.asks[name]
+        first = await ask(event, reading)
+        if first.answer is not None:
+            ask.tiers.answered(self.pipeline.name)
+            return [first]
+        if name not in self.larger:
+            return [first]
+        larger = self.larger[name]
+        second = await larger(event, reading) if larger is not None else None
+        ask.tiers.escalated(self.pipeline.name, first.step.adapter, first.invalid, came_of(larger, second))
+        return [first] if second is None else [first, second]
 
 
 def _with(reading: Reading, done: Chained) -> Reading:

@@ -51,7 +51,8 @@ class AskPart(Part):
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         "escalate": "a step's answer has no confidence, only the pipeline's own has: escalate under the pipeline's "
-        "`model`, whose `when` sees chain.<step>, or name a larger `tier` for the step",
+        "`model`, whose `when` sees chain.<step> and which steps without a valid answer go by as well, or name a "
+        "larger `tier` for the step",
         "shadow": "only the pipeline's own answer is compared: shadow under the pipeline's `model`",
         "within": "the bound is for all questions of an event: within under the pipeline's `model`",
     }

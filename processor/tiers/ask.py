@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from processor.contract import Event, Reading, Step, Usage
-from processor.errors import FaultstreamError
+from processor.errors import FaultstreamError, Rejected
 from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
 from processor.models.question import Prompt
@@ -33,6 +34,15 @@ class Asked:
     answer: Answer | None = None
     fault: Invalid | None = None
     replica: str = ""
+
+    @property
+    def invalid(self) -> Literal["invalid_output", "cut_off"]:
+        """In a word, why there is no answer."""
+        return self.fault.reason if self.fault is not None else "invalid_output"
+
+    def rejected(self) -> Rejected:
+        """The dead letter's error, where nobody has an answer."""
+        return self.fault.rejected() if self.fault is not None else Rejected("invalid_output")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,11 @@ def asking(pipelines: Sequence[Pipeline]) -> list[needs.Asking]:
         for each in pipelines
         for tier in each.model.tiers
     ]
-    steps = [(each.name, step) for each in pipelines for step in each.asks if step.step]
-    return found + [
-        needs.Asking(step.tier, name, step.file, largest_form(name, step.questions)) for name, step in steps
-    ]
+    for each in pipelines:
+        up = each.model.escalate.to if each.model.escalate is not None else None
+        for step in (asked for asked in each.asks if asked.step):
+            form = largest_form(each.name, step.questions)
+            found.append(needs.Asking(step.tier, each.name, step.file, form))
+            if up is not None and up != step.tier:
+                found.append(needs.Asking(up, each.name, step.file, form, needed=False))
+    return found

@@ -90,9 +90,7 @@ class Escalation:
 
     def why(self, asked: Asked, event: Event, reading: Reading) -> Why | None:
         """Why it goes up, or None. Raises Rejected ("predicate_failed")."""
-        if asked.answer is None:
-            return asked.fault.reason if asked.fault is not None else "invalid_output"
-        return self.unsure(asked.answer, event, reading)
+        return asked.invalid if asked.answer is None else self.unsure(asked.answer, event, reading)
 
     def unsure(self, answer: Answer, event: Event, reading: Reading) -> Literal["unsure", "uncalibrated"] | None:
         """Whether a valid answer is one to be unsure of. Raises Rejected ("predicate_failed")."""
@@ -155,7 +153,7 @@ class Judge:
         """The verdict on a hard event: the larger model's, or the first one's for people to look at."""
         began = time.perf_counter()
         larger = await escalation.larger(event, reading) if escalation.larger is not None else None
-        self.metrics.escalated(self.pipeline, None, "complex", _outcome(escalation, larger))
+        self.metrics.escalated(self.pipeline, None, "complex", came_of(escalation.larger, larger))
         if larger is not None and larger.answer is not None:
             still = escalation.unsure(larger.answer, event, reading) is not None
             return Verdict(larger.answer, [larger.step], still or self._unknown(larger.answer))
@@ -174,7 +172,7 @@ class Judge:
         """The verdict on an event whose `first` answer will not do."""
         began = time.perf_counter()
         second = await escalation.larger(event, reading) if escalation.larger is not None else None
-        self.metrics.escalated(self.pipeline, first.step.adapter, why, _outcome(escalation, second))
+        self.metrics.escalated(self.pipeline, first.step.adapter, why, came_of(escalation.larger, second))
         first.step.result = first.answer.result if first.answer is not None else None
         if second is not None and second.answer is not None:
             first.step.unused = why
@@ -187,16 +185,17 @@ class Judge:
         return self.review_unknown and answer.confidence.value is None
 
 
-def _outcome(escalation: Escalation, larger: Asked | None) -> str:
-    if escalation.larger is None:
+def came_of(larger: Larger | None, said: Asked | None) -> str:
+    """What came of passing an answer up to `larger`, who `said` this: no_tier, away, invalid or answered."""
+    if larger is None:
         return "no_tier"
-    return "away" if larger is None else "invalid" if larger.answer is None else "answered"
+    return "away" if said is None else "invalid" if said.answer is None else "answered"
 
 
 def _tried(escalation: Escalation, larger: Asked | None, began: float) -> list[Step]:
     """The step of a larger model that was no help, if there is one."""
     if larger is not None:
-        larger.step.unused = larger.fault.reason if larger.fault is not None else "invalid_output"
+        larger.step.unused = larger.invalid
         return [larger.step]
     waited_ms = round((time.perf_counter() - began) * 1000, 2)
     return [_away(escalation.tier, waited_ms)] if escalation.larger is not None else []
@@ -204,11 +203,9 @@ def _tried(escalation: Escalation, larger: Asked | None, began: float) -> list[S
 
 def _valid(asked: Asked) -> Answer:
     """The answer; raises Rejected where there is none."""
-    if asked.answer is not None:
-        return asked.answer
-    if asked.fault is None:
-        raise Rejected("invalid_output")
-    raise asked.fault.rejected() from asked.fault
+    if asked.answer is None:
+        raise asked.rejected() from asked.fault
+    return asked.answer
 
 
 def _away(tier: str, waited_ms: float) -> Step:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -56,29 +55,6 @@ class Service(StubModel):
         self.asked.append(request)
         assert request.form is not None
         return json.dumps({"name": self.name}) if request.step == "service" else first_answer(request.form)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """The catalogue of the example."""
-    file = tmp_path / "catalogue.db"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript((EXAMPLE / "catalogue.sql").read_text(encoding="utf-8"))
-    return file
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    """Where metrics go."""
-    return CollectorRegistry()
-
-
-@pytest.fixture
-def catalogue(file: Path) -> Iterator[Database]:
-    """The database of the example."""
-    database = Sqlite("catalogue", file)
-    yield database
-    database._threads.shutdown()
 
 
 def rows(file: Path) -> int:
