@@ -239,14 +239,15 @@ class Assembly:
 
     # Logs end
 
-    def due(self, now: float, *, caught_up: bool) -> None:
-        """Closes what has been silent, or open, for too long.
+    def due(self, now: float, *, caught_up: bool, read: float = math.inf) -> None:
+        """Closes what has been silent, or open, for too long. Below the offset `read` all that is there has been read.
 
         How long is a matter of the clock here and of what has been read: while lines wait on the topic, only the times
         of those that were read tell that a log's own would have come.
         """
         if self.again:
-            if not caught_up:
+            # Of what an earlier life has read: a broker that led the partition before, and woke up, tells an older end.
+            if not caught_up or read < self._horizon:
                 return
             self.reached()
         for key in list(self._overdue(now)):

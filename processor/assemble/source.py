@@ -38,6 +38,12 @@ class LineSource(Source, Protocol):
     async def behind(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Records of each partition that have not been read, markers of transactions aside. Raises Retryable."""
 
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset to be read next, markers that were read aside. Raises Retryable."""
+
+    async def noted(self, partition: TopicPartition) -> tuple[int | None, str]:
+        """The group's committed offset and the note that was committed with that very one. Raises Retryable."""
+
 
 @dataclass(slots=True, eq=False)
 class _Seat:
@@ -117,8 +123,7 @@ class AssemblingSource:
     async def _restore(self) -> None:
         """Begins at what is committed wherever that is not known; not before the engine has taken the partition."""
         for tp, seat in [(tp, seat) for tp, seat in self._seats.items() if not seat.fresh and tp not in self._paused]:
-            offset = await self._source.committed(tp)
-            metadata = await self._source.metadata(tp)
+            offset, metadata = await self._source.noted(tp)
             if self._seats.get(tp) is not seat:
                 continue
             offset = seat.begun if offset is None else offset
@@ -221,12 +226,13 @@ class AssemblingSource:
             return
         try:
             behind = await self._source.behind(list(waiting))
+            read = {tp: await self._source.position(tp) for tp in behind}
         except Retryable as error:
             log.info("it is not known if logs are complete", action="assemble", error=str(error))
             return
         for tp, each in waiting.items():
             if self._live(tp) is each and tp in behind:
-                each.due(now, caught_up=behind[tp] == 0)
+                each.due(now, caught_up=behind[tp] == 0, read=read[tp])
 
     def _given(self, limit: int, partitions: Sequence[TopicPartition]) -> list[Record]:
         """Complete logs, of the partitions in turn."""
@@ -290,11 +296,11 @@ class AssemblingSource:
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The number of the first log that is not done. Raises Retryable."""
-        offset = await self._source.committed(partition)
+        offset, metadata = await self._source.noted(partition)
         plan = self._plans.get(partition.topic)
         if offset is None or plan is None:
             return offset
-        return Checkpoint.parse(offset, await self._source.metadata(partition), plan.told_apart_by).number
+        return Checkpoint.parse(offset, metadata, plan.told_apart_by).number
 
     async def metadata(self, partition: TopicPartition) -> str:
         """The engine's note."""

@@ -231,13 +231,16 @@ class KafkaSource:
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The group's committed offset, as a broker told it (see `processor.cluster.committed`). Raises Retryable."""
-        found = await self._found(partition)
-        return found.offset if found is not None else None
+        return (await self.noted(partition))[0]
 
     async def metadata(self, partition: TopicPartition) -> str:
         """The note that was committed with it. Raises Retryable."""
+        return (await self.noted(partition))[1]
+
+    async def noted(self, partition: TopicPartition) -> tuple[int | None, str]:
+        """Both of one answer: asked for in turn, they may be of different times. Raises Retryable."""
         found = await self._found(partition)
-        return found.metadata or "" if found is not None else ""
+        return (found.offset, found.metadata or "") if found is not None else (None, "")
 
     async def _found(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         tp = ClientPartition(*partition)
@@ -261,6 +264,14 @@ class KafkaSource:
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"ends: {self._text(error)}") from error
         return {TopicPartition(*tp): offset for tp, offset in told.items()}
+
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset to be read next, after markers of transactions that were read. Raises Retryable."""
+        try:
+            async with asyncio.timeout(self._client.request_timeout_s):
+                return await self._fetch.position(partition)
+        except (KafkaError, TimeoutError) as error:
+            raise Retryable(f"position: {self._text(error)}") from error
 
     async def behind(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """How far the brokers' end of each is from where it is read, markers of transactions that were read aside.

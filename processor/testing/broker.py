@@ -221,10 +221,18 @@ class MemorySource:
         """The note that was committed with it."""
         return self._broker.metadata[self.group].get(partition, "")
 
+    async def noted(self, partition: TopicPartition) -> tuple[int | None, str]:
+        """Both."""
+        return await self.committed(partition), await self.metadata(partition)
+
     async def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The offset that the next record of each gets."""
         self._broker._check("ends")
         return {tp: self._broker.end(tp) for tp in partitions}
+
+    async def position(self, partition: TopicPartition) -> int:
+        """The offset to be read next."""
+        return self.positions[partition]
 
     async def behind(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Records that lie on each partition and have not been read."""

@@ -229,6 +229,51 @@ async def test_open_logs_survive_a_change_of_partitions(clock: Clock) -> None:
     assert texts(await drained(source)) == ["1\n2\nEND"]
 
 
+async def test_an_old_end_of_the_topic_takes_no_line_away(clock: Clock) -> None:
+    """A broker that led the partition before, and woke up, tells one: what was open is read again to its end."""
+    broker = MemoryBroker()
+    for run, text in [("a", "1"), ("b", "END"), ("a", "2"), ("b", "END"), ("c", "3")]:
+        broker.produce(sent(run, text))
+    source, inner = await begun(broker, clock)
+    logs = await drained(source)
+    await source.commit({TP: logs[-1].offset + 1})
+    await broker.rebalance("group")
+    former = broker._topics["in"][0]
+    broker._topics["in"][0] = former[:2]
+    for _ in range(3):
+        clock.now += 1
+        assert await drained(source) == []
+    assert inner.positions[TP] == 2
+    broker._topics["in"][0] = former
+    broker.produce(sent("a", "END"))
+    broker.produce(sent("c", "END"))
+    assert texts(await drained(source)) == ["1\n2\nEND", "3\nEND"]
+
+
+async def test_offset_and_note_are_of_one_answer(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for in turn, one may come of a broker that coordinates the group no more: together they mean nothing."""
+    broker = MemoryBroker()
+    for run, text in [("a", "1"), ("b", "END"), ("a", "2"), ("c", "END"), ("a", "END")]:
+        broker.produce(sent(run, text))
+    source, inner = await begun(broker, clock)
+    logs = await drained(source)
+    await source.commit({TP: logs[0].offset + 1})
+    before = await inner.committed(TP), await inner.metadata(TP)
+    await source.commit({TP: logs[-1].offset + 1})
+
+    async def offset(_: TopicPartition) -> int | None:
+        return before[0]
+
+    async def both(_: TopicPartition) -> tuple[int | None, str]:
+        return before
+
+    monkeypatch.setattr(inner, "committed", offset)  # and the note is of now
+    monkeypatch.setattr(inner, "noted", both)
+    assert await source.committed(TP) == logs[0].offset + 1
+    source.seek(TP, 0)
+    assert [each.first for each in await drained(source)] == [each.first for each in logs[1:]]
+
+
 async def test_nothing_ends_by_silence_while_the_brokers_are_away(clock: Clock) -> None:
     """Its next line may be there."""
     broker = MemoryBroker()
