@@ -65,6 +65,7 @@ class Readings:
     def __init__(self) -> None:
         self._now = 0
         self._told: dict[tuple[str, TopicPartition], dict[OffsetAndMetadata | None, int]] = {}
+        self._doubted: set[str] = set()
 
     def now(self) -> int:
         """A time after all others that were told."""
@@ -83,6 +84,16 @@ class Readings:
         """Different answers to what was asked after that."""
         answers = self._told.get((group, partition), {})
         return [told for told, asked in answers.items() if asked > time]
+
+    def doubt(self, group: str) -> None:
+        """An answer was not true: who gave it coordinates the group no more."""
+        self._doubted.add(group)
+
+    def doubted(self, group: str) -> bool:
+        """Whether another broker than before is to be asked; told once."""
+        found = group in self._doubted
+        self._doubted.discard(group)
+        return found
 
     def forget(self, group: str, partition: TopicPartition) -> None:
         """They are of no more interest."""

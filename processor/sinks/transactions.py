@@ -196,6 +196,7 @@ class KafkaTransactor:
         for tp, answers in told.items():
             if any(answer != found.get(tp) for answer in answers):
                 log.warning("an old offset was told as committed", action="deliver", at=tp, now=found.get(tp))
+                self._readings.doubt(group)
                 raise Retryable(f"what was told to be committed of {tp.topic}/{tp.partition} was not true any more")
             self._readings.forget(group, TopicPartition(*tp))
             self._sure.add(tp)

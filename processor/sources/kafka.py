@@ -245,6 +245,9 @@ class KafkaSource:
     async def _found(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         tp = ClientPartition(*partition)
         readings = self._client.readings
+        if readings.doubted(self._config.group):
+            # Else a broker that was cut off from the others for good would be asked, and sent heartbeats, for ever.
+            self._joined._coordinator.coordinator_dead()  # noqa: SLF001
         asked = readings.now()
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
