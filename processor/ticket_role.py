@@ -13,6 +13,7 @@ from processor.logs.redact import REDACTION, redactor
 from processor.parts import Parts
 from processor.settings import JiraSettings
 from processor.sinks.kafka import KafkaSink
+from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource
 from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
@@ -94,7 +95,7 @@ def _write(
         Texts(plans(parts.pipelines), redact),
         journal,
         sink.publish,
-        StateLoader(parts.client, topics),
+        StateLoader(KafkaHistory(parts.client), topics, journal.ahead),
         topics,
         unsettled_s=config.timeout_s + config.search_lag_s,
         redact=redact,

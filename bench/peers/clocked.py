@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from bench.peers.bare import peak_mb, report
 from processor.cluster.client import KafkaClient
-from processor.contract import Record, TopicPartition
+from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import AtLeastOnce, Delivery, Engine, ExactlyOnce, Limits, MetricFamilies, Worker
 from processor.engine.delivery import Substitute
 from processor.engine.inflight import Batch, Partition
@@ -56,6 +56,9 @@ class CountedDelivery:
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         await self._inner.mark(partition, offset, note)
+
+    async def ahead(self, partition: Partition, records: Sequence[Outbound]) -> None:
+        await self._inner.ahead(partition, records)
 
     async def stop(self) -> None:
         await self._inner.stop()

@@ -53,7 +53,7 @@ class Deliveries:
         self._lost = lost
         self._wanted = asyncio.Event()
         self._journal = journal if journal is not None else Journal()
-        self._journal.bind(inflight, self.wake)
+        self._journal.bind(inflight, self.wake, delivery.ahead)
         self._turn = 0
         self._running: dict[Partition | None, Batch] = {}  # by partition, or one for all
 

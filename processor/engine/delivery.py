@@ -52,6 +52,9 @@ class Delivery(Protocol):
         Raises Retryable, or Lost where the partition has to be begun anew.
         """
 
+    async def ahead(self, partition: Partition, records: Sequence[Outbound]) -> None:
+        """Writes records as the owner of a partition that is being prepared. Raises Retryable, Unwritable."""
+
     async def stop(self) -> None:
         """Waits for what is still being let go."""
 
@@ -92,6 +95,10 @@ class AtLeastOnce:
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """Commits the offset once more, with the note."""
         await self._source.commit({partition.tp: offset}, {partition.tp: note})
+
+    async def ahead(self, partition: Partition, records: Sequence[Outbound]) -> None:  # noqa: ARG002
+        """Publishes them."""
+        await self._sink.publish(records)
 
     async def stop(self) -> None:
         """Nothing is left."""

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 
+from processor.contract import Outbound
 from processor.engine.delivery import Backoff, Lost, Substitute
-from processor.engine.inflight import Batch, Partition
+from processor.engine.inflight import Aside, Batch, Partition
 from processor.engine.ports import Source, Transactions, Transactor
 from processor.errors import Fenced, Retryable, Unwritable
 
@@ -77,6 +78,7 @@ class ExactlyOnce:
         if transactor is None:
             return None
         self._open[partition] = transactor
+        self._resting.discard(partition)
         return await self._source.committed(tp)
 
     async def _take_over(self, name: str) -> Transactor:
@@ -110,6 +112,15 @@ class ExactlyOnce:
         except Retryable as error:
             await self._back_off(partition, 1, error)
             raise Lost from error
+
+    async def ahead(self, partition: Partition, records: Sequence[Outbound]) -> None:
+        """By the partition's transactor: what stands on a topic before it was written by owners of before."""
+        try:
+            await self._write(partition, -1, Batch(asides=[Aside(partition, records)]))
+        except Fenced as error:
+            raise Retryable(str(error), wait=self._yield_s) from error
+        except Lost as error:
+            raise Retryable("its producer was closed for another partition's sake") from error
 
     async def stop(self) -> None:
         """Closes what is open, and waits until it is gone."""

@@ -3,15 +3,22 @@
 It leaves the way that outputs leave, under the partition's fencing id where there is one, so that an owner which has
 been replaced can't write it. A worker that does this keeps a state of its own on a topic, loads it when a partition is
 assigned, and tells by it what it has dealt with already: what it writes here is there before the record's offset is.
+
+Where that topic ends, no broker can be trusted to say: one that led it before another, and stood still, knows an older
+end when it wakes up. So the worker writes something `ahead`, and reads until it finds that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from processor.contract import Outbound, TopicPartition
 from processor.engine.delivery import Lost
 from processor.engine.inflight import Aside, Batch, InFlight, Partition
+from processor.errors import Retryable
+
+Ahead = Callable[[Partition, Sequence[Outbound]], Awaitable[None]]
+"""See Delivery.ahead."""
 
 
 class Journal:
@@ -21,15 +28,26 @@ class Journal:
         self._waiting: dict[Partition, list[Aside]] = {}
         self._inflight = InFlight()
         self._wake: Callable[[], None] = _nobody
+        self._ahead: Ahead | None = None
 
     @property
     def waits(self) -> bool:
         """Whether something waits to be written."""
         return bool(self._waiting)
 
-    def bind(self, inflight: InFlight, wake: Callable[[], None]) -> None:
-        """The engine whose partitions these are, and how to have it deliver."""
-        self._inflight, self._wake = inflight, wake
+    def bind(self, inflight: InFlight, wake: Callable[[], None], ahead: Ahead) -> None:
+        """The engine whose partitions these are, how to have it deliver, and how to write before that."""
+        self._inflight, self._wake, self._ahead = inflight, wake, ahead
+
+    async def ahead(self, at: TopicPartition, records: Sequence[Outbound]) -> None:
+        """Writes records as the owner of a partition that is being assigned; they are there for good when it returns.
+
+        Raises Retryable, Unwritable.
+        """
+        partition = self._inflight.partitions.get(at)
+        if partition is None or self._ahead is None:
+            raise Retryable(f"{at.topic}/{at.partition} was let go")
+        await self._ahead(partition, records)
 
     async def __call__(self, at: TopicPartition, records: Sequence[Outbound]) -> None:
         """Writes records as one, and returns when they are there for good.

@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound
 from processor.errors import Fatal
+from processor.sources.history import KafkaHistory
 from processor.tickets.book import Loaded
 from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
@@ -366,6 +367,10 @@ async def test_writer_state_is_read_back(cluster: Cluster) -> None:
     for state in states:
         await cluster.publish([state.record(cluster.topics, 0)])
     await cluster.publish([TicketState("f3", "ci", "BUILD", "idle").record(cluster.topics, 1)])
-    load = StateLoader(KafkaClient(cluster.bootstrap), cluster.topics)
+
+    async def ahead(_: object, records: Sequence[Outbound]) -> None:
+        await cluster.publish(records)
+
+    load = StateLoader(KafkaHistory(KafkaClient(cluster.bootstrap)), cluster.topics, ahead)
     assert await load(0) == Loaded({"f1": states[1], "f2": states[2]})
     assert set((await load(1)).states) == {"f3"}

@@ -25,6 +25,7 @@ from processor.settings import JiraSettings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
+from processor.sources.history import KafkaHistory
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import configure_logs
 from processor.tickets.author import Recurrence
@@ -106,10 +107,10 @@ async def main(bootstrap: str, prefix: str, url: str, checkout: str, name: str, 
     jira = points.jira(JiraClient(JiraSettings(url=url, token="t", timeout_s=2.0, search_lag_s=0.0)))
     sink = KafkaSink(KafkaSinkConfig(client))
     await sink.start()
-    load = StateLoader(client, topics)
     # Each repeat is said at once, so that there is much to be killed in.
     said = {name: replace(plan, recurrence=Recurrence(), attach=True) for name, plan in plans([pipeline]).items()}
     journal, source = Journal(), KafkaSource(client, config)
+    load = StateLoader(KafkaHistory(client), topics, journal.ahead)
     delivery = Delivery(source, KafkaTransactions(KafkaSinkConfig(client)), topics.writer, yield_s=1.0, stateful=True)
     delivery.points = points
     writer = Writer(

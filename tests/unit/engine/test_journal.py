@@ -9,7 +9,8 @@ import pytest
 
 from processor.contract import Outbound, Record, TopicPartition
 from processor.engine import Backoff, Delivery, ExactlyOnce, Journal
-from processor.errors import Unwritable
+from processor.engine.inflight import Partition
+from processor.errors import Retryable, Unwritable
 from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource
 
 from .conftest import Rig, Worker, eventually
@@ -159,3 +160,73 @@ async def test_refused_records_are_told_to_who_wrote_them(rig: Rig, exactly_once
         await eventually(lambda: rig.committed() == 3)
     assert [text.partition(":")[0] for text in told] == ["1"]
     assert states(rig.broker) == ["x", "x"]
+
+
+class Reading(Worker):
+    """Writes something ahead before it takes a partition."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self.journal = journal
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        """Reads its state to there."""
+        await self.journal.ahead(partition, [state(f"ahead {len(self.held)}")])
+        await super().assigned(partition)
+
+
+@pytest.mark.parametrize("exactly_once", [True, False], ids=["exactly once", "at least once"])
+async def test_what_is_written_ahead_is_there_before_the_first_record(rig: Rig, exactly_once: bool) -> None:
+    """However often the brokers are away."""
+    journal = Journal()
+    worker = Reading(journal)
+    seen = list[str]()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        seen.extend(states(rig.broker))
+        return []
+
+    worker.handler = handler
+    rig.fill(1)
+    rig.broker.fail("begin" if exactly_once else "publish", BROKER_AWAY, times=2)
+    source = rig.broker.source("group", ["in"])
+    way = delivery(source, rig.broker) if exactly_once else None
+    async with rig.running(worker, source=source, delivery=way, journal=journal):
+        await eventually(lambda: rig.committed() == 1)
+    assert seen == ["ahead 0"]
+
+
+async def test_who_was_replaced_writes_nothing_ahead(rig: Rig) -> None:
+    """It takes the partition again, as its owner, and only then goes on."""
+    journal = Journal()
+    worker = Reading(journal)
+    source = rig.broker.source("group", ["in"])
+    once = ExactlyOnce(source, rig.broker.transactions(), "group", Backoff(0.001, 0.01), yield_s=0.01, stateful=True)
+    committed, fencing = source.committed, [True]
+
+    async def fenced(partition: TopicPartition) -> int | None:
+        if fencing:
+            fencing.pop()
+            await rig.broker.transactions().open("group-in-0")
+        return await committed(partition)
+
+    source.committed = fenced  # type: ignore[method-assign]
+    rig.fill(1)
+    async with rig.running(worker, source=source, delivery=once, journal=journal):
+        await eventually(lambda: rig.committed() == 1)
+    assert (states(rig.broker), worker.held) == (["ahead 0"], [AT])
+
+
+async def test_a_partition_that_was_rested_writes_ahead_once_it_is_taken_again(rig: Rig) -> None:
+    """More partitions are prepared than producers may be open."""
+    rig.fill(1, partitions=2)
+    source = rig.broker.source("group", ["in"])
+    once = ExactlyOnce(source, rig.broker.transactions(), "group", stateful=True, most=1)
+    first, second = Partition(AT), Partition(TopicPartition("in", 1))
+    await once.assigned(first)
+    await once.assigned(second)
+    with pytest.raises(Retryable, match="closed for another"):
+        await once.ahead(first, [state("too late")])
+    await once.assigned(first)
+    await once.ahead(first, [state("in time")])
+    assert states(rig.broker) == ["in time"]
