@@ -133,12 +133,12 @@ class Backfill:
         name = f"backfill.{self._pipeline.name}.{int(self._plan.start.timestamp())}"
         return f"{name}.{int(self._plan.end.timestamp())}" if self._plan.end and self._lines else name
 
-    async def left(self) -> _Way:
+    async def left(self, sender: Sender | None = None) -> _Way:
         """What is still to be read; what a backfill of the same start has left, if there was one. Raises Retryable."""
         wanted = spans = await self._history.spans(self._pipeline.topics, self._plan.start, self._plan.end)
         if self._lines is not None:
             spans = await self._history.spans(self._pipeline.topics, *self._around(self._lines.plan.max_age_s))
-        kept = (await entries(self._history, self._prefix)).get(self.name, {})
+        kept = (await entries(self._history, self._prefix, sender)).get(self.name, {})
         if self._plan.again and not (kept.get("again") and not kept.get("done")):
             kept = {}
         came: Mapping[str, int] = kept.get("reached", {})
@@ -180,7 +180,7 @@ class Backfill:
         """
         async with opening() as sender:
             # Read now: one that went before is shut out, and how far it came is known.
-            way = await self.left()
+            way = await self.left(sender)
             past = self._past(way)
             self._kinds.clear()
             self._read = 0

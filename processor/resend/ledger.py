@@ -6,14 +6,17 @@ a week after it was last used, they stay; and they can tell of any choice of let
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
 import orjson
 
-from processor.contract import FORMAT, Outbound, too_new, update_first
+from processor.contract import FORMAT, Outbound, Record, too_new, update_first
 from processor.errors import Fatal, Retryable
+from processor.resend.sender import Sender
+from processor.sources.ended import ahead_of
 from processor.sources.history import History
 
 Entry = Mapping[str, Any]
@@ -24,16 +27,14 @@ def ledger(prefix: str) -> str:
     return f"{prefix}.replays"
 
 
-async def entries(history: History, prefix: str) -> dict[str, Entry]:
-    """What the topic says now, by key.
+async def entries(history: History, prefix: str, sender: Sender | None = None) -> dict[str, Entry]:
+    """What the topic says now, by key; to whoever has a sender all of what those before it have said.
 
     Raises Retryable, and Fatal for an entry of a later version: what it says was sent would be sent again.
     """
     found: dict[str, Entry] = {}
     topic = ledger(prefix)
-    if not (spans := await history.spans([topic])):
-        raise Retryable(f"there is no topic {topic}; `faultstream topics` says what is missing")
-    async with aclosing(history.between(spans)) as records:
+    async with aclosing(await _records(history, topic, sender)) as records:
         async for record in records:
             key = (record.key or b"").decode("utf-8", "replace")
             if record.value is None:
@@ -41,6 +42,17 @@ async def entries(history: History, prefix: str) -> dict[str, Entry]:
                 continue
             found[key] = _read(f"{topic}: {key}", record.value)
     return found
+
+
+async def _records(history: History, topic: str, sender: Sender | None) -> AsyncGenerator[Record, None]:
+    """Up to the end that the brokers tell, which may be an old one, or up to what the sender writes for that."""
+    if not (spans := await history.spans([topic])):
+        raise Retryable(f"there is no topic {topic}; `faultstream topics` says what is missing")
+    if sender is None:
+        return history.between(spans)
+    end = f"end {uuid.uuid4().hex}".encode()
+    await sender.write([], lambda _: [Outbound(topic, end, None, partition=tp.partition) for tp in spans])
+    return ahead_of(history, dict.fromkeys(spans, end))
 
 
 def _read(what: str, value: bytes) -> Entry:

@@ -211,7 +211,7 @@ class Replay:
         async with opening() as sender:
             # Read now: one that went before is shut out, and what it sent is known.
             whole = await self._history.spans([self._topic])
-            book = await self._read(whole)
+            book = await self._read(whole, sender)
             await self._begin(sender, book)
             batch: list[Record] = []
             async for letter in self._letters(spans):
@@ -272,10 +272,10 @@ class Replay:
         """The ledger's entry of a deliberate repeat of this choice."""
         return f"repeat {self._choice.name}"
 
-    async def _read(self, spans: Mapping[TopicPartition, Span]) -> _Book:
+    async def _read(self, spans: Mapping[TopicPartition, Span], sender: Sender | None = None) -> _Book:
         if not spans:
             raise Retryable(f"there is no topic {self._topic}")
-        kept = await entries(self._history, self._prefix)
+        kept = await entries(self._history, self._prefix, sender)
         book = _Book(Sent.of(LETTERS, kept))
         if await self._anew(book.sent, spans):
             book.anew, book.obsolete = True, [entry(self._prefix, key, None) for key in kept if _of_letters(key)]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from processor.resend.letters import Choice, Count, Progress, Replay
 from processor.resend.sender import Opening, Pace, Sender
 from processor.resend.sent import Sent
 from processor.sinks.dead_letters import ATTEMPT, REASON, dead_letter, decode_origin, encode_origin
+from processor.sources import ended
 from processor.sources.history import Span
 from processor.testing.broker import MemoryBroker
 from processor.testing.history import MemoryHistory
@@ -417,12 +418,46 @@ def test_where_there_are_no_transactions_a_repeat_has_the_same_id() -> None:
     world = World(transactions=False)
     for _ in range(3):
         world.letter()
-    world.broker.fail("ack", KilledError())
-    with pytest.raises(KilledError):
-        asyncio.run(world.run())
+    asyncio.run(dies(world, "ack", 3))  # the first two are of what the ledger is read to
     assert asyncio.run(world.run())[1].sent == 3
     assert offsets(world.origins()) == dict.fromkeys(range(3), 2)
     assert asyncio.run(world.run())[1].sent == 0
+
+
+class Former(MemoryHistory):
+    """As told by a broker that led the ledger before another, and woke up, for so many looks."""
+
+    def __init__(self, broker: MemoryBroker, ledger: Mapping[TopicPartition, Span], looks: int) -> None:
+        super().__init__(broker)
+        self._before, self._looks = ledger, looks
+
+    async def spans(
+        self, topics: Collection[str], start: datetime | None = None, end: datetime | None = None
+    ) -> dict[TopicPartition, Span]:
+        """Its own end of the ledger, and all others as they are."""
+        there = await super().spans(topics, start, end)
+        if self._before.keys() & there.keys() and self._looks:
+            self._looks -= 1
+            return {**there, **self._before}
+        return there
+
+
+@pytest.mark.parametrize("transactions", [True, False])
+async def test_an_old_end_of_the_ledger_sends_nothing_again(
+    transactions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted by what a broker tells, and sent by what was written."""
+    monkeypatch.setattr(ended, "LOOK_S", 0)
+    world = World(transactions=transactions)
+    for _ in range(5):
+        world.letter()
+    before = await MemoryHistory(world.broker).spans(["p.replays"])
+    await world.run()
+    replay = Replay(Former(world.broker, before, 4), "p", Choice(), PIPELINES)
+    count = await replay.count()
+    assert count.due == 5
+    await replay.send(world.opening, count.spans, Pace(1e6), asyncio.Event())
+    assert (replay.progress.sent, offsets(world.origins())) == (0, dict.fromkeys(range(5), 1))
 
 
 async def test_what_the_ledger_keeps_stays_small() -> None:
