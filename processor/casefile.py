@@ -68,9 +68,21 @@ class Case(Part):
         "values, or what `kcat -J` prints. Relative to the folder.",
         examples=["samples/lines.jsonl"],
     )
-    payload: dict[str, Any] | None = Field(None, description="A JSON payload instead of a log.", examples=[{"a": 1}])
+    payload: dict[str, Any] | None = Field(
+        None,
+        description="A JSON payload instead of a log, such as a webhook's. It is read as the daemon reads it: by the "
+        "mappings under config/providers and by `source.attributes`.",
+        examples=[{"build": {"status": "failure"}}],
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Headers of the record; with them a log is read as the daemon does it, too (`source.attributes`).",
+        examples=[{"x-drone-event": "build"}],
+    )
     attributes: dict[str, str | int] = Field(
-        default_factory=dict, description="Attributes of the event.", examples=[{"repo": "acme/web"}]
+        default_factory=dict,
+        description="Attributes of the event, in place of what payload and headers tell.",
+        examples=[{"repo": "acme/web"}],
     )
     answer: dict[str, Any] | None = Field(
         None,
@@ -127,6 +139,10 @@ def _check(document: Document, cases: Sequence[Case], folder: Path, schema: Resu
             yield document.problem((*at, "name"), f"two cases are named {case.name!r}")
         if sum(one is not None for one in (case.sample, case.text, case.lines, case.payload)) != 1:
             yield document.problem(at, f"case {case.name!r} needs one of sample, text, lines and payload")
+        if case.headers and case.lines is not None:
+            yield document.problem(
+                (*at, "headers"), "records of lines have their own headers", "write them in the file"
+            )
         for key, file in (("sample", case.sample), ("lines", case.lines)):
             if file is not None and not (folder / file).is_file():
                 there = [str(one.relative_to(folder)) for one in folder.glob("samples/*") if one.is_file()]

@@ -7,10 +7,11 @@ right choice was on offer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -38,6 +39,9 @@ from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
 from processor.testing.model import StubModel
 from processor.tiers.ask import Ask
+
+NOBODY: Final = Providers()
+"""No provider's payload is known."""
 
 
 @dataclass(slots=True)
@@ -111,21 +115,22 @@ async def run_cases(
     cases: Iterable[Case],
     live: Mapping[str, Model] | None = None,
     served: Mapping[str, Served] | None = None,
+    providers: Providers = NOBODY,
 ) -> list[Outcome]:
     """Run cases through the pipeline's line: with canned answers, or with those of `live` models, by tier.
 
-    `served` by tier says which version of an adapter is asked there.
+    `served` by tier says which version of an adapter is asked there; `providers` are those that know payloads.
     """
     metrics = LineMetrics(CollectorRegistry())
     shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), metrics, served=served or {})
     lane = Lane.by(pipeline, StubModel(), shared, others=live)
-    outcomes = [await _run(lane, case, offline=live is None) for case in cases]
+    outcomes = [await _run(lane, case, providers, offline=live is None) for case in cases]
     for one in outcomes:
         one.failures += _compare_fingerprints(one, outcomes)
     return outcomes
 
 
-async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
+async def _run(lane: Lane, case: Case, providers: Providers, *, offline: bool) -> Outcome:
     outcome = Outcome(case)
     missing: list[str] = []
 
@@ -135,9 +140,12 @@ async def _run(lane: Lane, case: Case, *, offline: bool) -> Outcome:
         return _Canned(given, where, ask.infer, missing) if offline else ask.infer
 
     try:
-        event = _of_lines(case, lane.pipeline) if case.lines else event_of(case, lane.pipeline.folder)
-        if lane.pipeline.match is not None and not lane.pipeline.match.evaluate({"event": event.attributes}):
-            outcome.failures.append(f"the pipeline does not want this event (match: {lane.pipeline.match.text})")
+        event = _event(case, lane.pipeline, providers)
+        match = lane.pipeline.match
+        if match is not None and not match.evaluate({"event": event.attributes}):
+            asked = [name for name in ATTRIBUTES if re.search(rf"event\.{name}\b", match.text)]
+            told = ", ".join(f"{name} is {_json(event.attributes[name])}" for name in asked)
+            outcome.failures.append(f"the pipeline does not want this event: {told} (match: {match.text})")
             return outcome
         outcome.finding = await lane.answered_by(canned, _given(lane.pipeline, case)).find(event)
     except Rejected as error:
@@ -161,17 +169,29 @@ def _given(pipeline: Pipeline, case: Case) -> dict[str, Database]:
 
 
 def event_of(case: Case, folder: Path) -> Event:
-    """The event of a case: defaults, its attributes, its body. Raises Rejected ("empty"), as decoding a record does."""
+    """The event of a log: defaults, the case's attributes, its body. Raises Rejected ("empty"), as decoding does."""
     attributes = {name: one.default for name, one in ATTRIBUTES.items()} | dict(case.attributes)
     body = None
     if case.sample is not None:
         body = (folder / case.sample).read_bytes()
     elif case.text is not None:
         body = case.text.encode()
-    if not body and case.payload is None:
+    if not body:
         raise Rejected("empty", "the case has no body")
-    record = Record("test", 0, 0, None, body)
-    return Event(Origin("test", "test", 0, 0), record, attributes, body, case.payload)
+    return Event(Origin("test", "test", 0, 0), Record("test", 0, 0, None, body), attributes, body)
+
+
+def _event(case: Case, pipeline: Pipeline, providers: Providers) -> Event:
+    """The event of a case. A payload, and whatever has headers, is decoded as the daemon decodes a record."""
+    if case.lines:
+        return _of_lines(case, pipeline)
+    if case.payload is None and not case.headers:
+        return event_of(case, pipeline.folder)
+    body = orjson.dumps(case.payload) if case.payload is not None else event_of(case, pipeline.folder).body
+    headers = tuple((name, value.encode()) for name, value in case.headers.items())
+    event = Decoder(pipeline.decode, providers, "test").decode(Record("test", 0, 0, None, body, headers))
+    event.attributes |= case.attributes
+    return event
 
 
 def _of_lines(case: Case, pipeline: Pipeline) -> Event:

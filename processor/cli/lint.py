@@ -26,7 +26,10 @@ def command(
     config: options.Config = None,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
 ) -> None:
-    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters. Exit code 1: problems."""
+    """Check pipelines without a server: YAML, predicates, templates, rules, cases, adapters, mappings of providers.
+
+    Exit code 1: problems.
+    """
     homes, settings = options.load(home, config)
     homes, folders = chosen(homes, path)
     problems = lint(homes, settings, folders)
@@ -45,6 +48,7 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> li
     from processor.logs.secrets import own
     from processor.models.adapters import Expected
     from processor.pipeline import check, clashes, conflicts, try_adapter, try_rules
+    from processor.sources import providers
 
     models = settings.models if settings is not None else None
     databases = settings.databases if settings is not None else None
@@ -53,9 +57,10 @@ def lint(homes: Homes, settings: Settings | None, folders: Sequence[Path]) -> li
     problems = [problem for one in checked for problem in one.problems]
     for one in checked:
         wrong = check_cases(one.folder, one.schema, one.model.chain if one.model is not None else None)
-        logs = [case.sample or case.text or "" for case in ([] if wrong else load_cases(one.folder))]
-        problems += [*wrong, *try_rules(one, logs), *try_adapter(one, expected)]
+        logs = [case.sample or case.text for case in ([] if wrong else load_cases(one.folder))]
+        problems += [*wrong, *try_rules(one, [log for log in logs if log]), *try_adapter(one, expected)]
     problems += [*clashes(homes), *conflicts(checked)]
+    problems += [problem for file in homes.providers().values() for problem in providers.check(file)[1]]
     redaction = homes.find(REDACTION)
     problems += own.check(redaction) if redaction is not None else []
     return sorted(set(problems))

@@ -22,6 +22,7 @@ from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import Settings
+from processor.sources.providers import Providers
 from processor.stages.infer import Served
 
 
@@ -57,8 +58,9 @@ def _cases(folder: Path, part: str) -> list[Case]:
 
 
 async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Settings | None) -> list[Outcome]:
+    providers = Providers.load(list(homes.providers().values()))
     if live is None:
-        return await run_cases(pipeline, cases)
+        return await run_cases(pipeline, cases, providers=providers)
     async with AsyncExitStack() as stack:
         models: dict[str, ModelClient] = {}
         served: dict[str, Served] = {}
@@ -71,7 +73,7 @@ async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Se
             models[tier] = await stack.enter_async_context(client)
             if adapters is not None:
                 served[tier] = adapters.served
-        return await run_cases(pipeline, cases, models, served)
+        return await run_cases(pipeline, cases, models, served, providers)
 
 
 def _show(name: str, outcomes: Sequence[Outcome], console: Console) -> None:

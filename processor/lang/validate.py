@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -49,12 +49,26 @@ def validate(model: type[Model], document: Document) -> tuple[Model | None, list
     try:
         return model.model_validate(document.value), []
     except ValidationError as exc:
-        return None, [_problem(model, document, error) for error in exc.errors()]
+        return None, [_problem(model, document, error) for error in _told(document, exc.errors())]
+
+
+def _told(document: Document, errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """One error for a value that no member of a union takes: of the member that went farthest, if one did."""
+    paths = [_path(document, error) for error in errors]
+    seen: set[Path_] = set()
+    for path, error in zip(paths, errors, strict=True):
+        kinds = {each["type"] for other, each in zip(paths, errors, strict=True) if other == path}
+        beyond = any(other[: len(path)] == path and len(other) > len(path) for other in paths)
+        if error["type"] in _WANTED and (beyond or path in seen):
+            continue
+        seen.add(path)
+        words = " or ".join(dict.fromkeys(_WANTED[kind] for kind in _WANTED if kind in kinds))
+        yield {**error, "ctx": {**error.get("ctx", {}), "wanted": words}}
 
 
 def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) -> Problem:
-    path = _path(document, error["loc"])
-    kind, given = error["type"], error.get("input")
+    path = _path(document, error)
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
     parent = ".".join(str(part) for part in path[:-1] if isinstance(part, str))
     where = f" in {parent}" if parent else ""
     if kind == "extra_forbidden":
@@ -65,8 +79,7 @@ def _problem(model: type[BaseModel], document: Document, error: ErrorDetails) ->
     name = next((part for part in reversed(path) if isinstance(part, str)), "this")
     if kind in _WANTED:
         hint = "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
-        return document.problem(path, f"{name} must be {_WANTED[kind]}, not {_given(given)}", hint)
-    context = error.get("ctx", {})
+        return document.problem(path, f"{name} must be {context['wanted']}, not {_given(given)}", hint)
     if kind == "literal_error":
         values = [value.strip("' ") for value in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
         return document.problem(path, f"{name} can't be {given!r}", nearest(str(given), values))
@@ -91,12 +104,13 @@ def _bound(kind: str, context: Mapping[str, Any]) -> str:
     return ""
 
 
-def _path(document: Document, loc: Sequence[str | int]) -> Path_:
+def _path(document: Document, error: ErrorDetails) -> Path_:
     """Pydantic's location without the parts that name union members or validators, which no document has."""
     path: list[str | int] = []
     value = document.value
-    for position, part in enumerate(loc):
-        if isinstance(value, dict) and isinstance(part, str) and (part in value or position == len(loc) - 1):
+    last = len(error["loc"]) - 1 if error["type"] == "missing" else None
+    for position, part in enumerate(error["loc"]):
+        if isinstance(value, dict) and isinstance(part, str) and (part in value or position == last):
             path.append(part)
             value = value.get(part)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from processor.errors import Rejected
 from processor.logs.lint import RuleProblem, alike, slow
 from processor.logs.reduce import reduce
 from processor.logs.rules import Hit, RuleSet, agree
@@ -54,7 +55,11 @@ def trial(raw: Sequence[Mapping[str, Any]], load: Load, cases: Iterable[str] = (
     examples: list[_Tried] = []
     for index, key, place, text in _texts(raw):
         path = (key, str(place))
-        here = hits(text)
+        try:
+            here = hits(text)
+        except Rejected as error:
+            found.append(RuleProblem(index, path, f"no log: {error}"))
+            continue
         if here is None:
             found.append(RuleProblem(index, path, f"no file {text} in the pipeline's folder"))
         elif key == "examples":
@@ -62,9 +67,17 @@ def trial(raw: Sequence[Mapping[str, Any]], load: Load, cases: Iterable[str] = (
         elif any(hit.rule.id == raw[index]["id"] for hit in here):
             found.append(RuleProblem(index, path, "the rule matches this counterexample: make it tell the two apart"))
     found += _lost(raw, examples)
-    more = [_Tried(-1, (), text, hits(text) or []) for text in cases]
+    more = [_Tried(-1, (), text, _of_case(hits, text)) for text in cases]
     found += _conflicts(raw, [*examples, *more])
     return sorted(set(found))
+
+
+def _of_case(hits: Callable[[str], list[Hit] | None], text: str) -> list[Hit]:
+    """The rules that hold for a case. One that is no log, which a case may be about, has none."""
+    try:
+        return hits(text) or []
+    except Rejected:
+        return []
 
 
 def _texts(raw: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str, int, str]]:

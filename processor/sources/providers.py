@@ -10,44 +10,53 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field
 
 from processor.contract import ALL, ATTRIBUTES
 from processor.errors import ConfigError
+from processor.lang import yaml
+from processor.lang.problem import Problem, nearest
+from processor.lang.validate import Part, validate
 
 Path_ = str | list[str]
 _HOLE = re.compile(r"\{([^{}]+)\}")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Recognise(_Strict):
+class Recognise(Part):
     """How a payload of this provider looks: one of the headers, or all paths of one of the lists."""
 
-    headers: list[str] = Field(default_factory=list, description="Header names (as the shipper forwards them).")
-    payload: list[list[str]] = Field(default_factory=list, description="Lists of paths that must all be there.")
+    headers: list[str] = Field(
+        default_factory=list,
+        description="Header names, as the shipper forwards them; one of them is enough.",
+        examples=[["x-drone-event"]],
+    )
+    payload: list[list[str]] = Field(
+        default_factory=list,
+        description="Lists of paths; all paths of one list must be there.",
+        examples=[[["event", "build.number", "repo.slug"]]],
+    )
 
 
-class TypeOf(_Strict):
+class TypeOf(Part):
     """The event's type from a value of the payload."""
 
-    path: Path_ = Field(description="Where the outcome stands.")
-    values: dict[str, str] = Field(description="Outcome to event type; compared in lower case.")
-    otherwise: str = Field(description="Type for any other outcome, also a template.")
+    path: Path_ = Field(description="Where the outcome stands.", examples=["build.status"])
+    values: dict[str, str] = Field(
+        description="Outcome to event type; outcomes are compared in lower case.",
+        examples=[{"failure": "build.failed", "success": "build.passed"}],
+    )
+    otherwise: str = Field(description="Type for any other outcome; may be a template.", examples=["build.other"])
 
 
-class Jobs(_Strict):
+class Jobs(Part):
     """The jobs that a whole run lists, and which of them have passed."""
 
-    path: str = Field(description="Where the list stands.")
-    name: str = Field(description="Path of the name in an entry.")
-    state: str = Field(description="Path of the outcome in an entry.")
-    passed: list[str] = Field(description="Outcomes that mean that it has passed.")
+    path: str = Field(description="Where the list stands.", examples=["builds"])
+    name: str = Field(description="Path of the name in an entry.", examples=["name"])
+    state: str = Field(description="Path of the outcome in an entry.", examples=["status"])
+    passed: list[str] = Field(description="Outcomes that mean that it has passed.", examples=[["success"]])
 
     def of(self, payload: Mapping[str, Any]) -> str:
         """Their names, one a line."""
@@ -56,48 +65,76 @@ class Jobs(_Strict):
         return "\n".join(str(at(each, self.name)) for each in found)
 
 
-class Kind(_Strict):
+class Kind(Part):
     """One kind of payload of a provider."""
 
-    name: str = Field(description="What the provider calls it.")
-    has: list[str] = Field(
-        default_factory=list, description="Paths that must be there; the first kind that fits is taken."
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        name: "write it under attributes" for name in ATTRIBUTES if name != "type"
+    }
+
+    name: str = Field(description="What the provider calls it.", examples=["build"])
+    has: list[str] = Field(default_factory=list, description="Paths that must be there.", examples=[["build"]])
+    equals: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Path to the values it may have, as text.",
+        examples=[{"object_kind": ["build", "job"]}],
     )
-    equals: dict[str, list[str]] = Field(default_factory=dict, description="Path to the values it may have.")
-    type: str | TypeOf = Field(description="The event's type: a word, a template, or a map of outcomes.")
-    attributes: dict[str, Path_] = Field(default_factory=dict, description="Attribute to path, beside the common ones.")
+    type: str | TypeOf = Field(
+        description="The event's type: a word, a template, or a map of outcomes.", examples=["build.failed"]
+    )
+    attributes: dict[str, Path_] = Field(
+        default_factory=dict,
+        description="Attribute to path, beside the common ones and before them.",
+        examples=[{"branch": "build.target", "job": ["build.title", "repo.name"]}],
+    )
     jobs: Literal["all"] | Jobs | None = Field(
         None,
         description="Which jobs passed, where it tells of a whole run: those of a list in the payload, or `all` of its "
         "workflow's.",
+        examples=[{"path": "builds", "name": "name", "state": "status", "passed": ["success"]}],
     )
-    body: Path_ | None = Field(None, description="Where text stands that is as good as a log.")
+    body: Path_ | None = Field(
+        None,
+        description="Where the log stands, or a text that is as good as one. Without it the payload itself is read, or "
+        "what `log_url` refers to.",
+        examples=["build.output"],
+    )
 
-    @field_validator("attributes")
-    @classmethod
-    def _known(cls, value: dict[str, Path_]) -> dict[str, Path_]:
-        return _known_attributes(value)
 
-
-class Provider(_Strict):
+class Provider(Part):
     """A provider's file: `config/providers/<provider>.yaml`."""
 
-    provider: str = Field(description="The provider's name, as in `event.provider`.")
-    recognise: Recognise = Field(description="How its payloads look.")
-    attributes: dict[str, Path_] = Field(default_factory=dict, description="Attributes that all its kinds share.")
-    kinds: list[Kind] = Field(description="Its kinds of payload, the most particular first.", min_length=1)
+    provider: str = Field(description="The provider's name, as in `event.provider`.", examples=["drone"])
+    recognise: Recognise = Field(
+        description="How its payloads look.", examples=[{"payload": [["event", "build.number", "repo.slug"]]}]
+    )
+    attributes: dict[str, Path_] = Field(
+        default_factory=dict, description="Attributes that all its kinds share.", examples=[{"repo": "repo.slug"}]
+    )
+    kinds: list[Kind] = Field(
+        description="Its kinds of payload, the most particular first: the first one that fits is taken.",
+        min_length=1,
+        examples=[[{"name": "build", "type": "build.failed"}]],
+    )
 
-    @field_validator("attributes")
-    @classmethod
-    def _known(cls, value: dict[str, Path_]) -> dict[str, Path_]:
-        return _known_attributes(value)
 
-
-def _known_attributes(value: dict[str, Path_]) -> dict[str, Path_]:
-    unknown = sorted(set(value) - set(ATTRIBUTES))
-    if unknown:
-        raise ValueError(f"no attribute of events: {', '.join(unknown)}; there are {', '.join(ATTRIBUTES)}")
-    return value
+def check(file: Path) -> tuple[Provider | None, list[Problem]]:
+    """A provider's mapping, or None and all that is wrong with its file."""
+    document = yaml.load(file)
+    provider, problems = validate(Provider, document)
+    if provider is None:
+        return None, problems
+    places: list[tuple[yaml.Path_, Mapping[str, Path_]]] = [(("attributes",), provider.attributes)]
+    places += [(("kinds", index, "attributes"), kind.attributes) for index, kind in enumerate(provider.kinds)]
+    for place, attributes in places:
+        for name in attributes:
+            if name not in ATTRIBUTES:
+                beside = "body stands beside attributes, in its kind" if name == "body" else ""
+                hint = beside or nearest(name, ATTRIBUTES, most=len(ATTRIBUTES))
+                problems.append(document.problem((*place, name), f"events have no attribute {name!r}", hint, key=True))
+    if not provider.recognise.headers and not any(provider.recognise.payload):
+        problems.append(document.problem(("recognise",), "no payload is recognised", "name headers or payload"))
+    return (None if problems else provider), problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +153,12 @@ class Providers:
 
     @classmethod
     def load(cls, files: Sequence[Path]) -> Providers:
-        """Reads the files; raises ConfigError with file, key and fault, all at once."""
-        loaded: list[Provider] = []
-        faults: list[str] = []
-        for file in files:
-            try:
-                loaded.append(Provider.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))))
-            except yaml.YAMLError as error:
-                faults.append(f"{file}: no YAML: {error}")
-            except ValidationError as error:
-                faults += [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        if faults:
-            raise ConfigError("\n".join(faults))
-        return cls(tuple(loaded))
+        """Reads the files; raises ConfigError with all that is wrong, each at its place."""
+        found = [check(file) for file in files]
+        problems = [problem for _, problems in found for problem in problems]
+        if problems:
+            raise ConfigError("\n".join(str(one) for one in sorted(problems)))
+        return cls(tuple(provider for provider, _ in found if provider is not None))
 
     def map(self, payload: Mapping[str, Any], headers: Mapping[str, str]) -> Mapped | None:
         """The attributes of a payload (header names in lower case), or None where no provider knows it."""

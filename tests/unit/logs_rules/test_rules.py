@@ -9,6 +9,7 @@ import pytest
 
 from processor.errors import ConfigError
 from processor.logs.rules import LONGEST_SEARCH_S, RuleSet
+from processor.logs.trial import trial
 from tests.unit.logs_extract.excerpts import excerpt
 
 MISSING = {
@@ -232,3 +233,11 @@ def test_a_capture_that_took_no_part_leaves_no_gap() -> None:
     raw = rule(pattern=r"no (?P<name>\w+)(?:==(?P<version>\S+))?", fields={"summary": "no {name} {version}."})
     matches = [RuleSet.parse([raw]).match(excerpt(text)) for text in ("no a", "no a==1")]
     assert [match.fields["summary"] for match in matches if match is not None] == ["no a.", "no a 1."]
+
+
+def test_examples_and_cases_that_are_no_logs_end_nothing() -> None:
+    """An example says so at its place; a case may be about such a log."""
+    tried = [rule(examples=["it goes boom", "\0\0"], counterexamples=["quiet"])]
+    found = trial(tried, lambda _: None, ["", "\0"])
+    told = "no log: the body is binary data, not a log"
+    assert [(one.path, one.message) for one in found] == [(("examples", "1"), told)]

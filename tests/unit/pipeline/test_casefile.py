@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from processor.cli import app
 from processor.errors import ConfigError
 from processor.home import Homes
 from processor.pipeline import Pipeline
+from processor.sources.providers import Providers
 from processor.testing.model import StubModel
 
 DATA = Path(__file__).parents[2] / "data"
@@ -81,7 +83,63 @@ def test_dead_letters_and_unwanted_events(pipeline: Pipeline) -> None:
     assert outcome(pipeline, text="", expect={"rejected": "empty"}).failures == []
     assert outcome(pipeline, text="").failures == ["expected a finding, got a dead letter: empty: the case has no body"]
     unwanted = outcome(pipeline, attributes={"type": "build.passed"}).failures
-    assert unwanted == [f"the pipeline does not want this event (match: {pipeline.match.text})"]  # type: ignore[union-attr]
+    assert unwanted == [
+        f'the pipeline does not want this event: type is "build.passed", attempt is 1 (match: {pipeline.match.text})'  # type: ignore[union-attr]
+    ]
+
+
+HOOK = {"build": {"state": "broken", "output": LOG}, "repo": "acme/web"}
+PROVIDER = """
+provider: acme
+recognise: {headers: [x-acme], payload: [[build.state]]}
+attributes: {repo: repo}
+kinds:
+  - name: build
+    type: {path: build.state, values: {broken: build.failed}, otherwise: build.other}
+    body: build.output
+"""
+
+
+def of_payload(tmp_path: Path, **parts: Any) -> Outcome:
+    """What came of a case with a payload, where a mapping of one's own knows that."""
+    home = shutil.copytree(GOOD, tmp_path / "home")
+    (home / "config/providers").mkdir(parents=True)
+    (home / "config/providers/acme.yaml").write_text(PROVIDER)
+    file = home / "pipelines/builds/pipeline.yaml"
+    text = re.sub("  (assemble|attributes|  repo|  commit):.*\n", "", file.read_text())
+    file.write_text(text.replace("  max_bytes:", "  attributes: {branch: x-branch}\n  max_bytes:"))
+    case = Case.model_validate({"name": "one", "answer": ANSWER, **parts})
+    pipeline = Pipeline.load(file.parent, Homes((home,)))
+    providers = Providers.load(list(Homes((home,)).providers().values()))
+    return asyncio.run(run_cases(pipeline, [case], providers=providers))[0]
+
+
+def test_a_payload_is_read_as_the_daemon_reads_it(tmp_path: Path) -> None:
+    """By the mapping that knows it; what the case says of the event comes on top."""
+    found = of_payload(tmp_path, payload=HOOK, headers={"x-branch": "main"}, attributes={"job": "unit"})
+    assert (found.failures, found.rejected) == ([], None)
+    assert found.finding is not None
+    assert found.finding.build == {**found.finding.build, "repo": "acme/web", "branch": "main", "job": "unit"}
+    assert [line.text for line in found.finding.evidence] == ["FAILED tests/test_a.py::test_sum - assert 1 == 2"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "failure"),
+    [
+        ({"payload": {"build": {"state": "fine"}}}, 'the pipeline does not want this event: type is "build.other", '),
+        ({"payload": {"a": 1}, "headers": {"X-Acme": "1"}}, "the pipeline does not want this event: type is "),
+    ],
+)
+def test_a_payload_that_makes_no_finding(tmp_path: Path, parts: dict[str, Any], failure: str) -> None:
+    """Since the build did not fail, as far as is known."""
+    assert [each[: len(failure)] for each in of_payload(tmp_path, **parts).failures] == [failure]
+
+
+def test_headers_of_a_log_are_mapped_as_well(tmp_path: Path) -> None:
+    """`source.attributes` names them."""
+    found = of_payload(tmp_path, text=LOG, headers={"X-Branch": "main"})
+    assert found.finding is not None
+    assert found.finding.build["branch"] == "main"
 
 
 def of_lines(folder: Path, *values: dict[str, Any], parts: dict[str, Any] | None = None) -> Outcome:
@@ -111,7 +169,7 @@ def test_a_case_may_be_lines(tmp_path: Path) -> None:
     ("rows", "parts", "failures"),
     [
         ([{"message": "x"}], {"expect": {"rejected": "no_log_key"}}, []),
-        ([{"run": "7", "message": "Job succeeded"}], {}, ["the pipeline does not want this event (match: event.type"]),
+        ([{"run": "7", "message": "Job succeeded"}], {}, ['the pipeline does not want this event: type is "build.pa']),
     ],
 )
 def test_lines_that_make_no_finding(
@@ -169,6 +227,15 @@ def test_the_bundled_cases_have_no_mistakes(name: str) -> None:
     assert load_cases(folder)
 
 
+@pytest.mark.parametrize("given", ["payload: {a: 1}", 'text: ""'])
+def test_lint_takes_cases_that_have_no_log(tmp_path: Path, given: str) -> None:
+    """Rules are tried on the logs of cases, and on no others."""
+    home = shutil.copytree(GOOD, tmp_path / "home")
+    (home / "pipelines/builds/cases.yaml").write_text(f"cases: [{{name: one, {given}}}]\n")
+    found = CliRunner().invoke(app, ["lint", str(home)])
+    assert (found.exit_code, found.stdout) == (0, "")
+
+
 def test_the_commands_say_it_and_exit(tmp_path: Path) -> None:
     """`test` and `lint` exit 0 where all is well, 1 with a readable difference where not, 2 on a wrong name."""
     runner = CliRunner()
@@ -186,6 +253,10 @@ def test_the_commands_say_it_and_exit(tmp_path: Path) -> None:
     lint = runner.invoke(app, ["lint", str(home)])
     assert lint.exit_code == 1
     assert "user.j2:1:4: unknown variable 'excrpt'; did you mean 'excerpt'?" in lint.stdout
+    (home / "config/providers").mkdir(parents=True)
+    (home / "config/providers/acme.yaml").write_text(PROVIDER.replace("recognise", "recognize"))
+    mapping = runner.invoke(app, ["lint", str(home)])
+    assert "acme.yaml:3:1: unknown key 'recognize'; did you mean 'recognise'?" in mapping.stdout
     missing = runner.invoke(app, ["lint", "bilds"])
     assert "bilds: no pipeline of this name" in str(missing.exception)
     schema = runner.invoke(app, ["schema", "log_router", "--finding"])

@@ -33,6 +33,7 @@ def test_the_editor_schema_accepts_the_bundled_pipelines(file: Path) -> None:
 def test_every_field_is_documented() -> None:
     """No key of the language lacks a description, an example where one helps, and a default."""
     text = generate_reference.pipeline_reference() + generate_reference.schema_reference()
+    text += generate_reference.provider_reference()
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `") and line.count(" | ") >= 4]
     assert len(rows) > 60
     assert [row[0] for row in rows if not row[3].strip() or not row[4].strip("| ")] == []

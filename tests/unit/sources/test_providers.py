@@ -10,7 +10,7 @@ import pytest
 
 from processor.errors import ConfigError
 from processor.home import Homes
-from processor.sources.providers import Providers
+from processor.sources.providers import Providers, check
 
 PROVIDERS = Providers.load(list(Homes.of(environ={}).providers().values()))
 
@@ -124,14 +124,42 @@ def test_a_user_adds_a_provider_as_yaml(tmp_path: Path) -> None:
 
 
 def test_faults_of_a_mapping_are_told_all_at_once(tmp_path: Path) -> None:
-    """File, key and what there is instead."""
+    """File, line, column and what is meant."""
     file = tmp_path / "bad.yaml"
-    file.write_text("provider: bad\nrecognize: {}\nkinds: [{name: x, type: y, attributes: {repository: a}}]\n")
+    file.write_text("provider: bad\nrecognize: {}\nkinds: [{name: 7, type: {path: [3]}, has: x}]\n")
     with pytest.raises(ConfigError) as caught:
         Providers.load([file])
-    text = str(caught.value)
-    assert f"{file}: recognize: Extra inputs are not permitted" in text
-    assert "kinds.0.attributes: Value error, no attribute of events: repository; there are type, " in text
+    assert [line.removeprefix(f"{file}:") for line in str(caught.value).splitlines()] == [
+        "1:1: missing key 'recognise'",
+        "2:1: unknown key 'recognize'; did you mean 'recognise'?",
+        "3:16: name must be text, not 7; put it in quotes",
+        "3:19: missing key 'otherwise' in kinds.type",
+        "3:19: missing key 'values' in kinds.type",
+        "3:33: path must be text, not 3; put it in quotes",
+        "3:43: has must be a list, not 'x'",
+    ]
+
+
+def test_names_of_a_mapping_that_events_do_not_have_are_told(tmp_path: Path) -> None:
+    """A wrong attribute, `body` at the wrong level, and nothing to recognise it by."""
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "provider: bad\nrecognise: {}\nattributes: {comit: a}\n"
+        "kinds:\n  - name: x\n    type: y\n    attributes: {body: log}\n"
+    )
+    _, problems = check(file)
+    assert [str(one).removeprefix(f"{file}:") for one in sorted(problems)] == [
+        "2:12: no payload is recognised; name headers or payload",
+        "3:14: events have no attribute 'comit'; did you mean 'commit'?",
+        "7:18: events have no attribute 'body'; body stands beside attributes, in its kind",
+    ]
+
+
+def test_a_path_that_is_neither_text_nor_a_list_is_told_once(tmp_path: Path) -> None:
+    """With both that it may be."""
+    file = tmp_path / "bad.yaml"
+    file.write_text("provider: p\nrecognise: {headers: [x-p]}\nkinds: [{name: a, type: b, attributes: {job: 7}}]\n")
+    assert [one.message for one in check(file)[1]] == ["job must be text or a list, not 7"]
 
 
 @pytest.mark.parametrize(
