@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,23 @@ from processor.cluster import client as module
 from processor.cluster.client import KafkaClient, stopped
 
 
+class Connection:
+    """To a broker."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Ends it."""
+        self.closed = True
+
+
 class Client:
-    """One whose `stop` does as a test says."""
+    """One whose `stop` does as a test says, and leaves a connection open."""
 
     def __init__(self, how: Any) -> None:
-        self.stop = how
+        self.stop: Any = how
+        self.left = Connection()
+        self.client: Any = SimpleNamespace(_conns={0: self.left})
 
 
 async def test_a_stop_that_raises_cancels_nobody() -> None:
@@ -42,9 +55,11 @@ async def test_a_stop_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """The brokers may be away."""
     monkeypatch.setattr(module, "STOP_S", 0.01)
     ended = asyncio.Event()
+    hanging = Client(ended.wait)
     async with asyncio.timeout(5):
-        await stopped(Client(ended.wait))
+        await stopped(hanging)
     assert not ended.is_set()
+    assert hanging.left.closed
     ended.set()
 
 
