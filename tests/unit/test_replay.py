@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from processor.contract import ORIGIN_HEADER, Origin, Outbound, Record, TopicPartition
 from processor.errors import Fatal, Fenced, Rejected
+from processor.resend import letters as module
 from processor.resend.ledger import entries
 from processor.resend.letters import Choice, Count, Progress, Replay
 from processor.resend.sender import Opening, Pace, Sender
@@ -38,6 +39,13 @@ COMMAND = Record("p.ticket-commands", 1, 7, b"f", b"{}", (), 0)
 
 class KilledError(Exception):
     """The process died here."""
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for."""
+    monkeypatch.setattr(module, "LOOK_S", 0)
+    monkeypatch.setattr(ended, "LOOK_S", 0)
 
 
 @dataclass
@@ -425,7 +433,7 @@ def test_where_there_are_no_transactions_a_repeat_has_the_same_id() -> None:
 
 
 class Former(MemoryHistory):
-    """As told by a broker that led the ledger before another, and woke up, for so many looks."""
+    """As told by a broker that led a topic before another, and woke up, for so many looks."""
 
     def __init__(self, broker: MemoryBroker, ledger: Mapping[TopicPartition, Span], looks: int) -> None:
         super().__init__(broker)
@@ -443,11 +451,8 @@ class Former(MemoryHistory):
 
 
 @pytest.mark.parametrize("transactions", [True, False])
-async def test_an_old_end_of_the_ledger_sends_nothing_again(
-    transactions: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_end_of_the_ledger_sends_nothing_again(transactions: bool) -> None:
     """It is counted by what a broker tells, and sent by what was written."""
-    monkeypatch.setattr(ended, "LOOK_S", 0)
     world = World(transactions=transactions)
     for _ in range(5):
         world.letter()
@@ -458,6 +463,19 @@ async def test_an_old_end_of_the_ledger_sends_nothing_again(
     assert count.due == 5
     await replay.send(world.opening, count.spans, Pace(1e6), asyncio.Event())
     assert (replay.progress.sent, offsets(world.origins())) == (0, dict.fromkeys(range(5), 1))
+
+
+async def test_an_old_end_of_the_letters_does_not_make_another_topic_of_them() -> None:
+    """What was sent would be forgotten, and all of it sent again."""
+    world = World(MemoryBroker(1))
+    world.letter()
+    before = await MemoryHistory(world.broker).spans(["p.dead-letters"])
+    for _ in range(4):
+        world.letter()
+    await world.run()
+    replay = Replay(Former(world.broker, before, module.LOOKS - 1), "p", Choice(), PIPELINES)
+    count = await replay.count()
+    assert (count.anew, count.due) == (False, 0)
 
 
 async def test_what_the_ledger_keeps_stays_small() -> None:
