@@ -24,9 +24,10 @@ from processor.logs.decode import regroup
 from processor.logs.scan import Hit, Scanner
 from processor.logs.secrets import SECRETS, Finder, Secret
 from processor.logs.secrets.assignment import assignments
-from processor.logs.secrets.pem import key_blocks
+from processor.logs.secrets.pem import key_blocks, key_ends
 from processor.logs.secrets.unnamed import assigned, prefixed, wrapped
-from processor.logs.secrets.values import matches
+from processor.logs.secrets.values import matches, random_looking
+from processor.logs.secrets.wrapped import continued, ends_line
 
 REDACTION: Final = "config/redaction.yaml"
 """Where in a home stands what else is secret; see `processor.logs.secrets.own`."""
@@ -38,8 +39,10 @@ _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block"})
+POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block", "key-end"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
+_WRAPPED: Final = 20
+"""The least bytes of a secret at the end of a line for it to go on with the next."""
 _NAMELESS: Final = frozenset({"assigned", "prefixed"})
 """Checks whose triggers have no literal text, and which find for themselves what they need of the line."""
 
@@ -106,6 +109,8 @@ class Redactor:
                 return functools.partial(wrapped, secret=self._any)
             case "key-block":
                 return key_blocks
+            case "key-end":
+                return key_ends
             case _:
                 pattern = re.compile(secret.regex.encode(), re.MULTILINE | (re.IGNORECASE if secret.caseless else 0))
                 return functools.partial(matches, secret, pattern)
@@ -146,7 +151,22 @@ class Redactor:
                     opened.append(at)
                 reached[index] = max(reached[index], stop)
                 spans.append((index, Span(at, stop, name, max(first, at - _CONTEXT))))
-        return Found(_untangle(spans), min(opened, default=None))
+        clear = _untangle(spans)
+        return Found(self._wrapped(data, clear, opened), min(opened, default=None))
+
+    def _wrapped(self, data: bytes, spans: list[Span], opened: list[int]) -> list[Span]:
+        """The spans, and what goes on with one of them on the next lines, where a tool wrapped its own."""
+        more: list[Span] = []
+        for span in spans:
+            if span.name == "private-key" or not ends_line(data, span.stop):
+                continue
+            if not random_looking(data[span.start : span.stop], ids=True, shortest=_WRAPPED):
+                continue
+            parts, whole = continued(data, span.stop)
+            if not whole:
+                opened.append(span.first)
+            more += (Span(start, stop, span.name, span.first) for start, stop in parts)
+        return _untangle([(0, span) for span in spans] + [(1, span) for span in more]) if more else spans
 
     def _redacted(self, data: bytes, start: int, stop: int) -> bool:
         """Whether a value touches a placeholder: it was redacted before."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Place
 from processor.logs.secrets.names import Holds, holds
-from processor.logs.secrets.values import _VERSION, _WORDY, harmless, opaque, random_looking, without_end
+from processor.logs.secrets.values import _FILE, _VERSION, _WORDY, harmless, opaque, random_looking, without_end
 
 _NAME: Final = re.compile(rb"[\w.$-]+")
 _NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$-"
@@ -21,25 +21,44 @@ _NEAR: Final = 120
 """Bytes after a name in which its value is looked for where the syntax is unknown."""
 _GLUE: Final = re.compile(
     rb"(?:\[\w{1,20}\])?(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}"
-    rb"(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:!\w+ )?"
+    rb"(?:\x1b\[[\d;]*m)?(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:(?:![\w-]+|&\w+) )?"
+    rb"(?:(?:[bLNuU]|<<|[A-Z]\w{1,30}\(|\(\w{1,20}\) (?:\(len=\d+\) )?)(?=[\"']))?"
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
-_GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?")
+"""`name = "value"` and its kin, the value also as `b"..."`, `N'...'` or `Some("...")`."""
+_GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?\x1b")
 _TAG_BEGINS: Final = frozenset(b">\"';")
 _BLANK: Final = frozenset(b" \t")
+_LISTED: Final = re.compile(rb"(?:\\{0,3}[\"'])?[ \t]?,[ \t]?(?:<<)?(?P<q>\\{0,3}[\"'])")
+"""`"--password", "value"` in a list of arguments, `{password, "value"}` of Erlang."""
+_CELL: Final = re.compile(rb"[ \t]*(?:\||\xe2\x94\x82)[ \t]*(?=[^\s|])")
+_CELL_BEFORE: Final = re.compile(rb"(?:\||\xe2\x94\x82)[ \t]*\Z")
+_ALONE: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?=[^\s:=]+[ \t]*(?:\r?\n|\Z))")
+_ALONE_BEFORE: Final = re.compile(rb"(?:\A|\n|[\dZ\])|]:?[ \t])[ \t]*\Z")
+"""`password value` alone on its line, but for a stamp before."""
+_LIST_BEGINS: Final = frozenset(b"\\\"',")
 _SCALAR_BEGINS: Final = frozenset(b":\"'")
 """What each syntax below can begin with: most names are words of prose, and no syntax fits."""
 _WORD_BEFORE: Final = re.compile(rb"\b([A-Za-z]{2,12}) \Z")
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
-_TAG: Final = re.compile(rb"(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
+_TAG: Final = re.compile(rb"[\"']?(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
 _WITH: Final = re.compile(
-    rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by):?|[ \t]+(?:for|of)[ \t]+[^\s:]{1,80}:)[ \t]+(?P<q>[\"'`])?(?=\S)"
+    rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by):?|[ \t]+(?:for|of)[ \t]+(?:'[^'\n]{1,200}'|[^\s:]{1,80}):)[ \t]+"
+    rb"(?P<q>[\"'`])?(?=\S)"
 )
 _NEXT_LINE: Final = re.compile(
-    rb"[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)"
-    rb"(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>|^[ \t]+)(?P<q>[\"'])?",
+    rb"(?:[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>)"
+    rb"|[\"']?\]?=>[ \t]*\r?\n[^\n]{0,60}?\bstring\(\d+\) )"
+    rb"(?P<q>[\"'])?",
     re.IGNORECASE,
 )
+_TAG_BELOW: Final = re.compile(rb">[ \t]*\r?\n(?:[^\n]{0,60}[ \t])?(?=[^\s<>]+[ \t]*(?:\r?\n|\Z))")
+_TAG_ALONE: Final = re.compile(rb"(?:\A|[\n \t])<\Z")
+_SETTER: Final = re.compile(
+    rb"(?:\{|\b(?:define|header|append|(?:set|put|add|with|environ|env)\w{0,20})\s?\(\s?[\"'])\Z"
+)
+_BESIDE: Final = re.compile(rb"[ \t](?P<q>[\"'`])?(?=[\w+@!$%^&*#])")
+_BESIDE_BEFORE: Final = re.compile(rb"(?i)\b(?:with|using|invalid|incorrect|wrong|bad)(?: the)? \Z")
 _MOST_BEFORE_NEXT: Final = 42
 _BLOCK_SCALAR: Final = re.compile(
     rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
@@ -52,7 +71,9 @@ _MIXED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _CANDIDATE: Final = re.compile(rb"[A-Za-z0-9+/_.~!%^*@#$&-]{8,4096}={0,2}")
 _UNQUOTED: Final = re.compile(rb"[^\s\"'`<>\\\x00-\x1f]{1,4096}")
 _CUT: Final = re.compile(rb"[,;&|)}\]](?:[\w.-]{1,40}[\"']?[=:]|[)}\]\s,;|&]|$)")
-_COMMANDS: Final = re.compile(rb"(?:^|[\s;])(?:ENV|ARG|setenv|setx|set -x|set -gx|config set|--?)[ \t]{0,2}[\w./:-]*$")
+_COMMANDS: Final = re.compile(
+    rb"(?:^|[\s;])(?:ENV|ARG|setenv|setx|set -x|set -gx|config set(?: --[\w-]{1,20})?[ \t]|--?)[ \t]{0,2}[\w./:-]*$"
+)
 
 
 def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]:
@@ -63,6 +84,8 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
         before = _WORD_BEFORE.search(data, max(first, start - 20), start)
         name = before[1] + b"_key" if before else name
     kind = holds(name)
+    if kind == "key" and name.startswith(b"--"):  # `--key …`, of a tool that has but one
+        kind = "session"
     if kind == "nothing" or _in_base64(data, start, stop):
         return ()
     place = next((place for place in _tight(data, start, stop, last, kind) if _fits(data, name, place, kind)), None)
@@ -120,16 +143,45 @@ def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterat
         option = _AFTER_OPTION.match(data, stop, last)
         if option and _COMMANDS.search(data, max(0, start - 60), start + 2):
             yield _value(data, option.end(), last, option["q"])
+        if kind == "password":
+            yield from _by_itself(data, start, stop, last)
         prose = _WITH.match(data, stop, last)
         if prose:
             yield _value(data, prose.end(), last, prose["q"])
-    newline = data.find(b"\n", stop, last)
-    if newline < 0:
-        return
-    if newline - stop < _MOST_BEFORE_NEXT and (below := _NEXT_LINE.match(data, stop, last)):
-        yield _value(data, below.end(), last, below["q"])
+    if follows in _LIST_BEGINS and (data[start : start + 1] == b"-" or _SETTER.search(data, max(0, start - 40), start)):
+        listed = _LISTED.match(data, stop, last)
+        if listed:
+            yield _value(data, listed.end(), last, listed["q"])
+    if data.find(b"\n", stop, last) >= 0:
+        yield from _below(data, start, stop, last)
+
+
+def _below(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[int, int]]:
+    """Where the value lies, by each syntax that has it on the next line."""
+    follows = data[stop]
+    if data.find(b"\n", stop, min(last, stop + _MOST_BEFORE_NEXT)) >= 0:
+        if below := _NEXT_LINE.match(data, stop, last):
+            yield _value(data, below.end(), last, below["q"])
+        if follows == ord(">") and _TAG_ALONE.search(data, max(0, start - 60), start):
+            tag = _TAG_BELOW.match(data, stop, last)
+            if tag:
+                yield _value(data, tag.end(), last, None)
     if follows in _SCALAR_BEGINS and (scalar := _BLOCK_SCALAR.match(data, stop, last)):
         yield _value(data, scalar.end(), last, None)
+
+
+def _by_itself(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[int, int]]:
+    """Where a value lies that has a table's cell or the rest of the line to itself, or that an error tells; no word."""
+    before = data[max(0, start - 60) : start]
+    place = None
+    if (cell := _CELL.match(data, stop, last)) and _CELL_BEFORE.search(before):
+        place = _value(data, cell.end(), last, None)
+    elif (alone := _ALONE.match(data, stop, last)) and _ALONE_BEFORE.search(before):
+        place = _value(data, alone.end(), last, alone["q"])
+    elif (beside := _BESIDE.match(data, stop, last)) and _BESIDE_BEFORE.search(before):
+        place = _value(data, beside.end(), last, beside["q"])
+    if place and not _WORDY.match(data[slice(*place)]) and not _FILE.search(data[slice(*place)]):
+        yield place
 
 
 def _value(data: bytes, start: int, last: int, quote: bytes | None) -> tuple[int, int]:
@@ -160,6 +212,8 @@ def _fits(data: bytes, name: bytes, place: tuple[int, int], kind: Holds) -> bool
         return False
     if kind == "password":
         return _password(data, place, value)
+    if value.isalpha() and holds(value) != "nothing":  # `<add key="SmtpPassword" …`
+        return False
     if kind == "key":
         return random_looking(value)
     if kind == "session":
@@ -171,7 +225,8 @@ def _password(data: bytes, place: tuple[int, int], value: bytes) -> bool:
     """Any value but numbers behind a colon and words of a sentence."""
     start, stop = place
     before = data[start - 1 : start]
-    if len(value) < 2 or (_VERSION.match(value) and before not in b"=\"'"):
+    sign = data[max(0, start - 4) : start].rstrip(b" \t")[-1:]
+    if len(value) < 2 or (_VERSION.match(value) and (sign or b":") not in b"=\"'"):
         return False
     if not _WORDY.match(value):
         return True

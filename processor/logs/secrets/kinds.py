@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Check = Literal[
-    "none", "own", "opaque", "parameter", "password", "key-block", "named", "assigned", "prefixed", "wrapped"
+    "none", "own", "opaque", "parameter", "password", "key-block", "key-end", "named", "assigned", "prefixed", "wrapped"
 ]
-"""What a match must also be: see `processor.logs.secrets.values`. The last five have code instead of an expression."""
+"""What a match must also be: see `processor.logs.secrets.values`. The last six have code instead of an expression."""
 
 
 Place = tuple[int, int, str]

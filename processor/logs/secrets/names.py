@@ -14,6 +14,7 @@ TRIGGER: Final = (
     r"(?:passw|passphrase|passcode|kennwort|[._-]pass\b|pwd|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token|[^a-z]cred(?:s|ential)"
     r"|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
     r"|session(?:_?id|_?key)?[\"'\]]{0,2}[ \t]{0,2}[=:|]|session_?id\b|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer"
+    r"|crumb[\"']{0,2}[ \t]{0,2}[=:]"
     r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
 )
 """Hyperscan, caseless: something in a line that may be part of such a name."""
@@ -32,7 +33,7 @@ _TOKEN: Final = re.compile(
 _FILE: Final = re.compile(rb"\.(?:py|[jt]sx?|java|go|rs|rb|php|cs|kt|cc?|cpp|h|json|ya?ml|xml|toml|md|txt|sh)\b")
 _SESSION: Final = re.compile(
     rb"^(?:auth|authorization|cookies?|session(?:id)?|sessid|jsessionid|sid|sig|signature|salt|seed|webhook|licen[cs]e|csrf"
-    rb"|xsrf|login|hook)$"
+    rb"|xsrf|crumb|login|hook)$"
 )
 _KEYS: Final = frozenset(
     b"api access secret private account auth master signing sign encryption encrypt decryption encoding storage "
@@ -41,7 +42,7 @@ _KEYS: Final = frozenset(
     b"session recovery root data cluster registry publish stripe algolia sendgrid mailgun maps firebase twilio "
     b"datadog dd mandrill opsgenie wandb openai anthropic cohere heroku nuget rubygems pagerduty sauce "
     b"browserstack percy cypress azure aws gcp google s3 connection primary secondary function host devops bot "
-    b"gem npm pypi codecov snyk sentry memory".split()
+    b"routing gem npm pypi codecov snyk sentry memory".split()
 )
 _NEUTRAL: Final = frozenset(
     b"cache cached restore public max min num count total unexpected prompt completion input output sort "

@@ -19,6 +19,7 @@ _BODY: Final = re.compile(
     rb"|Comment|Hash|Charset): [^\n]{1,200}\s*|" + _JOIN
 )
 """A line of a key, behind the prefix that a log puts before each."""
+_LINE: Final = re.compile(rb"(?:[^\n]{0,300}[\s\"'|>])?\+?(?P<body>[A-Za-z0-9/][A-Za-z0-9+/]{15,}={0,2})[\"',;\s]*")
 _LAST: Final = re.compile(rb"(?:[^\n]{0,300}[\s\"'|>])?[A-Za-z0-9+/]{2,}={0,2}" + _JOIN)
 
 
@@ -27,6 +28,20 @@ def key_blocks(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]
     start = data.rfind(b"-----BEGIN", first, end)
     if start >= 0:
         yield start, end_of_key(data, end), "private-key"
+
+
+def key_ends(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
+    """The lines of a key before its last one, which ends at `end`, where a log lacks the first."""
+    mark = data.rfind(b"-----END", first, end)
+    start, line = mark, data.rfind(b"\n", 0, mark)
+    while line > 0 and end - line < REACH:
+        before = data.rfind(b"\n", 0, line) + 1
+        body = _LINE.fullmatch(data, before, line)
+        if body is None:
+            break
+        start, line = body.start("body"), before - 1
+    if 0 <= start < mark:
+        yield start, end, "private-key"
 
 
 def end_of_key(data: bytes, start: int) -> int:

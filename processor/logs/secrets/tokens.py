@@ -26,13 +26,26 @@ TOKENS: Final[tuple[Secret, ...]] = (
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
         "key-block",
     ),
+    Secret(
+        "private-key",  # of which a log has the end alone
+        r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+        r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+        "key-end",
+    ),
+    Secret(
+        "private-key",
+        r"\bPrivate-Lines: \d",
+        r"\bPrivate-Lines: \d{1,3}[ \t]*\r?\n"
+        r"(?P<s>(?:(?:[^\n]{0,60}[ \t|])?[A-Za-z0-9+/]{16,64}={0,2}[ \t]*(?:\r?\n|\Z)){1,80})",
+        lines=80,
+    ),
     # Clouds
     _token("aws-key", r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}", r"(?![A-Z0-9])"),
     _token("gcp-hmac-key", r"GOOG(?:1E)?[0-9A-Z]{20}", r"[0-9A-Z]*"),
     _token("hubspot-token", r"pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}-[0-9a-f-]{27}", ""),
     Secret("newrelic-key", r"[0-9a-f]{32}NRAL", r"(?:[a-z]{2}\d\d[x]{2})?[0-9a-f]{32,40}NRAL"),
     _token("gcp-key", r"AIza[0-9A-Za-z_-]{35}", ""),
-    _token("gcp-oauth", r"(?:ya29\.|GOCSPX-|1//0)[0-9A-Za-z_-]{20}", r"[\w.-]*"),
+    _token("gcp-oauth", r"(?:ya29\.(?:[a-z]\.)?|GOCSPX-|1//0)[0-9A-Za-z_-]{20}", r"[\w.-]*"),
     Secret(
         "azure-key",
         r"(?:AccountKey|SharedAccessKey|SharedSecret)=",
@@ -86,7 +99,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("nuget-key", r"oy2[a-z0-9]{43}", r"(?!\w)"),
     _token("docker-token", r"dckr_(?:pat|oat)_[0-9A-Za-z_-]{20}", r"[\w-]*"),
     Secret("docker-auth", r"\"auth\": ?\"[A-Za-z0-9+/=]", r"\"auth\": ?\"(?P<s>[A-Za-z0-9+/=]{8,})\""),
-    _token("jfrog-token", r"(?:AKCp[0-9A-Za-z]{60}|cmVmdGtu[0-9A-Za-z]{50})", r"\w*"),
+    _token("jfrog-token", r"(?:AKC[0-9A-Za-z]{60}|cmVmdGtu[0-9A-Za-z]{50})", r"\w*"),
     _token("clojars-token", r"(?:clojars|CLOJARS)_[0-9a-z]{60}", r"\w*"),
     _token("artifactory-token", r"eyJ2ZXIiOi[0-9A-Za-z_-]{40}", r"[\w.-]*"),
     _token("adafruit-key", r"aio_[0-9A-Za-z]{28}", r"\w*"),
@@ -105,7 +118,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     Secret(
         "discord-token",
         r"[MNO][DTjzgk][A-Za-z0-9_-]{22}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
-        _BEFORE + r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w.-])",
+        _BEFORE + r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w-]|\.\w)",
         "opaque",
     ),
     Secret(
@@ -129,7 +142,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
         r"https?://[^\s/\"'<>]{3,200}/(?:[\w-]{1,40}/){0,5}?(?:hooks/catch|hooks?|webhooks?|incoming|with/key|integration)/(?P<s>[0-9A-Za-z_-]{6,200}(?:/[0-9A-Za-z_-]{5,200}){0,4})",
         "parameter",
     ),
-    _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?"),
+    _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?", before=r"(?:(?<![0-9A-Za-z])|(?<=/bot))"),
     _token("sendgrid-key", r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{16}", r"[\w-]*"),
     _token("brevo-key", r"x(?:keysib|smtpsib)-[0-9a-f]{64}-[0-9A-Za-z]{16}", ""),
     _token("mailersend-key", r"mlsn\.[0-9a-f]{64}", ""),
@@ -138,6 +151,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("mailgun-key", r"key-[0-9a-f]{32}", ""),
     _token("mailchimp-key", r"[0-9a-f]{32}-us[0-9]{1,2}", r"(?!\w)"),
     _token("twilio-key", r"SK[0-9a-f]{32}", r"(?!\w)"),
+    Secret("twilio-key", r"AC[0-9a-f]{32}[\"']?[,:]", r"\bAC[0-9a-f]{32}[\"']?[,:] ?[\"']?(?P<s>[0-9a-f]{32})(?!\w)"),
     # Payment and software services
     _token("stripe-key", r"(?:[sr]k_(?:live|test)_|whsec_)[0-9A-Za-z]{14}", r"\w*"),
     _token("square-key", r"(?:sq0(?:atp|csp|idp)-|EAAA)[0-9A-Za-z_-]{22}", r"[\w-]*"),
@@ -156,7 +170,11 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     _token("huggingface-token", r"(?:hf_|api_org_)[0-9A-Za-z]{30}", r"\w*"),
     _token("vault-token", r"hv[sbr]\.[0-9A-Za-z_-]{20}", r"[\w.-]*"),
-    _token("vault-token", r"s\.[0-9A-Za-z]{24}", r"(?![\w.])", before=r"(?:(?<![\w.$)\]-])|(?<=\\[nrt]))"),
+    Secret(
+        "vault-token",
+        r"(?:\b|\\[nrt])s\.[0-9A-Za-z]{24}",  # names of classes in packages end like this too
+        r"(?:(?<![\w.$)\]-])|(?<=\\[nrt]))s\.[0-9A-Za-z]{24}(?![\w.])",
+    ),
     _token("terraform-token", r"[0-9A-Za-z]{14}\.atlasv1\.[0-9A-Za-z_=-]{60}", r"[\w=-]*"),
     _token("pulumi-token", r"pul-[0-9a-f]{40}", ""),
     _token("doppler-token", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[0-9A-Za-z._-]{40}", r"\w*"),
@@ -179,7 +197,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("neon-key", r"napi_[0-9a-z]{60}", r"\w*"),
     _token("vercel-token", r"(?:vercel_blob_rw_[0-9A-Za-z]{16}_[0-9A-Za-z]{20}|vc[piark]_[0-9A-Za-z]{50})", r"\w*"),
     _token("dropbox-token", r"sl\.(?:u\.)?[0-9A-Za-z_-]{100}", r"[\w-]*"),
-    _token("mapbox-token", r"[pst]k\.eyJ[0-9A-Za-z_-]{30,200}\.[0-9A-Za-z_-]{20}", r"[\w-]*"),
+    _token("mapbox-token", r"[pst]k\.eyJ[0-9A-Za-z_-]{10,200}\.[0-9A-Za-z_-]{20}", r"[\w-]*"),
     _token("adobe-secret", r"p8e[_-][0-9A-Za-z_-]{32}", ""),
     _token("asana-token", r"[0-9]/[0-9]{15,16}(?:/[0-9]{15,16})?:[0-9a-f]{32}", ""),
     _token("contentful-token", r"CFPAT-[0-9A-Za-z_-]{43}", ""),

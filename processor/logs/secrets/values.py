@@ -15,7 +15,7 @@ _HARMLESS: Final = re.compile(
     rb"(?i)^(?:\*+|x{3,}|\.{2,}|-+|_+|#+|\[.*\]|<.*>?|\$.*|%\w+%|@\w+@|true|false|null|none|nil|undefined|yes|no|on|off|"
     rb"(?:un)?(?:set|defined)|empty|required|optional|missing|invalid|incorrect|expired|redacted|masked|hidden|filtered|"
     rb"secret|password|token|key|string|str|bytes|text|bool|boolean|int|number|any|object|unknown|example|changeme|env|inherit|"
-    rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars\..*|env\..*|"
+    rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars?\..*|env\..*|(?:local|module|data|each)\.[a-z_.]+|"
     rb"(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|props\..*|[a-z]:\\.*|"
     rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|\w+\(.*|&\w+|\{.*)$"
 )

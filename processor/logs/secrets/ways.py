@@ -18,7 +18,7 @@ _HEADERS: Final = (
     r"(?:(?:proxy-)?authorization|x-[a-z-]{0,40}(?:key|token|auth|secret|api|signature|session|pat)|(?:private|job|deploy|circle|dd|nuget|gitlab|registry)-(?:api-?key|token|key)|api-key|apikey"
     r"|ocp-apim-subscription-key|set-cookie2?|cookie)"
 )
-_WORD: Final = r"[\"']?(?P<s>[^\s\"']{2,400})"
+_WORD: Final = r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,8192}|[^\s\"']{2,8192}))"
 """A word of a command line."""
 
 WAYS: Final[tuple[Secret, ...]] = (
@@ -53,7 +53,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "url-password",
         r"[a-z0-9+.-]://[^\s/@:\"'<>]{0,200}:[^\s/@\"'<>]{1,400}@",
-        r"(?:[a-zA-Z][\w+.-]{1,30}://[^\s/@:\"'<>]{0,200}:(?P<s>[^\s@\"'<>]{1,400}?)@(?=[\w\[$<{*-]))",
+        r"(?:[a-zA-Z][\w+.-]{1,30}://[^\s/@:\"'<>]{0,200}:(?P<s>[^\s@\"'<>]{1,400}?(?:@[^\s@/\"'<>]{1,100}(?=@))*)@(?=[\w\[$<{*-]))",
         "password",
         caseless=True,
     ),
@@ -98,7 +98,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "curl-user",
         r"\bcurl |\bhttps? -a |\bxh -a ",
-        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth)[ =]?[\"']?[\w.@%+-]{1,100}:(?P<s>[^\s\"']{2,300})",
+        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth|--cert)[ =]?[\"']?[\w.@%+/-]{1,100}:(?P<s>[^\s\"']{2,300})",
         "password",
     ),
     Secret(
@@ -110,15 +110,15 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "credentials",
-        r"--(?:src-|dest-)?creds[ =]|--credentials?[ =]|--auth[ =]|-credential |\bcredentials?: |\bcreds?: |\bBUNDLE_\w+[:=]",
-        r"(?:--(?:src-|dest-)?creds|--credentials?|--auth|-credential|\bcredentials?:|\bcreds?:|\bBUNDLE_\w{1,80}:?)[ =][\"']?[\w.@-]{1,80}:(?P<s>[^\s\"'/]{3,300})",
+        r"--(?:src-|dest-)?creds[ =]|--credentials?[ =]|--auth[ =]|-credential |\bcredentials?(?:: |=)|\bcreds?(?:: |=)|\bbundle config |\bBUNDLE_\w+[:=]",
+        r"(?:--(?:src-|dest-)?creds|--credentials?|--auth|-credential|\bcredentials?:?|\bcreds?:?|\bbundle config (?:set )?(?:--\w{1,20} )?[^\s=:]{1,80}|\bBUNDLE_\w{1,80}:?)[ =][\"']?[\w.@-]{1,80}:(?P<s>[^\s\"'/]{3,300})",
         "password",
         caseless=True,
     ),
     Secret(
         "database-password",
-        r"\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|mongo|mongosh|mongodump|mongorestore|redis-cli|sqlcmd|bcp|ldapsearch|ldapadd|ldapmodify|ldapwhoami|7za?|zip|unzip|signtool|altool|unlock-keychain) ",
-        r"\b(?:(?:mysql|mariadb)[\w-]{0,10} [^\n]{0,300}?-p|7za? [^\n]{0,200}?-p|mongo\w{0,10} [^\n]{0,300}?-p ?|redis-cli [^\n]{0,200}?-a |(?:sqlcmd|bcp) [^\n]{0,300}?-P ?|ldap\w{1,12} [^\n]{0,300}?-w |(?:un)?zip [^\n]{0,100}?-P |signtool [^\n]{0,200}?/p |(?:unlock-keychain|altool) [^\n]{0,300}?-p )(?:(?<=\s[-/][pPaw])|(?<=\s[-/][pPaw] ))"
+        r"\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb|mongo|mongosh|mongodump|mongorestore|redis-cli|sqlcmd|bcp|ldapsearch|ldapadd|ldapmodify|ldapwhoami|7za?|zip|unzip|signtool|altool|unlock-keychain|security import)[\"']?,? ",
+        r"\b(?:(?:mysql|mariadb)[\w-]{0,10}[\"']?,? [^\n]{0,300}?-p|security import [^\n]{0,300}?-P |7za? [^\n]{0,200}?-p|mongo\w{0,10} [^\n]{0,300}?-p ?|redis-cli [^\n]{0,200}?-a |(?:sqlcmd|bcp) [^\n]{0,300}?-P ?|ldap\w{1,12} [^\n]{0,300}?-w |(?:un)?zip [^\n]{0,100}?-P |signtool [^\n]{0,200}?/p |(?:unlock-keychain|altool) [^\n]{0,300}?-p )(?:(?<=[\s\"'][-/][pPaw])|(?<=\s[-/][pPaw] ))"
         + _WORD,
         "password",
     ),
@@ -126,14 +126,66 @@ WAYS: Final[tuple[Secret, ...]] = (
         "command-password",
         r"\bsshpass |\blftp |\bsmbclient |\bnet use |\bhtpasswd |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\brabbitmqctl |\buseradd |\bbindpw |\brootpw |<\(echo |\bexpect: send|\bhttp-basic|-storepass|-keypass",
         r"(?:\bsshpass\s+-p[ ]?|\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bhtpasswd\s[^\n]{0,120}?-\w{0,4}b\w{0,4}\s\S{1,100}\s\S{1,60}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:store|key)pass[ =]|\brabbitmqctl\s[^\n]{0,60}?(?:add_user|change_password|authenticate_user)\s\S{1,60}\s|\buseradd\b[^\n]{0,80}?\s-p[ ]|<\(echo (?:-n )?|expect: send |\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
-        r"[\"']?(?P<s>[^\s\"')\\]{2,400})",
+        r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')\\]{2,400}))",
         "password",
+    ),
+    Secret(
+        "command-password",
+        r"\+ (?:echo|printf) (?:-n )?\S{6,200}\r?$",
+        r"\+ (?:echo|printf) (?:-n )?[\"']?(?P<s>[^\s\"']{6,200})[\"']?\r?\n[^\n]{0,200}(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)",
+        "password",
+        lines=1,
+    ),
+    Secret(
+        "xml-password",
+        r"<(?:[\w-]+:)?[\w-]{0,40}(?:password|passphrase|secret|token)\s[^<>]{1,200}>[^<\s]",
+        r"<(?:[\w-]{1,40}:)?[\w-]{0,40}(?:password|passphrase|secret|token)\s[^<>\n]{1,200}>(?P<s>[^<\n]{2,4096})<",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "url-password",  # with a slash in it
+        r"\b(?:rediss?|amqps?|postgres|postgresql|mysql|mariadb|mongodb|clickhouse)(?:\+\w{1,12})?://[^\s/@:\"'<>]{0,60}:[^\s@\"'<>]{1,200}@",
+        r"\b(?:rediss?|amqps?|postgres|postgresql|mysql|mariadb|mongodb|clickhouse)(?:\+\w{1,12})?://[^\s/@:\"'<>]{0,60}:(?!\d+/)(?P<s>[^\s@\"'<>]{1,200})@(?=[\w\[])",
+        "password",
+        caseless=True,
     ),
     Secret(
         "command-password",
         r"\| ?(?:sudo|docker|podman|helm|oras|chpasswd|gh auth|passwd|openssl|gpg|buildah|nerdctl|az|crane) ?",
         r"\b(?:echo|printf)\s(?:-n\s|'%s'\s|\"%s\"\s)?[\"']?(?:[\w.-]{1,60}:)?(?P<s>[^\s\"'|:$]{3,400})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s)?(?:docker|podman|helm|oras|chpasswd|gh|passwd|openssl|gpg|buildah|nerdctl|az|crane|-S)",
         "password",
+    ),
+    Secret(
+        "command-password",
+        r"\s-(?:K|iv) [0-9A-Fa-f]{32}",
+        r"(?<=\s)-(?:K|iv) (?P<s>[0-9A-Fa-f]{32,128})",
+    ),
+    Secret(
+        "command-password",
+        r"\bopenssl .{0,200} -(?:k|pass) \S",
+        r"\bopenssl\b[^\n]{0,200}?\s-k\s" + _WORD,
+        "password",
+    ),
+    Secret(
+        "command-password",  # of any tool, unless what `-p` goes with is a port or a folder, or a database to ask for its password
+        r"\s(?:-[uUl]|--user(?:name)?|--login)[ =]\S{1,80} (?:-p|-P|-pw|--pass)[ =]\S",
+        r"^(?![^\n]{0,4000}\b(?:mysql|mariadb|psql|ssh|scp|sudo)\b)[^\n]{0,4000}?\s(?:-[uUl]|--user(?:name)?|--login)[ =]\S{1,80} (?:-p|-P|-pw|--pass)[ =]"
+        r"[\"']?(?P<s>(?![\d.:]+(?:/\w+)?(?:\s|$))[^\s\"'/][^\s\"']{1,8192})",
+        "password",
+    ),
+    Secret(
+        "secure-string",
+        r"\bConvertTo-SecureString\s",
+        r"\bConvertTo-SecureString\s+(?:-(?:String|AsPlainText|Force)\s+){0,3}(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"'()|-][^\s\"'()|]{1,400}))",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "mnemonic",
+        r"(?:mnemonic|(?:seed|recovery|backup)[ _-]?(?:phrase|words))[\"']?\s?[=:]",
+        r"(?:mnemonic|(?:seed|recovery|backup)[ _-]?(?:phrase|words))[\"']?\s?[=:]\s{0,3}[\"']?(?P<s>(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})",
+        caseless=True,
     ),
     Secret(
         "command-token",
@@ -145,8 +197,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "netrc",
-        r"\bmachine\s+\S+\s+(?:login|account|password)\s|\blogin \S+ password \S",
-        r"(?:\bmachine\s+\S+(?:\s+\S+){0,6}?|\blogin\s+\S{1,200})\s+password\s+(?P<s>\S{3,400})(?=\s|$)",
+        r"\bmachine\s+\S+\s+(?:\S{1,40}\s+){0,3}(?:login|account|password)\s|\blogin \S+ password \S",
+        r"(?:\bmachine\s+\S+(?:\s+\S+){0,15}?|\blogin\s+\S{1,200})\s+password\s+(?P<s>\S{3,400})(?=\s|$)",
         "password",
         lines=3,
     ),
@@ -171,14 +223,14 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "sql-password",
         r"\bidentified (?:with \S+ )?by |\bpassword[ =]{1,3}['\"]|\benable (?:secret|password) |^\s{0,40}AUTH \S|Z AUTH \S",
-        r"(?:identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?|password\s{0,3}=?\s{0,3}(?=['\"])|enable (?:secret|password)\s(?:\d\s)?|(?:^|Z)\s{0,40}(?-i:AUTH)\s)['\"]?(?P<s>[^\s'\";]{2,200})",
+        r"(?:identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?|password\s{0,3}=?\s{0,3}(?=['\"])|enable (?:secret|password)\s(?:\d\s)?|(?:^|Z)\s{0,40}(?-i:AUTH)\s)(?P<q>['\"])?(?P<s>(?(q)[^'\"\n]{2,200}|[^\s'\";]{2,200}))",
         "password",
         caseless=True,
     ),
     Secret(
         "user-password",
-        r"(?:auth|creds?|credentials?)[\"']?\s?[=:]\s?[(\[]\s?[\"']",
-        r"(?:(?:auth|creds?|credentials?|basic_auth)[\"']?\s{0,3}[=:]\s{0,3}[(\[]\s{0,3}[\"'][^\"'\n]{1,80}[\"']\s{0,3},\s{0,3}[\"'](?P<s>[^\"'\n]{2,200})[\"'])",
+        r"(?:auth|creds?|credentials?|login|authenticate)[\"']?\s?[=:]?\s?[(\[]\s?[\"']",
+        r"(?:(?:auth|creds?|credentials?|basic_auth|login|authenticate)[\"']?\s{0,3}[=:]?\s{0,3}[(\[]\s{0,3}[\"'][^\"'\n]{1,80}[\"']\s{0,3},\s{0,3}[\"'](?P<s>[^\"'\n]{2,200})[\"'])",
         "password",
         caseless=True,
     ),
@@ -198,7 +250,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "password-below",
         r"password[^\n:]{0,60}:[ \t]*\r?$",
-        r"password[^\n:]{0,60}:[ \t]*\r?\n(?:[^\n]{0,40}\n)?(?:[^\n]{0,40}[ \t])?(?P<s>\S{8,200})[ \t]*(?=\r?\n|$)",
+        r"password[^\n:]{0,60}:[ \t]*\r?\n(?:[^\n]{0,60}\n)?(?:[^\n]{0,60}[ \t])?(?P<s>\S{8,200})[ \t]*(?=\r?\n|$)",
         "opaque",
         caseless=True,
         lines=2,
