@@ -15,7 +15,7 @@ from processor.contract import Candidate, Excerpt
 from processor.logs.anchor import first_placed, near_error, said, sure_package, sure_tests, tells, test_name
 from processor.logs.extract.located import BORDER
 from processor.logs.patterns import DETAILS
-from processor.logs.prose import is_empty, quoted, telling, words
+from processor.logs.prose import compares, is_empty, quoted, telling, words
 
 CLEAR: Final = 0.3
 """Share of the highest score in the excerpt from which on a line is taken for one that belongs to the fault."""
@@ -23,8 +23,20 @@ CLEAR: Final = 0.3
 BEFORE, AFTER = 28, 2
 """Lines around one that says only that something failed, among which the fault is looked for."""
 
+_AFTERWARDS: Final = re.compile(
+    r"\s*(?:Running after[_ ]script|Post job cleanup\.|\[WS-CLEANUP\]|\[Pipeline\] \{ \(Declarative: Post)"
+)
+"""What CI systems print when they begin what is done whether or not a job failed."""
+
 FAINT: Final = 0.1
 """Share of the highest score below which a line has nothing to do with the fault, whoever chose it."""
+
+VALUES: Final = re.compile(
+    r"\W*(?:left|right|expected|actual|received|got|want|have|symbol|location|required|found|provided|which is"
+    r"|snapshot(?: name)?|difference|details?|debug_error_string)(?: \w+)?\s*[:=]",
+    re.IGNORECASE,
+)
+"""Lines below a message that say what was found and what should have been."""
 
 _NEXT: Final = 8
 """Lines between what a rule hit and a line that belongs to the same fault."""
@@ -46,6 +58,8 @@ _PATHS: Final = re.compile(r"\S*[/\\]\S*|\S+\.\w{1,4}(?=[\s:,)\]]|$)(?::\d+)*")
 
 _DIFFERENCE: Final = frozenset({"difference-part-1"})
 """Patterns on lines that go on with others, and yet are what there is to say."""
+
+_BARE: Final = re.compile(r"^\W*\w*(?:Error|Exception|Failure)\W*$")
 
 
 def _any(kinds: Collection[str]) -> re.Pattern[str]:
@@ -86,7 +100,8 @@ def cause(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> 
             found = best(why(likely, candidates["tests"], excerpt))
     if found and scores[found] >= clear:
         return found
-    telling_lines = [number for number, text in texts.items() if _says(text)]
+    end = next((number for number, text in texts.items() if _AFTERWARDS.match(text)), excerpt.total_lines + 1)
+    telling_lines = [at for at, text in texts.items() if _says(text) and (at < end or at in places)]
     likeliest = best(telling_lines)
     if likeliest and scores[likeliest] >= clear > 0:
         return likeliest
@@ -118,7 +133,8 @@ def why(test: Candidate, tests: Iterable[Candidate], excerpt: Excerpt) -> frozen
     They name it and more, or stand between its lines and another test's: as an error, else right below its name.
     """
     texts = {line.number: line.text for line in excerpt.lines}
-    telling_lines = {number for number, text in texts.items() if _says(text) and _beyond(text, test.name)}
+    saying = (number for number, text in texts.items() if _says(text) and not VALUES.match(text))
+    telling_lines = {number for number in saying if _beyond(texts[number], test.name)}
     if own := telling_lines.intersection(test.lines):
         return frozenset(own)
     last = _last(test.name)
@@ -142,7 +158,9 @@ def _last(name: str) -> str:
 
 def _beyond(text: str, name: str) -> bool:
     """Whether a line says more than a test's name, its place and that it failed."""
-    return bool(telling(_PATHS.sub(" ", quoted(text).replace(name, " "))) - words(name) - _STATUS)
+    rest = _PATHS.sub(" ", quoted(text).replace(name, " "))
+    bare = telling(_BARE.sub("", rest))  # pytest names a place and the kind of exception alone
+    return bool(bare - words(name) - _STATUS) or compares(rest)
 
 
 @functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
@@ -151,13 +169,22 @@ def _says(text: str) -> bool:
 
 
 def beside(lines: Iterable[int], excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> int:
-    """The line that shows a fault best: of those next to `lines`, which a rule hit, else of these; 0 if none does."""
+    """The line that shows a fault best: of those next to `lines`, which a rule hit, else of these; 0 if none does.
+
+    Where a rule hit no more than an exit status it may stand anywhere.
+    """
     texts = {line.number: line.text for line in excerpt.lines}
     hit = [number for number in lines if number in texts]
     best = cause(excerpt, candidates)
-    if any(abs(best - number) <= _NEXT for number in hit):
+    if only_ended(hit, excerpt) or any(abs(best - number) <= _NEXT for number in hit):
         return best
     return next((number for number in hit if _says(texts[number])), 0)
+
+
+def only_ended(lines: Iterable[int], excerpt: Excerpt) -> bool:
+    """Whether all that `lines` say is that something ended, as an exit status does."""
+    texts = {line.number: line.text for line in excerpt.lines}
+    return not any(tells(said(texts.get(number, ""))) for number in lines)
 
 
 def continues(text: str) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from processor.contract import Candidate, Excerpt
-from processor.logs.cause import continues, failed_test, why
-from processor.logs.prose import quoted
+from processor.logs.cause import VALUES, continues, failed_test, why
+from processor.logs.prose import quoted, telling
+from processor.logs.structured import unfold
 
 ENOUGH: Final = 200
 """Characters from which on nothing is added."""
@@ -20,12 +21,6 @@ ENOUGH: Final = 200
 LONG: Final = 90
 """Characters of a test's name from which on its last part has to do, since the reason must have room too."""
 
-_VALUES: Final = re.compile(
-    r"\W*(?:left|right|expected|actual|received|got|want|have|symbol|location|required|found|provided|which is"
-    r"|snapshot(?: name)?|difference|details?|debug_error_string)(?: \w+)?\s*[:=]",
-    re.IGNORECASE,
-)
-"""Lines below a message that say what was found and what should have been."""
 _VALUE_LINES: Final = 6
 
 _PLACE: Final = re.compile(r"\W*(?:-->|on|in|at) (?P<file>[\w./\\@-]+\.\w+)(?::| line )(?P<line>\d+)\b.*")
@@ -50,6 +45,27 @@ _ABOUT_HOOK: Final = re.compile(r"- (?:hook id|exit code|duration): .*")
 _HOOK_LINES: Final = 7
 """A hook of pre-commit that failed; what it printed stands below what is said about it."""
 
+_SHELLCHECK: Final = re.compile(r"In (?P<file>\S+) line (?P<line>\d+):")
+_SC: Final = re.compile(r"\W*(?P<said>SC\d{4}\b.*)")
+"""ShellCheck's place, and what it says below the line of source."""
+
+_EXCEPTION: Final = re.compile(r"(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit)(?::.*)?")
+_FRAME: Final = re.compile(r'\s+File "(?P<file>[^"<>]+)", line (?P<line>\d+)')
+_LIBRARY: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib(?:64)?[\\/]python\d")
+_FRAME_LINES: Final = 60
+"""Where a Python exception was thrown: the last call of one's own above it."""
+
+_COMMAND: Final = re.compile(
+    r"(?:(?P<step>##\[group\]Run )|\[command\]|\$ |\++ )(?P<command>\S.{1,80}?)"
+    r"(?P<collapsed> # collapsed multi-line command)?"
+)
+_COMMAND_LINES: Final = 40
+_THIN: Final = 2
+"""Words of its own that a sentence needs; with fewer, such as a bare path, the command that printed it goes before."""
+
+_TOLD: Final = 3
+"""Lines of a message in JSON."""
+
 _ROOTS: Final = re.compile(
     r"(?<![\w./])(?:file://)?(?:/(?:home/runner/work|__w|home/travis/build|builds)/[\w.-]+/[\w.-]+"
     r"|/(?:var/lib/jenkins|home/jenkins/agent)/workspace/[\w.@-]+|/github/workspace|/home/circleci/project)/"
@@ -69,16 +85,18 @@ def headline(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], 
     line = texts.get(number, "")
     if changed := _changed(texts, number):
         return _ROOTS.sub("", changed)
-    said = _hook(texts, number) or quoted(line)
+    said = _hook(texts, number) or _shellcheck(texts, number) or "; ".join(map(quoted, unfold(line)[:_TOLD]))
     if _HEADED.match(line) and (file := _file_above(texts, number)):
         said = f"{file}:{said}"
     rest = _rest(texts, number, said)
     for more in (*rest.values(), *_values(texts, max(rest, default=number))):
         said = _joined(said, more)
-    said += _place(texts, number, said)
+    said += _place(texts, number, said) or _thrown(texts, number, said)
     test = failed_test(candidates)
     if test is not None and number in why(test, candidates["tests"], excerpt):
         said = _of_test(test.name, said)
+    elif len(telling(said)) < _THIN:
+        said = _of_command(texts, number, said)
     return " ".join(_ROOTS.sub("", said).split())
 
 
@@ -112,7 +130,7 @@ def _rest(texts: Mapping[int, str], number: int, said: str) -> dict[int, str]:
 def _values(texts: Mapping[int, str], number: int) -> Iterator[str]:
     for below in range(number + 1, number + 1 + _VALUE_LINES):
         text = texts.get(below, "")
-        if _VALUES.match(text):
+        if VALUES.match(text):
             yield " ".join(quoted(text).split())
         elif text.strip() and not continues(text):
             return
@@ -132,6 +150,36 @@ def _hook(texts: Mapping[int, str], number: int) -> str:
     below = (texts.get(at, "").strip() for at in range(number + 1, number + 1 + _HOOK_LINES))
     printed = next((text for text in below if text and not _ABOUT_HOOK.fullmatch(text)), "")
     return f"{found['name']} failed{': ' if printed else ''}{printed.removeprefix('- ')}"
+
+
+def _shellcheck(texts: Mapping[int, str], number: int) -> str:
+    found = _SHELLCHECK.fullmatch(texts.get(number, "").strip())
+    below = (_SC.match(texts.get(at, "")) for at in range(number + 1, number + 5))
+    said = next(filter(None, below), None) if found is not None else None
+    return f"{found['file']}:{found['line']}: {said['said']}" if found is not None and said is not None else ""
+
+
+def _thrown(texts: Mapping[int, str], number: int, said: str) -> str:
+    """Where a Python exception was thrown."""
+    if not _EXCEPTION.fullmatch(texts.get(number, "")):
+        return ""
+    for above in range(number - 1, max(0, number - _FRAME_LINES), -1):
+        text = texts.get(above, "")
+        if text and not text[0].isspace():
+            return ""
+        found = _FRAME.match(text)
+        if found is not None and not _LIBRARY.search(found["file"]):
+            return "" if found["file"] in said else f" ({found['file']}:{found['line']})"
+    return ""
+
+
+def _of_command(texts: Mapping[int, str], number: int, said: str) -> str:
+    """A sentence behind the command that printed it, where the excerpt has that and there was only one."""
+    for above in range(number - 1, max(0, number - _COMMAND_LINES), -1):
+        if found := _COMMAND.fullmatch(texts.get(above, "")):
+            several = found["step"] and not texts.get(above + 2, "").startswith("shell: ")
+            return said if several or found["collapsed"] else f"{found['command']}: {said}"
+    return said
 
 
 def _file_above(texts: Mapping[int, str], number: int) -> str:

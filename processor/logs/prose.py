@@ -28,15 +28,16 @@ _EMPTY: Final = re.compile(
     r"|(?:tests?(?: run| files| suites)?|suites|snapshots|total time|duration|ran|start at)\b:? +\d.*"
     r"|\d+ files? (?:would be|were|was|needs?|need to be) \w*format.*"
     r"|(?:the )?following [\w ]+|_{3,} .+ _{3,}|={3,} .+ ={3,}"
-    r"|\d+% tests passed.*|\W*\d+ snapshots? failed.*"
-    r"|post job cleanup|shell: \S+( .*)?|\[command\].*"
+    r"|fail(?:ed|ing) (?:scenarios|tests|suites|examples|specs)"
+    r"|code: '?\w+'?|\d+% tests passed.*|\W*\d+ snapshots? failed.*"
+    r"|(?:go: )?error loading module requirements|post job cleanup|shell: \S+( .*)?|\[command\].*"
     r")\W*"
 )
 """Sentences and lines, in lower case, that say which command failed and not why."""
 
 _ELSEWHERE: Final = re.compile(
     r"^\W*(?:hint|help|tip|note)\b ?:|^\W*help \d+\]|see (?:the )?log for details|complete log of this run"
-    r"|json\.parse note:"
+    r"|for lists of detected|json\.parse note:"
     r"|the following (?:error|exception)s? (?:has |have )?occurred|not a problem with npm|for documentation about"
     r"|process didn't exit successfully|additional logging output|curl failed to verify the legitimacy"
     r"|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available|caniuse-lite is outdated"
@@ -47,6 +48,7 @@ _MARKER: Final = re.compile(r"\s*(?:##\[\w+\]|\[(?i:ERROR|FATAL|WARNING|INFO)\]|
 _HELP: Final = re.compile(r"\s*-> \[Help \d+\]\s*$")
 """What tools put before and behind a message: it says nothing in a sentence's place."""
 
+_COMPARES: Final = re.compile(r"\w\S* (?:!==?|===?|<>|≠) \S")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _UNFINISHED: Final = re.compile(r"[=,:;(\[{<|&\\-]$")
 _APOSTROPHE: Final = re.compile(r"(?<=\w)'(?=\w)")
@@ -94,11 +96,18 @@ def is_specific(text: str) -> bool:
     return _SPECIFIC.search(text) is not None
 
 
+def compares(text: str) -> bool:
+    """Whether values are compared, which says what was wrong without any word."""
+    return _COMPARES.search(text) is not None
+
+
 @functools.lru_cache(maxsize=4096)  # builds repeat each other's lines
 def is_empty(text: str) -> bool:
     """Whether a sentence or a line fits every failed build, or says which command failed and not why."""
     lower, bare = text.lower(), quoted(text).lower()
-    return not telling(text) or any((_EMPTY.fullmatch(lower), _EMPTY.fullmatch(bare), _ELSEWHERE.search(bare)))
+    return not (telling(text) or compares(text)) or any(
+        (_EMPTY.fullmatch(lower), _EMPTY.fullmatch(bare), _ELSEWHERE.search(bare))
+    )
 
 
 def quoted(line: str) -> str:

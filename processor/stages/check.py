@@ -13,9 +13,9 @@ from typing import Any, Final, Literal, Protocol
 
 from processor.contract import Candidate, Confidence, Evidence, Excerpt, ExcerptLine, Reading, RuleMatch
 from processor.errors import FaultstreamError, Rejected
-from processor.logs.cause import beside, cause, near
+from processor.logs.cause import beside, cause, near, only_ended
 from processor.logs.headline import headline
-from processor.logs.prose import invents, is_specific, says, words
+from processor.logs.prose import invents, is_specific, says, telling, words
 from processor.models.calibration import Calibration
 from processor.models.certainty import Choice, choices
 from processor.models.chat import Completion
@@ -157,7 +157,9 @@ class Check:
         except Invalid as error:
             raise Rejected("internal", f"rule {rule.rule}: {error}") from error
         confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
-        lines = rule.lines or [cause(reading.excerpt, reading.candidates)]
+        lines = list(rule.lines)
+        if only_ended(lines, reading.excerpt):  # which shows nobody what happened
+            lines.append(cause(reading.excerpt, reading.candidates))
         return Answer(valid, _evidence(reading.excerpt, lines), confidence, rule.precision)
 
     def _detailed(self, summary: str, reading: Reading, rule: RuleMatch) -> str:
@@ -167,7 +169,8 @@ class Check:
         at = beside(rule.lines, reading.excerpt, reading.candidates)
         told = headline(reading.excerpt, reading.candidates, at) if at else ""
         length = next((each.length for each in self._questions if each.name == SUMMARY), 0)
-        return f"{summary.rstrip('.')}: {told}"[:length] if is_specific(told) else summary
+        more = telling(told) - telling(summary)
+        return f"{summary.rstrip('.')}: {told}"[:length] if len(more) > 1 or is_specific(told) else summary
 
     def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
         try:

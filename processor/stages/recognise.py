@@ -43,9 +43,24 @@ class Recognise:
             excerpt=excerpt,
             candidates=found,
             rule=rule,
-            narrowed={name: ranker.rank(excerpt, marked)[:keep] for name, (ranker, keep) in open_fields.items()},
+            narrowed={
+                name: _likeliest(
+                    ranker.rank(excerpt, marked), keep, rule.fields.get(name) if rule is not None else None
+                )
+                for name, (ranker, keep) in open_fields.items()
+            },
             anchor=anchor(excerpt, found, rule),
         )
+
+
+Ranked = tuple[tuple[str, float], ...]
+
+
+def _likeliest(ranked: Ranked, keep: int, proposed: object) -> Ranked:
+    """The `keep` likeliest values, of which one is what a rule proposes: a hint at what is not on offer misleads."""
+    kept = ranked[:keep]
+    missed = tuple(each for each in ranked[keep:] if each[0] == proposed)
+    return kept[: keep - len(missed)] + missed
 
 
 @functools.lru_cache(maxsize=64)

@@ -86,7 +86,7 @@ PATTERNS: tuple[Pattern, ...] = (
     module(rf"(?:ModuleNotFound|Import)Error: No module named '?\"?{DOTTED}", 0.85),
     module(rf"[Nn]o module named ['\"]?{DOTTED}", 0.8),
     module(rf"cannot import name .* from '{DOTTED}' \(\S*(?:site|dist)-packages/", 0.8),
-    module(rf"cannot import name .* from (?:partially initialized module )?'{DOTTED}", 0.65),
+    module(rf"cannot import name .* from '{DOTTED}", 0.65),
     module(rf"DLL load failed while importing {DOTTED}", 0.75),
     module(rf"AttributeError: (?:partially initialized )?module '{DOTTED}' has no attribute", 0.62),
     module(r"(?P<name>numpy)\.dtype size changed", 0.85),

@@ -38,7 +38,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
         r"\d+% tests passed, [1-9]\d* tests failed|\*{3}(?:Failed|Exception|Timeout|Not Run)|The following tests FAILED",
         r"^[ \t]+\d+ - \S+ \((?:Failed|SEGFAULT|Timeout|Not Run|Subprocess|Child|ILLEGAL|OTHER_FAULT|NUMERICAL)",
         r"\bAssertion .+ failed|assert(?:ion)? failed|ASSERTION FAILED|REQUIRE\(|CHECK\(|SIGSEGV|SIGABRT|SIGKILL|SIGTERM",
-        r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|Invalid (?:read|write) of size",
+        r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|Invalid (?:read|write) of size|are definitely lost in loss record|depends on uninitialised value",
         r"^Found errors in |^FAILED (?:\(|:|\S)|^\d+ FAILED|^From test_\S+|^TEST FAILURE|tests? FAILED|Test .+ FAILED",
         r"^[ \t]*\S+:\d+: (?:FAILED|Failure|error)",
         r"^(?:FAIL|XPASS|ERROR): \S+|^# (?:FAIL|ERROR): +[1-9]",

@@ -153,6 +153,46 @@ Error: Reference to undeclared input variable
   on main.tf line 2, in locals:
    2:   name = "acme-${var.region}"
 """
+SHELLCHECK = """\
+In deploy.sh line 3:
+rm -rf /srv/$name
+        ^---^ SC2086 (info): Double quote to prevent globbing and word splitting.
+
+For more information:
+  https://www.shellcheck.net/wiki/SC2086 -- Double quote to prevent globbing
+"""
+FORMAT = """\
+##[group]Run terraform fmt -check -recursive
+terraform fmt -check -recursive
+shell: /usr/bin/bash -e {0}
+##[endgroup]
+main.tf
+##[error]Process completed with exit code 3.
+"""
+SYNTAX = """\
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/runpy.py", line 157, in _get_module_details
+    code = loader.get_code(mod_name)
+  File "/builds/acme/shop/shop/price.py", line 2
+    return round((n * 1.19
+                ^
+SyntaxError: '(' was never closed
+"""
+TAP = """\
+not ok 1 - parses dates
+  ---
+  duration_ms: 3.1
+  failureType: 'testCodeFailure'
+  error: |-
+    Expected values to be strictly equal:
+
+    2023 !== 2024
+
+  code: 'ERR_ASSERTION'
+  expected: 2024
+  actual: 2023
+  ...
+"""
 
 
 @pytest.mark.parametrize(
@@ -195,12 +235,16 @@ Error: Reference to undeclared input variable
             PYDANTIC,
             (
                 "pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings; api_key; "
-                "Field required [type=missing, input_value={}, input_type=dict]"
+                "Field required [type=missing, input_value={}, input_type=dict] (manage.py:6)"
             ),
         ),
         (ESLINT, "src/cart.js:2:9 error 'total' is assigned a value but never used no-unused-vars"),
         (HOOK, "No tabs failed: src/a.py:2: return 1"),
         (DIFFERENCE, 'api/version.go differs: -const Version = "1", +const Version = "2"'),
+        (SHELLCHECK, "deploy.sh:3: SC2086 (info): Double quote to prevent globbing and word splitting."),
+        (FORMAT, "terraform fmt -check -recursive: main.tf"),
+        (SYNTAX, "SyntaxError: '(' was never closed (shop/price.py:2)"),
+        (TAP, "parses dates: Expected values to be strictly equal: 2023 !== 2024"),
         (TERRAFORM, "Error: Reference to undeclared input variable (main.tf:2)"),
     ],
     ids=lambda value: value[:24] if value.startswith(("=", "-", "[")) else None,
@@ -235,3 +279,14 @@ def test_what_a_rule_hit_is_told_by_a_line_next_to_it() -> None:
     assert beside((2,), made, candidates(made)) == 1
     far = reduce((log + "all is well here\n" * 30 + "npm error code E401\n").encode(), 1000)
     assert beside((35,), far, candidates(far)) == 0
+
+
+def test_what_was_printed_before_the_job_ended_is_told_not_what_came_after() -> None:
+    """An exit status alone says nothing, and what CI systems do after every job has nothing to do with it."""
+    waits = "waiting for the queue to drain\n" * 3
+    after = "Running after_script\nRunning after script...\n$ df -h /builds\noverlay 98G 41G 57G 42% /builds\n"
+    after += "Cleaning up project directory and file based variables\n"
+    log = f"$ timeout 3 ./drain.sh\n{waits}{after}ERROR: Job failed: exit code 124\n"
+    made = reduce(log.encode(), 1000)
+    told = beside((10,), made, candidates(made))
+    assert headline(made, candidates(made), told) == "waiting for the queue to drain"

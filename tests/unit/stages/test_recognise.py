@@ -40,6 +40,18 @@ def test_a_rule_that_proposes_does_not_name_the_fault() -> None:
     assert reading.anchor == "line:package zod gone"
 
 
+def test_what_a_rule_proposes_is_on_offer() -> None:
+    """In place of the unlikeliest: a hint at a value that can't be chosen would mislead."""
+    ranker = Ranker(["test", "compile", "dependency_resolution"], {"bias": [(0, 1.0), (1, 0.5)]})
+    rules = RuleSet.parse([RULE | {"decides": False}])
+    found = Recognise(rules, {"category": (ranker, 2)})
+    assert [value for value, _ in found(excerpt("package zod gone")).narrowed["category"]] == [
+        "test",
+        "dependency_resolution",
+    ]
+    assert [value for value, _ in found(excerpt("error: boom")).narrowed["category"]] == ["test", "compile"]
+
+
 def test_nothing_configured() -> None:
     """A pipeline without rules and rankers still gets candidates and an anchor."""
     reading = Recognise()(excerpt("E: Unable to locate package x11"))
