@@ -222,7 +222,7 @@ def settings_reference() -> str:
     intro = """# Settings
 
 `config/faultstream.yaml` of a home, or the file that `--config` names. The environment wins over it: a nested key is
-written with two underscores, `FAULTSTREAM_KAFKA__BOOTSTRAP`.
+written with two underscores, `FAULTSTREAM_KAFKA__BOOTSTRAP`. An empty variable counts as not set.
 """
     return HEAD + intro + "".join(_sections(Settings, ""))
 

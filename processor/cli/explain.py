@@ -117,6 +117,8 @@ async def _tell(results: AsyncIterator[tuple[str, Result]], shown: Shown, out: C
 
 def _changed(settings: Settings, tier: str, url: str | None, tokenizer: Path | None) -> Settings:
     """The settings with what the command line says of the model."""
+    if url and not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--model-url: {url!r} is no address; it begins with http:// or https://")
     changes: dict[str, Any] = {"urls": [url]} if url else {}
     if tokenizer:
         changes["tokenizer"] = tokenizer
@@ -290,7 +292,8 @@ class Shown:
         decided = f"rule {step.rule}" if step.decided_by == "rule" else f"model {step.model}, tier {step.tier}"
         decided = f"the chain's step {step.name}" if step.decided_by == "evaluate" else decided
         sure = finding.confidence.value
-        how = f"{sure:.0%}" if sure is not None else "not calibrated, treat it as a guess"
+        unknown = "not measured for this rule" if step.decided_by == "rule" else "not calibrated, treat it as a guess"
+        how = f"{sure:.0%}" if sure is not None else unknown
         usage = finding.usage
         seconds = step.timings_ms.get("infer", 0) / 1000
         cached = "cached unknown" if usage.cached_tokens is None else f"{usage.cached_tokens} cached"

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FAULTSTREAM_",
         env_nested_delimiter="__",
+        env_ignore_empty=True,  # a compose file can't leave a variable out
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,

@@ -139,14 +139,55 @@ def test_compose_checks_health(compose: dict[str, Any]) -> None:
     assert services["daemon"]["depends_on"]["kafka"] == {"condition": "service_healthy"}
 
 
-def test_compose_settings_are_valid(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon accepts the environment that the compose file gives it, and connects to the services by name."""
+@pytest.mark.parametrize("url", ["", "https://jira.example.com"])
+def test_compose_settings_are_valid(compose: dict[str, Any], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon accepts what the compose file gives it, connects to the services by name, and to Jira if told to."""
     for name, value in compose["services"]["daemon"]["environment"].items():
-        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value))
+        given_url = value.replace("${JIRA_URL:-}", url).replace("${JIRA_TOKEN:-}", url and "token")
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", given_url))
     given = settings.load(CHECKOUT / "config" / "faultstream.yaml")
     assert given.kafka.bootstrap == "kafka:19092"
     assert given.models["lite"].urls == ["http://vllm:8000/v1"]
+    assert (given.jira.url if given.jira else "") == url
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> dict[str, dict[str, Any]]:
+    """The objects of the example for Kubernetes, by kind."""
+    text = (CHECKOUT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")
+    return {each["kind"]: each for each in yaml.safe_load_all(text)}
+
+
+def test_kubernetes_mounts_settings_that_are_valid(
+    kubernetes: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file of the ConfigMap lies where a home has it, and the token where the settings say."""
+    pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
+    files = {each["key"]: each["path"] for each in pod["volumes"][0]["configMap"]["items"]}
+    assert files == dict.fromkeys(kubernetes["ConfigMap"]["data"], "config/faultstream.yaml")
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounts.keys() == {each["name"] for each in pod["volumes"]}
+    (tmp_path / "jira-token").write_text("token")
+    text = kubernetes["ConfigMap"]["data"]["faultstream.yaml"].replace(mounts["secrets"], str(tmp_path))
+    (tmp_path / "faultstream.yaml").write_text(text)
+    monkeypatch.delenv("FAULTSTREAM_KAFKA__BOOTSTRAP", raising=False)
+    given = settings.load(tmp_path / "faultstream.yaml")
     assert given.jira is not None
+    assert given.jira.token is not None
+
+
+def test_kubernetes_probes_and_stops_as_documented(
+    kubernetes: dict[str, dict[str, Any]], instructions: list[tuple[str, str]]
+) -> None:
+    """Health and readiness on the image's port; more time to stop than the daemon takes; no root, nothing written."""
+    pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
+    daemon = pod["containers"][0]
+    paths = [daemon[f"{name}Probe"]["httpGet"]["path"] for name in ("liveness", "readiness", "startup")]
+    assert paths == ["/healthz", "/readyz", "/healthz"]
+    assert ("EXPOSE", str(daemon["ports"][0]["containerPort"])) in instructions
+    assert pod["terminationGracePeriodSeconds"] >= settings.Limits().drain_s + 15
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert daemon["securityContext"]["readOnlyRootFilesystem"]
 
 
 def test_compose_gives_the_daemon_time_to_drain(compose: dict[str, Any]) -> None:

@@ -34,13 +34,14 @@ from tools.servers import broker, jira, model, process
 FOLDER = bootstrap.CHECKOUT / ".demo"
 PIPELINE = "ci_failure"
 TOPIC = "ci.builds.failed"
-PATIENCE_S = 1200
+PATIENCE_S = 600
+"""How long nothing may come before the demo ends with what it has: twice what the daemon gives an answer."""
 AT_ONCE = {"llamacpp": 1, "vllm": 8}
 """Requests at once: on two cores llama.cpp gains nothing from more, and the first answer would come later."""
 
 
 def main() -> int:
-    """Runs the demo. Exit code 1 where something is not as promised (--check) or did not start."""
+    """Runs the demo. Exit code 1 where something did not start or did not end, or is not as promised (--check)."""
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail unless everything is as promised")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
@@ -55,7 +56,9 @@ def main() -> int:
             broken = check.faults(figures)
             for fault in broken:
                 view.say(f"not as promised: {fault}", "bold red")
-            if options.keep:
+            if not options.keep:
+                view.say("the page ends with the demo; make demo KEEP=1 leaves everything up")
+            else:
                 view.say("all stays up (KEEP=1); Ctrl-C ends it", "bold")
                 threading.Event().wait()
     except (bootstrap.SetupError, process.ServerError, RuntimeError) as error:
@@ -64,7 +67,7 @@ def main() -> int:
     except KeyboardInterrupt:
         view.say("stopped")
         return 130
-    return 1 if options.check and broken else 0
+    return 1 if outcome.done < figures["events"] or (options.check and broken) else 0
 
 
 def _interrupt(*_: object) -> None:
@@ -107,20 +110,24 @@ async def _send_and_watch(
     def broken() -> str | None:
         if daemon.pid is None:
             return f"the daemon ended; its log is {daemon.log}"
-        if outcome.seconds() > PATIENCE_S:
-            return f"{outcome.done} of {len(sent)} events after {PATIENCE_S} s; logs are in {FOLDER / 'logs'}"
         return serving.failure
+
+    def silent() -> bool:
+        return serving.ready_s is not None and outcome.seconds() - outcome.last_s > PATIENCE_S
 
     told = Ticker(view, outcome, len(sent), serving)
     watch = Watch(bootstrap_servers, prefix, PIPELINE, outcome, told.told)
-    await watch.run(lambda: told.tick() or outcome.done >= len(sent), broken)
+    await watch.run(lambda: told.tick() or outcome.done >= len(sent) or silent(), broken)
+    if outcome.done < len(sent):
+        said = f"{outcome.done} of {len(sent)} builds are done, and nothing has come for {PATIENCE_S / 60:g} min"
+        view.say(f"{said}; what there is follows, logs are in {FOLDER.name}/logs", "bold red")
     tickets = check.jira_tickets(view.jira)
     rows = [
         (build, finding, tickets.get(finding["data"]["fingerprint"], "") if finding else "")
         for place, build in sent.items()
         for finding in [outcome.findings.get(place)]
     ]
-    view.console.print(show.table(rows))
+    view.console.print(show.table(rows, {sent[place].id for place in outcome.dead}))
     figures = check.summary(sent, outcome, tickets, valid, serving.engine)
     (FOLDER / "summary.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     _tell(view, figures)
@@ -138,10 +145,11 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         f"decided by rules {decided['rules']}, by the model {decided['model']} ({figures['engine']}); "
         f"category right {figures['correct_category']}/{total}, dependency {figures['correct_dependency']}/{total}"
     )
-    share = figures["cached_token_share"]
+    share, by_model = figures["cached_token_share"], figures["seconds_to_first_model_ticket"]
     view.say(
-        f"first ticket after {figures['seconds_to_first_ticket']} s, first by the model after "
-        f"{figures['seconds_to_first_model_ticket']} s; {figures['prompt_tokens']:,} prompt tokens, "
+        f"first ticket after {figures['seconds_to_first_ticket']} s, "
+        f"{'none by the model' if by_model is None else f'first by the model after {by_model} s'}; "
+        f"{figures['prompt_tokens']:,} prompt tokens, "
         f"{'unknown how many' if share is None else f'{share:.0%}'} from the cache"
     )
     view.say(f"tickets: {view.jira}/demo/   figures: .demo/summary.json", "bold")
@@ -205,12 +213,14 @@ class Ticker:
         """Says that the model is up, once, and every 15 silent seconds what is waited for."""
         if self._serving.ready_s is not None and not self._said_ready:
             self._said_ready = True
+            self._outcome.last_s = self._outcome.seconds()
             self._view.say(
                 f"model server is up ({self._serving.engine}), {self._serving.ready_s:.0f} s after its start"
             )
         if self._outcome.seconds() - self._said_at > 15:
             self._said_at = self._outcome.seconds()
-            what = "the model reads" if self._said_ready else "the model is being set up"
+            left = self._outcome.left(self._events)
+            what = f"the model reads{left}" if self._said_ready else "the model is being set up"
             self._view.say(f"{self._outcome.done} of {self._events} builds done; {what}", "dim")
         return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -65,14 +65,15 @@ def dependency(result: Mapping[str, Any]) -> str:
     return " ".join(str(part) for part in (named.get("name"), named.get("version")) if part)
 
 
-def table(builds: Sequence[tuple[Build, dict[str, Any] | None, str]]) -> Table:
-    """Event → category → dependency → ticket; what the recorder knows to be wrong is marked."""
+def table(builds: Sequence[tuple[Build, dict[str, Any] | None, str]], dead: Collection[str]) -> Table:
+    """Event → category → dependency → ticket; what the recorder knows to be wrong is marked. `dead`: dead letters."""
     made = Table(title="What became of each failed build", title_justify="left")
     for name in ("build", "decided by", "category", "dependency", "ticket"):
         made.add_column(name, overflow="fold")
     for build, finding, ticket in builds:
         if finding is None:
-            made.add_row(build.id, "", Text("dead letter", style="red"), "", ticket)
+            none = Text("dead letter", style="red") if build.id in dead else Text("not done", style="yellow")
+            made.add_row(build.id, "", none, "", ticket)
             continue
         result = finding["data"]["result"]
         right = result.get("category") in {build.truth["category"], *build.truth.get("category_alt", [])}

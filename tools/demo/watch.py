@@ -26,6 +26,10 @@ class Outcome:
     settled: dict[str, str] = field(default_factory=dict)
     first_ticket_s: float | None = None
     first_model_ticket_s: float | None = None
+    decided_s: list[float] = field(default_factory=list)
+    """When models' findings came."""
+    last_s: float = 0.0
+    """When something came for the last time."""
 
     def seconds(self) -> float:
         """Seconds since the demo was typed."""
@@ -35,6 +39,14 @@ class Outcome:
     def done(self) -> int:
         """Events that ended: dead, or found and dealt with by the ticket role."""
         return len(self.dead) + sum(finding["id"] in self.settled for finding in self.findings.values())
+
+    def left(self, events: int) -> str:
+        """How long the rest of so many events takes a model, told by those that it has decided; empty before two."""
+        ends = sorted(self.decided_s)
+        if len(ends) < 2:
+            return ""
+        minutes = (ends[-1] - ends[0]) / (len(ends) - 1) * max(0, events - self.done) / 60
+        return f", about {minutes:.0f} min more" if minutes >= 1 else ", about a minute more"
 
     def model_decided(self, finding_id: str) -> bool:
         """Whether a model decided the finding."""
@@ -71,6 +83,7 @@ class Watch:
             await consumer.stop()
 
     def _take(self, record: Any) -> None:
+        self._outcome.last_s = self._outcome.seconds()
         if record.topic.endswith(".dead-letters"):
             self._dead(record)
         elif record.topic.endswith(".ticket-events"):
@@ -79,6 +92,8 @@ class Watch:
             finding = json.loads(record.value)
             at = finding["data"]["event"]
             self._outcome.findings[at["topic"], at["partition"], at["offset"]] = finding
+            if self._outcome.model_decided(finding["id"]):
+                self._outcome.decided_s.append(self._outcome.seconds())
             self._told("finding", finding=finding)
             for event in self._early.pop(finding["id"], []):
                 self._ticket(event)
