@@ -12,7 +12,16 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Place
 from processor.logs.secrets.names import Holds, holds
-from processor.logs.secrets.values import _FILE, _VERSION, _WORDY, harmless, opaque, random_looking, without_end
+from processor.logs.secrets.values import (
+    _FILE,
+    _VERSION,
+    _WORDY,
+    harmless,
+    of_option,
+    opaque,
+    random_looking,
+    without_end,
+)
 
 _NAME: Final = re.compile(rb"[\w.$-]+")
 _NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$-"
@@ -233,4 +242,6 @@ def _password(data: bytes, place: tuple[int, int], value: bytes) -> bool:
     if value.count(b" ") > 1:
         return False
     after = data[stop : stop + 1]
-    return before in b"=:@>\"'" or after in (b"", b"\n", b"\r", b",", b'"', b"'")
+    if before in b"=:@>\"'" or after in (b"", b"\n", b"\r", b",", b'"', b"'"):
+        return True
+    return of_option(data[max(0, start - 60) : start], value)

@@ -24,6 +24,13 @@ _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
 _DIGEST: Final = re.compile(rb"^(?:sha(?:1|224|256|384|512)|md5|h1|SHA256|MD5)[-:=].*")
 _HEX: Final = re.compile(rb"(?i)^(?:0x)?[0-9a-f]+$")
 _WORDY: Final = re.compile(rb"^(?:[A-Za-z][a-z]*)?(?:[-_. ](?:[A-Za-z][a-z]*)?)*[.!?]?$")
+_OPTION: Final = re.compile(rb"(?:^|[\s\"'])--?[A-Za-z][\w.-]{0,40} \Z")
+_PROSE: Final = frozenset(
+    b"a an and are argument as at be but by can cannot command does environment file flag for from has have if in "
+    b"instead is isn it line may must not of on only option or parameter prompt should so stdin that the this to use "
+    b"using value variable via was were when which will with without you your".split()
+)
+"""What follows the name of an option in a sentence about it."""
 _JUDGED: Final = 128
 """Bytes of a value that it is judged by: a longer one tells no more."""
 _OWN_REACH: Final = 1024
@@ -104,8 +111,15 @@ def is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
         name = whole[: whole.find(value)]
         if _VERSION.match(value) and b"=" not in name and b"@" not in whole:
             return False
-        return name.rstrip(b"\"'").endswith((b"=", b"@", b":")) or closed or not _WORDY.match(value)
+        if name.rstrip(b"\"'").endswith((b"=", b"@", b":")) or closed or not _WORDY.match(value):
+            return True
+        return of_option(name, value)
     return opaque(value, ids=check == "parameter")
+
+
+def of_option(before: bytes, value: bytes) -> bool:
+    """Whether a word stands behind an option, as its value: `--password letmein`, not `--password is insecure`."""
+    return bool(_OPTION.search(before)) and value.lower() not in _PROSE
 
 
 def opaque(value: bytes, *, ids: bool = False) -> bool:

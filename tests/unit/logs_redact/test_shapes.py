@@ -75,6 +75,8 @@ SHAPES = [
     ("│ db_password   │ {} │", weak()),
     ("Password for 'https://bot@git.example': {}", weak()),
     ("Error: Login failed with password {} for user bot", weak()),
+    ("docker login -u bot --password {} registry.example", "letmeinplease"),
+    ("sometool push --password {} --force", "open-sesame-again"),
     ("mnemonic: {}", "abandon ability able about above absent absorb abstract absurd abuse access accident"),
 ]
 
@@ -115,6 +117,8 @@ def test_secret_goes(around: str, secret: str) -> None:
         "mongodb://db1:27017,db2:27017/app?replicaSet=rs0",
         "+ echo building release-candidate\n+ make release",
         "Randomized with seed 12345",
+        "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
+        "error: --password is required",
     ],
 )
 def test_look_alike_stays(line: str) -> None:
