@@ -41,12 +41,16 @@ Tier = Annotated[
 
 @group.command("list")
 def list_(
-    json: options.Json = False, tier: Tier = None, home: options.Home = None, config: options.Config = None
+    json: options.Json = False,
+    text: options.PlainText = False,
+    tier: Tier = None,
+    home: options.Home = None,
+    config: options.Config = None,
 ) -> None:
     """Show each adapter of the store: what is served, what is tried on how much of the traffic, what is kept."""
     _, store, _ = _open(home, config, tier)
     pointers = [store.pointer(name) for name in store.names()]
-    if options.machine_readable(json):
+    if options.machine_readable(json, text):
         options.print_json([_as_json(each, store) for each in pointers])
         return
     table = Table(box=None, pad_edge=False)

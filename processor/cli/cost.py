@@ -35,6 +35,7 @@ def command(
     ] = None,
     since_: Annotated[str, typer.Option("--since", help="A time (RFC 3339), or a span such as 24h or 7d.")] = "7d",
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -49,7 +50,7 @@ def command(
     if unknown:
         raise ConfigError(f"no pipeline {', '.join(unknown)}; there are {', '.join(known)}")
     report = asyncio.run(_read(settings, known, pipelines or known, _start(since_)))
-    if options.machine_readable(json):
+    if options.machine_readable(json, text):
         options.print_json(report.said())
     else:
         show(report, Console(highlight=False))

@@ -28,20 +28,24 @@ from processor.models.capabilities import Capabilities
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline, who_asks
 from processor.settings import Settings
-from processor.telemetry import configure_logs
 from processor.tiers.forms import asking
 
 PATIENCE_S = 20
 
 
-def command(json: options.Json = False, home: options.Home = None, config: options.Config = None) -> None:
+def command(
+    json: options.Json = False,
+    text: options.PlainText = False,
+    home: options.Home = None,
+    config: options.Config = None,
+) -> None:
     """Look at everything that the daemon needs, and say what is wrong with it. Exit code 1 if anything is."""
-    configure_logs("error", "console")  # what is wrong is a finding, and a line of the log no JSON
+    options.quiet_logs("error")  # what is wrong is a finding, and a line of the log no JSON
     homes, settings = options.load(home, config)
     file = options.settings_file(homes, config)
     where = f"{options.shown(file) if file else 'defaults'}; homes: {', '.join(map(options.shown, homes.paths))}"
     found = [Finding("settings", True, where), *asyncio.run(_look(homes, settings))]
-    if options.machine_readable(json):
+    if options.machine_readable(json, text):
         print(orjson.dumps([asdict(one) for one in found]).decode())
     else:
         _show(found)
@@ -125,7 +129,7 @@ async def _models(settings: Settings, tier: str, pipelines: list[Pipeline]) -> l
             what = f"models.{tier}"
             if report.capabilities is None:
                 told = str(report.error).removeprefix(f"{report.url}: ")
-                found.append(Finding(what, False, f"{report.url}: {told}"))
+                found.append(Finding(what, False, f"{report.url}: {told} (settings: {what}.urls)"))
                 continue
             text = f"{report.url}: {_capabilities(report.capabilities)}"
             found.append(Finding(what, True, text, report.milliseconds))

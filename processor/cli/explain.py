@@ -95,7 +95,7 @@ def command(
     settings = _changed(settings, loaded.model.tier, model_url, tokenizer)
     inputs = gather(logs, lambda: settings.fetch)
     many = lines or len(inputs) > 1 or inputs[0].name != logs[0]
-    machine = options.machine_readable(json) and not text
+    machine = options.machine_readable(json, text)
     explainer = Explainer(loaded, settings, homes, offline=offline, prompt=prompt, lines=lines)
     out = console()
     raise typer.Exit(asyncio.run(_tell(explainer.each(inputs), Shown(out, many, machine, why), out)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -104,9 +105,17 @@ def complain(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), text))
 
 
-def machine_readable(wanted: bool) -> bool:
-    """Whether to print JSON: asked for, or piped."""
-    return wanted or not sys.stdout.isatty()
+def machine_readable(wanted: bool, text: bool = False) -> bool:
+    """Whether to print JSON: asked for, or piped; `text` is what somebody wants who pipes it all the same."""
+    return wanted or not (text or sys.stdout.isatty())
+
+
+def quiet_logs(level: str) -> None:
+    """The log of a command that tells by itself what it can't reach: Kafka's client need not say it, too."""
+    from processor.telemetry import configure_logs
+
+    configure_logs(level, "console")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def print_json(value: Any) -> None:

@@ -48,7 +48,7 @@ def command(
     if len(passing) > 1:
         raise ConfigError(f"--baseline {baseline}: one log is expected, and this folder has {len(passing)}")
     job = work.Job(budget, tokenizer or settings.tokenizer(), passing[0], why, settings.redaction())
-    machine = lines or (options.machine_readable(json) and not text)
+    machine = lines or options.machine_readable(json, text)
     out = console()
     many = len(inputs) > 1 or inputs[0].name != logs[0]
     failed = 0

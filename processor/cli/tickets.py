@@ -25,7 +25,6 @@ from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
-from processor.telemetry import configure_logs
 from processor.tickets.digests import headline
 from processor.tickets.load import fold
 from processor.tickets.messages import Command, TicketState, Topics, now
@@ -48,6 +47,7 @@ def command(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Order without asking, on a terminal too.")] = False,
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -55,7 +55,7 @@ def command(
 
     Orders (--retry, --forget, --adopt) go to the ticket role as commands, and are done in turn with all else.
     """
-    configure_logs("warning", "console")
+    options.quiet_logs("warning")
     _, settings = options.load(home, config)
     orders = [name for name, given in (("--retry", retry), ("--forget", forget), ("--adopt", adopt)) if given]
     if len(orders) > 1 or (orders and fingerprint is None):
@@ -67,7 +67,7 @@ def command(
         if (pipeline in {None, state.pipeline}) and (status in {None, state.status, *state.noticed})
     }
     if fingerprint is None:
-        _list(chosen, as_json=options.machine_readable(json))
+        _list(chosen, as_json=options.machine_readable(json, text))
         return
     name = _one(fingerprint, states)
     if retry:
@@ -75,7 +75,7 @@ def command(
     elif orders:
         _order(settings, states, name, adopt, yes=yes or options.machine_readable(json))
     else:
-        _show(states.get(name), asyncio.run(_history(settings, name)), as_json=options.machine_readable(json))
+        _show(states.get(name), asyncio.run(_history(settings, name)), as_json=options.machine_readable(json, text))
 
 
 async def _states(settings: Settings) -> dict[str, TicketState]:

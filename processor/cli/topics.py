@@ -28,12 +28,12 @@ from processor.cluster.topics import (
     make,
     wishes,
 )
-from processor.telemetry import configure_logs
 
 
 def command(
     create: Annotated[bool, typer.Option("--create", help="Create those that are missing.")] = False,
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -41,14 +41,14 @@ def command(
 
     What is there already is never changed: each difference is told with the command that mends it.
     """
-    configure_logs("warning", "console")  # else a line of the log stands among the JSON
+    options.quiet_logs("warning")  # else a line of the log stands among the JSON
     homes, settings = options.load(home, config)
     listed = topology.topics(settings.topics.prefix, app.load(settings, homes))
     rules = topology.rules(settings)
     found = asyncio.run(_look(KafkaClient.of(settings.kafka), listed, rules, create))
     differ = differences([topic.wanted for topic in listed], found, rules)
     rows = _rows(listed, found, rules, differ)
-    if options.machine_readable(json):
+    if options.machine_readable(json, text):
         options.print_json(rows)
     else:
         _show(rows)

@@ -45,6 +45,13 @@ def known(tmp_path: Path) -> Path:
     return path
 
 
+def test_an_address_of_a_model_server_without_its_scheme_is_told(program: Program, unknown: Path) -> None:
+    """The option is named, and how addresses begin."""
+    told = program("explain", unknown, "--model-url", "localhost:8000/v1")
+    assert told.code == 2
+    assert "--model-url: 'localhost:8000/v1' is no address; it begins with http:// or https://" in told.err
+
+
 def test_offline_tells_what_is_known(program: Program, known: Path) -> None:
     """Without a model: the excerpt, the rule and the candidates."""
     found = json.loads(program("explain", "--offline", known).out)
