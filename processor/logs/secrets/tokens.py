@@ -172,7 +172,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("vault-token", r"hv[sbr]\.[0-9A-Za-z_-]{20}", r"[\w.-]*"),
     Secret(
         "vault-token",
-        r"(?:\b|\\[nrt])s\.[0-9A-Za-z]{24}",  # names of classes in packages end like this too
+        r"(?:^|[\s\"'=:,;(\[{<>|`]|\\[nrt])s\.[0-9A-Za-z]{24}",  # names of classes in packages end like this too
         r"(?:(?<![\w.$)\]-])|(?<=\\[nrt]))s\.[0-9A-Za-z]{24}(?![\w.])",
     ),
     _token("terraform-token", r"[0-9A-Za-z]{14}\.atlasv1\.[0-9A-Za-z_=-]{60}", r"[\w=-]*"),

@@ -145,7 +145,7 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "url-password",  # with a slash in it
-        r"\b(?:rediss?|amqps?|postgres|postgresql|mysql|mariadb|mongodb|clickhouse)(?:\+\w{1,12})?://[^\s/@:\"'<>]{0,60}:[^\s@\"'<>]{1,200}@",
+        r"(?:redis|rediss|amqps?|sql|postgres|mongodb(?:\+srv)?|mariadb|clickhouse)://[^\s/@:\"'<>]{0,60}:[^\s@\"'<>]{1,200}@",
         r"\b(?:rediss?|amqps?|postgres|postgresql|mysql|mariadb|mongodb|clickhouse)(?:\+\w{1,12})?://[^\s/@:\"'<>]{0,60}:(?!\d+/)(?P<s>[^\s@\"'<>]{1,200})@(?=[\w\[])",
         "password",
         caseless=True,
