@@ -2,7 +2,7 @@
 
     python -m tools.demo [--check] [--keep]        ENGINE=vllm|llamacpp, KAFKA_BOOTSTRAP=host:port
 
-Ends by itself; writes `.demo/summary.json`. Set up by `make demo`.
+Ends by itself; writes `.demo/summary.json` and `.demo/tickets.html`. Set up by `make demo`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aiokafka import AIOKafkaProducer
 
 from processor.home import Homes
 from tools import bootstrap
-from tools.demo import check, plan, show
+from tools.demo import check, page, plan, show
 from tools.demo.watch import Outcome, Place, Watch
 from tools.servers import broker, jira, model, process
 
@@ -56,10 +56,8 @@ def main() -> int:
             broken = check.faults(figures)
             for fault in broken:
                 view.say(f"not as promised: {fault}", "bold red")
-            if not options.keep:
-                view.say("the page ends with the demo; make demo KEEP=1 leaves everything up")
-            else:
-                view.say("all stays up (KEEP=1); Ctrl-C ends it", "bold")
+            if options.keep:
+                view.say(f"all stays up (KEEP=1), Jira's page too: {view.jira}/demo/; Ctrl-C ends it", "bold")
                 threading.Event().wait()
     except (bootstrap.SetupError, process.ServerError, RuntimeError) as error:
         view.say(str(error), "bold red")
@@ -129,6 +127,8 @@ async def _send_and_watch(
     ]
     view.console.print(show.table(rows, {sent[place].id for place in outcome.dead}))
     figures = check.summary(sent, outcome, tickets, valid, serving.engine)
+    keys = sorted({key for joined in tickets.values() for key in joined.split()}, key=lambda key: (len(key), key))
+    (FOLDER / "tickets.html").write_text(page.page(page.issues(view.jira, keys)), encoding="utf-8")
     (FOLDER / "summary.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     _tell(view, figures)
     return figures
@@ -152,7 +152,7 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         f"{figures['prompt_tokens']:,} prompt tokens, "
         f"{'unknown how many' if share is None else f'{share:.0%}'} from the cache"
     )
-    view.say(f"tickets: {view.jira}/demo/   figures: .demo/summary.json", "bold")
+    view.say("tickets: .demo/tickets.html   figures: .demo/summary.json", "bold")
 
 
 async def _send(builds: list[plan.Build], bootstrap_servers: str) -> dict[Place, plan.Build]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from tools.demo.page import page
 from tools.demo.plan import Build
 from tools.demo.show import table
 from tools.demo.watch import Outcome
@@ -33,3 +34,23 @@ def test_what_did_not_come_is_no_dead_letter() -> None:
     rows = {line.split()[1]: line for line in captured.get().splitlines() if "gone" in line or "late" in line}
     assert "dead letter" in rows["gone"]
     assert "not done" in rows["late"]
+
+
+def test_the_page_shows_tickets_and_makes_no_markup_of_logs() -> None:
+    """Key, summary, state, description and comments; what a log holds stays text."""
+    issue = {
+        "key": "BUILD-7",
+        "summary": "a < b",
+        "priority": {"name": "High"},
+        "status": {"name": "Open"},
+        "labels": ["fs-1"],
+        "description": "{noformat}<script>alert(1)</script>{noformat}",
+        "comment": {"comments": [{"body": "seen again"}]},
+    }
+    made = page([issue, {"key": "BUILD-8"}])
+    assert "2 tickets" in made
+    assert "<b>BUILD-7</b> a &lt; b" in made
+    assert "High · Open · fs-1" in made
+    assert "&lt;script&gt;" in made
+    assert "<script>" not in made
+    assert "<pre>seen again</pre>" in made
