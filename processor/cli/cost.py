@@ -98,7 +98,7 @@ def show(report: Report, out: Console) -> None:
     table.add_section()
     for row in (*said["pipelines"], said["total"]):
         table.add_row(*_cells(row), style="bold")
-    out.print(table)
+    options.print_table(table, out)
     if report.idle_usd:
         out.print(Text(f"{report.idle_usd:.2f} $ more for replica-hours in which nobody asked anything", style="dim"))
     if said["total"]["cost_usd"] is None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from processor.errors import ConfigError
@@ -49,6 +50,10 @@ Tokenizer = Annotated[
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Logs read at once; by default as many as there are cores.")
 ]
+
+
+WIDEST: Final = 240
+"""Characters that a line of a table may have."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,15 @@ def quiet_logs(level: str) -> None:
 
     configure_logs(level, "console")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """A table as wide as it has to be: names that are cut off can be neither read nor copied."""
+    wanted = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    before = console.width
+    console.width = max(wanted, before)
+    console.print(table)
+    console.width = before
 
 
 def print_json(value: Any) -> None:

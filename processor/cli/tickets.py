@@ -186,7 +186,7 @@ def _list(states: Mapping[str, TicketState], *, as_json: bool) -> None:
         )
         table.add_row(*map(Text, row), style=style)
     out = Console(highlight=False)
-    out.print(table)
+    options.print_table(table, out)
     waiting = sum(state.status != "open" for state in states.values())
     under_way = sum(intent(state, 0) is not None for state in states.values())
     intents = f", {under_way} with something under way" if under_way else ""

@@ -106,7 +106,7 @@ def _show(rows: Sequence[Mapping[str, Any]]) -> None:
         mark = Text("!!", style="bold red") if row["differences"] else Text("ok", style="green")
         table.add_row(mark, row["topic"], *_cells(row["found"]))
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    options.print_table(table, console)
     for row in rows:
         for each in row["differences"]:
             console.print(Text.assemble((f"{row['topic']}: ", "bold"), each["text"]))
