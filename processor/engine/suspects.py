@@ -146,13 +146,16 @@ class Suspects:
         """
         self._left.pop(partition.tp, None)
         watch = self._watches.pop(partition, None)
-        if keeps or watch is None or watch.marked is None:
+        if watch is None or watch.marked is None:
             return
         offset, clean = watch.marked
         if partition.delivered > offset:
             if partition.delivered >= partition.noted_until:
                 return
             offset, clean = partition.delivered, Note(watch.before.starts)
+        self._leave(watch)
+        if keeps:
+            return
         try:
             await self._delivery.mark(partition, offset, str(clean))
         except (Retryable, Lost) as error:
@@ -161,9 +164,14 @@ class Suspects:
     def forget(self, partition: Partition) -> None:
         """It begins anew, and what was written down about it is no death."""
         watch = self._watches.pop(partition, None)
-        if watch is not None and watch.note is not None and watch.marked is not None:
+        if watch is not None:
+            self._leave(watch)
+
+    def _leave(self, watch: _Watch) -> None:
+        """Keeps in mind what is written down and no death, should it come back to this process."""
+        if watch.note is not None and watch.marked is not None:
             clean = Note(watch.before.starts)
-            self._left[partition.tp] = {Note.parse(partition.note): clean, watch.note: watch.marked[1]}
+            self._left[watch.partition.tp] = {Note.parse(watch.partition.note): clean, watch.note: watch.marked[1]}
 
     async def _begin(self, watch: _Watch) -> None:
         """The first record of an assignment is here: its start counts from now on."""

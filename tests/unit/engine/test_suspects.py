@@ -191,6 +191,31 @@ async def test_a_mark_stays_beside_a_delivery_that_does_not_end(rig: Rig) -> Non
     assert marks == [(0, str(Note(1, 0)))]
 
 
+async def test_a_mark_that_stays_through_a_rebalance_is_no_death(rig: Rig) -> None:
+    """It could not be taken back, and the partition comes back to the process that has left it."""
+    marks: list[str] = []
+
+    class Hanging(AtLeastOnce):
+        async def deliver(self, batch: Batch, substitute: Substitute) -> None:
+            await asyncio.Event().wait()
+
+        async def mark(self, partition: Partition, offset: int, note: str) -> None:
+            marks.append(note)
+            await super().mark(partition, offset, note)
+
+    rig.fill(3)
+    source, sink = rig.broker.source("group", ["in"]), rig.broker.sink()
+    engine = Engine(source, sink, Worker(), replace(LIMITS, revoke_s=0.01), delivery=Hanging(source, sink))
+    stop = asyncio.Event()
+    task = asyncio.create_task(engine.run(stop))
+    await eventually(lambda: any(True for _ in engine._deliveries.entries()))
+    await rig.broker.rebalance("group")
+    await eventually(lambda: len(marks) == 2)
+    stop.set()
+    await task
+    assert marks[:2] == [str(Note(1))] * 2
+
+
 async def test_there_is_nothing_to_mark_by_while_a_transaction_is_settled(rig: Rig) -> None:
     """The partition has no transactor then; that is no defect."""
     delivery = ExactlyOnce(rig.broker.source("group", ["in"]), rig.broker.transactions(), "group")
