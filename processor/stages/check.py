@@ -150,7 +150,7 @@ class Check:
         for question in self._questions:
             if question.kind != "line":
                 result[question.name] = rule.fields.get(question.name, [] if question.many else None)
-        if isinstance(result.get(SUMMARY), str):
+        if isinstance(result.get(SUMMARY), str) and rule.lines:  # else the pipeline's own expressions have made it
             result[SUMMARY] = self._detailed(result[SUMMARY], reading, rule)
         try:
             valid = self._valid(result)
