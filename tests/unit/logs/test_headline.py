@@ -35,6 +35,16 @@ testing.tRunner.func1.2({0x55a900, 0x6cae60})
 \t/usr/local/go/src/testing/testing.go:1974 +0x232
 FAIL\tacme.dev/ledger 0.006s
 """
+CURL = """\
+$ curl -sSf https://registry.acme.dev/tool.tar.gz
+curl: (60) SSL certificate problem: unable to get local issuer certificate
+More details here: https://curl.se/docs/sslcerts.html
+
+curl failed to verify the legitimacy of the server and therefore could not
+establish a secure connection to it. To learn more about this situation and
+how to fix it, please visit the web page mentioned above.
+ERROR: Job failed: exit code 60
+"""
 RUST = """\
 test src/lib.rs - double (line 1) ... FAILED
 
@@ -239,6 +249,7 @@ not ok 1 - parses dates
             ),
         ),
         (ESLINT, "src/cart.js:2:9 error 'total' is assigned a value but never used no-unused-vars"),
+        (CURL, "curl: (60) SSL certificate problem: unable to get local issuer certificate"),
         (HOOK, "No tabs failed: src/a.py:2: return 1"),
         (DIFFERENCE, 'api/version.go differs: -const Version = "1", +const Version = "2"'),
         (SHELLCHECK, "deploy.sh:3: SC2086 (info): Double quote to prevent globbing and word splitting."),
