@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -17,21 +17,9 @@ from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions, KafkaTransactor
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
+from tests.chaos.member import Joined
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
-
-
-class Joined:
-    """A listener that knows when it has partitions."""
-
-    def __init__(self) -> None:
-        self.there = asyncio.Event()
-
-    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        if partitions:
-            self.there.set()
-
-    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -21,6 +21,7 @@ from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
+from tests.chaos.member import Joined
 
 pytestmark = [pytest.mark.kafka, pytest.mark.asyncio(loop_scope="session")]
 
@@ -47,19 +48,6 @@ def silence(cluster: Cluster) -> Iterator[None]:
     finally:
         for proxy in network:
             proxy.heal()
-
-
-class Joined:
-    """A listener that knows when it has partitions."""
-
-    def __init__(self) -> None:
-        self.there = asyncio.Event()
-
-    async def assigned(self, partitions: Collection[TopicPartition]) -> None:
-        if partitions:
-            self.there.set()
-
-    async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
 
 
 class Stuck:
