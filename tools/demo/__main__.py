@@ -152,7 +152,8 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         f"{figures['prompt_tokens']:,} prompt tokens, "
         f"{'unknown how many' if share is None else f'{share:.0%}'} from the cache"
     )
-    view.say("tickets: .demo/tickets.html   figures: .demo/summary.json", "bold")
+    view.say(f"tickets: .demo/tickets.html, in Jira {view.jira}/demo/ (KEEP=1 leaves that up)", "bold")
+    view.say("figures: .demo/summary.json", "bold")
 
 
 async def _send(builds: list[plan.Build], bootstrap_servers: str) -> dict[Place, plan.Build]:
