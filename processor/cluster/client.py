@@ -84,9 +84,11 @@ async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """
     stopping = asyncio.create_task(client.stop(), name="kafka-stop")
     done, _ = await asyncio.wait([stopping], timeout=STOP_S)
-    if done and not stopping.cancelled() and (error := stopping.exception()) is not None:
+    if not done:
+        return
+    if not stopping.cancelled() and (error := stopping.exception()) is not None:
         log.warning("a client did not end well", action="stop", kind=type(error).__name__, error=str(error))
-    # What is open still, for the time was up or a task of the client has connected meanwhile, nobody else closes.
+    # A connection that a task of the client has made meanwhile is closed by nobody else.
     connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
     for connection in list(connections._conns.values()):  # noqa: SLF001
         connection.close()
