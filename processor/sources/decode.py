@@ -7,7 +7,6 @@ One record is one event, and for raw logs one whole log. Three forms are told ap
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -265,7 +264,7 @@ def _object(body: bytes) -> dict[str, Any]:
 def _unbase64(value: object) -> bytes:
     try:
         return base64.b64decode(str(value), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # of text that is no ASCII as well
         raise Rejected("undecodable", f"data_base64 is no base64: {error}") from error
 
 
