@@ -9,7 +9,8 @@ more of a line is to come:
 - `CONTAINER_PARTIAL_MESSAGE` and so on of its driver for journald;
 - `_partial` of vector;
 - Docker's own files: all whole lines end in a newline, and a piece does not. Other shippers send none with any line,
-  so a long text without one is a piece only if the last one behind it, on the same stream, has one.
+  so a long text without one is a piece only if the last one behind it, on the same stream, has one. What shippers that
+  don't parse these files send as their text is unpacked first: `{"log":"and a newline","stream":"stdout","time":"…"}`.
 
 fluent-bit's `_p` says nothing: it stays P on lines that fluent-bit has joined.
 """
@@ -20,6 +21,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+import orjson
 
 CUT_AT: Final = 16_384
 """Bytes at which Docker cuts lines."""
@@ -45,6 +48,14 @@ _CRI: Final = re.compile(
     rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([FP])(?::\S*)?(?: |$)"
 )
 
+_DOCKER: Final = b'{"log":"'
+"""How a line of Docker's own files begins."""
+
+_DOCKER_FIELDS: Final = frozenset({"log", "stream", "time"})
+
+_DOCKER_MAY: Final = _DOCKER_FIELDS | {"attrs"}
+"""With what a container's labels and environment say, if Docker is told to write it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -65,11 +76,26 @@ def piece_of(text: bytes, payload: Mapping[str, Any] | None) -> Piece:
     if found is not None:
         text, stream = text[found.end() :], found[1].decode()
         return Piece(text, stream, "yes") if found[2] == b"P" else Piece(text.rstrip(b"\r\n"), stream)
+    written = _docker(text)
+    if written is not None:
+        text, payload = written["log"].encode("utf-8", "replace"), written
     if payload is None:
         return Piece(text.rstrip(b"\r\n"))
     newline = text.endswith(b"\n")
     more = _marked(payload) or ("perhaps" if not newline and len(text) >= CUT_AT else "no")
     return Piece(text.rstrip(b"\r\n") if more == "no" else text, _stream(payload), more, newline)
+
+
+def _docker(text: bytes) -> dict[str, Any] | None:
+    """What Docker wrote for a line, where the text is that as it stands in the file. What is in it stays as it is."""
+    if not text.startswith(_DOCKER):
+        return None
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    told = isinstance(parsed, dict) and _DOCKER_FIELDS <= parsed.keys() <= _DOCKER_MAY
+    return parsed if told and all(isinstance(parsed[name], str) for name in _DOCKER_FIELDS) else None
 
 
 def _marked(payload: Mapping[str, Any]) -> More | None:
