@@ -184,7 +184,7 @@ def event_of(case: Case, folder: Path) -> Event:
 def _event(case: Case, pipeline: Pipeline, providers: Providers) -> Event:
     """The event of a case. A payload, and whatever has headers, is decoded as the daemon decodes a record."""
     if case.lines:
-        return _of_lines(case, pipeline)
+        return _of_lines(case, pipeline, providers)
     if case.payload is None and not case.headers:
         return event_of(case, pipeline.folder)
     body = orjson.dumps(case.payload) if case.payload is not None else event_of(case, pipeline.folder).body
@@ -194,15 +194,15 @@ def _event(case: Case, pipeline: Pipeline, providers: Providers) -> Event:
     return event
 
 
-def _of_lines(case: Case, pipeline: Pipeline) -> Event:
+def _of_lines(case: Case, pipeline: Pipeline, providers: Providers) -> Event:
     """The event of the one log that the lines of a case make. Raises Rejected, as decoding a log does; ConfigError."""
-    plan = line_plan(pipeline, Providers(()), "test")
+    plan = line_plan(pipeline, providers, "test")
     if plan is None:
         raise ConfigError(f"case {case.name!r} has lines, but {pipeline.name} reads whole logs (no source.assemble)")
     found, refused = logs(records([(pipeline.folder / str(case.lines)).read_bytes()]), plan)
     if len(found) != 1 and not refused:
         raise ConfigError(f"case {case.name!r}: {case.lines} has the lines of {len(found)} logs, a case is about one")
-    event = Decoder(pipeline.decode, Providers(()), "test").decode(refused[0] if refused else found[0])
+    event = Decoder(pipeline.decode, providers, "test").decode(refused[0] if refused else found[0])
     event.attributes |= case.attributes
     return event
 

@@ -99,6 +99,16 @@ kinds:
     body: build.output
 """
 
+LINES_PROVIDER = """
+provider: acme
+recognise: {payload: [[ship.text]]}
+kinds:
+  - name: line
+    type: {path: ship.state, values: {broken: build.failed}, otherwise: build.failed}
+    attributes: {run_id: ship.run}
+    body: ship.text
+"""
+
 
 def of_payload(tmp_path: Path, **parts: Any) -> Outcome:
     """What came of a case with a payload, where a mapping of one's own knows that."""
@@ -144,14 +154,15 @@ def test_headers_of_a_log_are_mapped_as_well(tmp_path: Path) -> None:
 
 def of_lines(folder: Path, *values: dict[str, Any], parts: dict[str, Any] | None = None) -> Outcome:
     """What came of a case whose lines a log shipper sent, where the pipeline lies in a folder of its own."""
-    shutil.copytree(GOOD, folder)
+    shutil.copytree(GOOD, folder, dirs_exist_ok=True)
     home = folder / "pipelines" / "builds"
     text = (home / "pipeline.yaml").read_text().replace("  attributes:\n", "  attributes:\n    run_id: run\n")
     (home / "pipeline.yaml").write_text(text)
     (home / "lines.jsonl").write_text("\n".join(json.dumps(each) for each in values))
     case = {"name": "one", "lines": "lines.jsonl", "answer": ANSWER, **(parts or {})}
     loaded = Pipeline.load(home, Homes((folder,)))
-    return asyncio.run(run_cases(loaded, [Case.model_validate(case)]))[0]
+    providers = Providers.load(list(Homes((folder,)).providers().values()))
+    return asyncio.run(run_cases(loaded, [Case.model_validate(case)], providers=providers))[0]
 
 
 def test_a_case_may_be_lines(tmp_path: Path) -> None:
@@ -163,6 +174,17 @@ def test_a_case_may_be_lines(tmp_path: Path) -> None:
     assert (found.finding.build["run_id"], found.finding.build["repo"]) == ("7", "acme/web")
     assert found.finding.event["assembled"]["ended_by"] == "end"
     assert [line.line for line in found.finding.evidence] == [2]
+
+
+def test_lines_are_read_by_the_mappings_of_providers(tmp_path: Path) -> None:
+    """As the daemon reads them: which run they are of, and the line itself, only a mapping knows."""
+    (tmp_path / "home/config/providers").mkdir(parents=True)
+    (tmp_path / "home/config/providers/acme.yaml").write_text(LINES_PROVIDER)
+    rows = [{"ship": {"run": "9", "text": each}} for each in [*LOG.splitlines(), "Job failed"]]
+    found = of_lines(tmp_path / "home", *rows, parts={"attributes": {"repo": "acme/web"}})
+    assert (found.failures, found.rejected) == ([], None)
+    assert found.finding is not None
+    assert (found.finding.build["run_id"], found.finding.event["assembled"]["records"]) == ("9", 3)
 
 
 @pytest.mark.parametrize(
