@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -22,18 +23,18 @@ from processor.sinks.config import KafkaSinkConfig
 from processor.sources.decode import Decoder
 from processor.sources.history import KafkaHistory
 from processor.sources.providers import Providers
-from processor.telemetry import configure_logs
 
 
 def command(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    since: Annotated[str, typer.Option(help="From this time on (RFC 3339).")],
-    until: Annotated[str | None, typer.Option(help="Up to this time; by default up to now.")] = None,
+    since: Annotated[str, typer.Option(help="From this time on (RFC 3339), or a span such as 24h or 3d.")],
+    until: Annotated[str | None, typer.Option(help="Up to this time, or so long ago; by default up to now.")] = None,
     no_tickets: Annotated[bool, typer.Option("--no-tickets", help="Findings alone: no ticket comes of them.")] = False,
     rate: Annotated[float, typer.Option(min=0.001, help="Most events that are sent in a second.")] = 100,
     again: Annotated[bool, typer.Option("--again", help="From the beginning, though it was done before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and send nothing.")] = False,
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -42,26 +43,30 @@ def command(
     A running daemon works on them beside the new ones. What was interrupted goes on where it stopped when the same
     command is given again; what is done is not done twice, unless --again asks for it. Findings keep their ids.
     """
-    configure_logs("warning", "console")
+    options.quiet_logs("warning")
     homes, settings = options.load(home, config)
-    start, end = options.moment("--since", since), options.moment("--until", until) if until else None
-    client, quiet = KafkaClient.of(settings.kafka), options.machine_readable(json)
+    now = datetime.now(UTC).replace(microsecond=0)
+    start, end = options.moment("--since", since, now), options.moment("--until", until, now) if until else None
+    client, quiet = KafkaClient.of(settings.kafka), options.machine_readable(json, text)
     plan = Plan(start, end, tickets=not no_tickets, again=again)
     backfill = _backfill(client, settings, homes, pipeline, plan)
     opening = kafka_sender(KafkaSinkConfig.of(settings, client), f"{settings.topics.prefix}.{backfill.name}")
-    ended = asyncio.run(_run(backfill, opening, None if dry_run else Pace(rate), quiet))
+    ended = asyncio.run(_run(backfill, opening, None if dry_run else Pace(rate), plan, quiet))
     if quiet:
-        options.print_json(backfill.counts.said())
+        options.print_json(
+            {"since": sending.moment(start), "until": sending.moment(end) if end else None, **backfill.counts.said()}
+        )
     if not ended:
         raise typer.Exit(1)
 
 
-async def _run(backfill: Backfill, opening: Opening, pace: Pace | None, quiet: bool) -> bool:
+async def _run(backfill: Backfill, opening: Opening, pace: Pace | None, plan: Plan, quiet: bool) -> bool:
     """Counts, then sends if there is a pace; False if it was stopped."""
     way = await backfill.left()
     counts, console = backfill.counts, Console(highlight=False, quiet=quiet)
     before = f", {counts.before:,} of them done before" if counts.before else ""
-    console.print(f"{counts.there:,} records lie there{before}")
+    rest = sending.goes_on(plan.start, plan.end)
+    console.print(f"{counts.there:,} records lie there{before} ({sending.times(plan.start, plan.end)})", soft_wrap=True)
     if pace is None or not way.spans:
         console.print("nothing sent" if pace is None else "nothing is left to do")
         return True
@@ -72,10 +77,10 @@ async def _run(backfill: Backfill, opening: Opening, pace: Pace | None, quiet: b
         async def send(stop: asyncio.Event) -> None:
             await backfill.run(opening, pace, stop, lambda told: bar.update(task, completed=told.read))
 
-        ended = await sending.to_the_end(send, counts.kinds.total)
+        ended = await sending.to_the_end(send, counts.kinds.total, rest)
     console.print(", ".join(f"{count:,} {kind}" for kind, count in counts.kinds.items()) or "nothing to send")
     if not ended:
-        console.print(f"stopped; {sending.GOES_ON}")
+        console.print(f"stopped; {rest}", soft_wrap=True)
     return ended
 
 

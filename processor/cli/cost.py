@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,7 +19,6 @@ from processor.cluster.client import KafkaClient
 from processor.costs.ledger import Ledger, Tariff
 from processor.costs.report import Report
 from processor.errors import ConfigError
-from processor.lang.values import parse_duration
 from processor.settings import Settings
 from processor.sources.history import KafkaHistory
 
@@ -49,28 +48,12 @@ def command(
     unknown = [name for name in pipelines or () if name not in known]
     if unknown:
         raise ConfigError(f"no pipeline {', '.join(unknown)}; there are {', '.join(known)}")
-    report = asyncio.run(_read(settings, known, pipelines or known, _start(since_)))
+    start = options.moment("--since", since_).replace(minute=0, second=0, microsecond=0)  # the hour that is meant
+    report = asyncio.run(_read(settings, known, pipelines or known, start))
     if options.machine_readable(json, text):
         options.print_json(report.said())
     else:
         show(report, Console(highlight=False))
-
-
-def _start(text: str) -> datetime:
-    """The beginning of the hour that is meant."""
-    try:
-        moment = datetime.now(UTC) - timedelta(seconds=parse_duration(text))
-    except ValueError:
-        moment = _moment(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).replace(minute=0, second=0, microsecond=0)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        said = "write it as 2026-01-31T12:00:00Z, or as a span such as 24h or 7d"
-        raise ConfigError(f"--since: {text!r} is no time; {said}") from None
 
 
 async def _read(settings: Settings, known: Sequence[str], names: Sequence[str], start: datetime) -> Report:

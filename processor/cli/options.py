@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -20,6 +20,7 @@ from rich.text import Text
 
 from processor.errors import ConfigError
 from processor.home import Homes
+from processor.lang.values import parse_duration
 
 if TYPE_CHECKING:
     from processor.settings import Settings
@@ -138,12 +139,20 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def moment(option: str, text: str) -> datetime:
-    """The time that an option names; without a zone it is UTC. Raises ConfigError."""
+def moment(option: str, text: str, now: datetime | None = None) -> datetime:
+    """The time that an option names, or that lies a span such as 24h before `now`; without a zone it is UTC.
+
+    Raises ConfigError.
+    """
+    try:
+        return (now or datetime.now(UTC)) - timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError):
+        pass  # no span, or one that begins before all times
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{option}: {text!r} is no time; write it as 2026-01-31T12:00:00Z, or 2026-01-31") from None
+        said = "write it as 2026-01-31T12:00:00Z, as 2026-01-31, or as a span such as 24h or 7d"
+        raise ConfigError(f"{option}: {text!r} is no time; {said}") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +24,6 @@ from processor.resend.sender import Pace, kafka_sender
 from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sources.history import KafkaHistory
-from processor.telemetry import configure_logs
 
 
 def command(
@@ -33,8 +32,10 @@ def command(
     ] = None,
     pipeline: Annotated[list[str] | None, typer.Option(help="Only letters of this pipeline.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="Only letters whose record had this key.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only letters since this time (RFC 3339).")] = None,
-    until: Annotated[str | None, typer.Option(help="Only letters before this time.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only letters since this time (RFC 3339), or of a span such as 24h.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only letters before this time; a span is so long ago.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
     rate: Annotated[float, typer.Option(min=0.001, help="Most letters that are sent in a second.")] = 100,
     again: Annotated[
@@ -43,6 +44,7 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking, on a terminal too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and send nothing.")] = False,
     json: options.Json = False,
+    text: options.PlainText = False,
     home: options.Home = None,
     config: options.Config = None,
 ) -> None:
@@ -51,32 +53,33 @@ def command(
     A letter is sent once, whatever is chosen later; what was interrupted goes on when the same command is given again.
     Findings keep their ids. A letter that fails once more is a new one, and may be sent as well.
     """
-    configure_logs("warning", "console")
+    options.quiet_logs("warning")
     homes, settings = options.load(home, config)
-    pipelines = _pipelines(settings, homes)
+    pipelines, now = _pipelines(settings, homes), datetime.now(UTC).replace(microsecond=0)
     choice = Choice(
         frozenset(reason or ()),
         frozenset(pipeline or ()),
         frozenset(each.encode() for each in key or ()),
-        options.moment("--since", since) if since else None,
-        options.moment("--until", until) if until else None,
+        options.moment("--since", since, now) if since else None,
+        options.moment("--until", until, now) if until else None,
     )
     chosen = all_ or choice != Choice()
-    quiet = options.machine_readable(json)
+    quiet, piped = options.machine_readable(json, text), options.machine_readable(json)
     client = KafkaClient.of(settings.kafka)
     replay = Replay(KafkaHistory(client), settings.topics.prefix, choice, frozenset(pipelines), again=again)
     count = asyncio.run(_count(client, settings, replay))
     _check("--reason", choice.reasons, {*REASONS, *count.reasons})
     _check("--pipeline", choice.pipelines, {*pipelines, *count.pipelines})
+    rest = sending.goes_on(choice.since, choice.until)
     if not quiet:
-        _show(count)
+        _show(count, sending.times(choice.since, choice.until))
     ended = True
-    if chosen and not dry_run and count.due and (yes or quiet or _agreed(count, rate)):
-        ended = asyncio.run(_send(client, settings, replay, count, Pace(rate)))
+    if chosen and not dry_run and count.due and (yes or piped or _agreed(count, rate)):
+        ended = asyncio.run(_send(client, settings, replay, count, Pace(rate), rest))
     if quiet:
         options.print_json(_said(count, replay.progress))
     else:
-        print(_told(count, replay.progress, chosen=chosen, dry_run=dry_run, ended=ended))
+        print(_told(count, replay.progress, chosen=chosen, dry_run=dry_run, rest=None if ended else rest))
     if not ended:
         raise typer.Exit(1)
 
@@ -115,7 +118,7 @@ async def _there(client: KafkaClient, wanted: Sequence[Wanted]) -> None:
         raise ConfigError(f"there is no topic {' and no '.join(missing)} (topics.prefix): faultstream topics --create")
 
 
-async def _send(client: KafkaClient, settings: Settings, replay: Replay, count: Count, pace: Pace) -> bool:
+async def _send(client: KafkaClient, settings: Settings, replay: Replay, count: Count, pace: Pace, rest: str) -> bool:
     """Sends what was counted; False if it was stopped."""
     prefix = settings.topics.prefix
     going = {pipeline for (_, pipeline), row in count.rows.items() if row.due and pipeline}
@@ -127,10 +130,10 @@ async def _send(client: KafkaClient, settings: Settings, replay: Replay, count: 
         async def send(stop: asyncio.Event) -> None:
             await replay.send(opening, count.spans, pace, stop, lambda done: bar.update(task, completed=done.sent))
 
-        return await sending.to_the_end(send, lambda: replay.progress.sent)
+        return await sending.to_the_end(send, lambda: replay.progress.sent, rest)
 
 
-def _show(count: Count) -> None:
+def _show(count: Count, times: str) -> None:
     console = Console(highlight=False)
     columns = {"letters": "letters", "before": "sent before", "due": "to send", "stay": "nowhere to go"}
     rows = sorted(count.rows.items(), key=lambda each: -each[1].letters)
@@ -143,9 +146,11 @@ def _show(count: Count) -> None:
     for (reason, pipeline), row in rows:
         table.add_row(reason, pipeline or "-", *(f"{getattr(row, name):,}" for name in shown))
     if rows:
-        console.print(table)
+        options.print_table(table, console)
     else:
         console.print("no such dead letters")
+    if times:
+        console.print(f"chosen by {times}", soft_wrap=True)
     if any(row.stay for _, row in rows):
         console.print("nowhere to go: no pipeline had taken them, or theirs is not in this deployment")
     if count.anew:
@@ -154,10 +159,10 @@ def _show(count: Count) -> None:
         console.print(f"goes on with the repeat that was begun at {count.repeat}")
 
 
-def _told(count: Count, progress: Progress, *, chosen: bool, dry_run: bool, ended: bool) -> str:
-    """How it ended, in a line."""
-    if not ended:
-        return f"stopped: {progress.sent:,} of {count.due:,} sent; {sending.GOES_ON}"
+def _told(count: Count, progress: Progress, *, chosen: bool, dry_run: bool, rest: str | None) -> str:
+    """How it ended, in a line; `rest` says how to go on, if it was stopped."""
+    if rest is not None:
+        return f"stopped: {progress.sent:,} of {count.due:,} sent; {rest}"
     if progress.refused:
         return f"{progress.sent:,} sent back; {progress.refused:,} refused by the brokers: see max.message.bytes"
     if progress.sent:

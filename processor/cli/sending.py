@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
@@ -18,13 +19,28 @@ PATIENCE_S: Final = 60.0
 
 WAIT_S: Final = 2.0
 
-GOES_ON: Final = "the same command goes on with the rest"
+
+def times(since: datetime | None, until: datetime | None) -> str:
+    """The options that name these times, however they were given: a span given again means other ones."""
+    given = (("--since", since), ("--until", until))
+    return " ".join(f"{option} {moment(time)}" for option, time in given if time is not None)
 
 
-async def to_the_end(send: Callable[[asyncio.Event], Awaitable[None]], sent: Callable[[], int]) -> bool:
+def moment(time: datetime) -> str:
+    """A time as people write it, in UTC."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def goes_on(since: datetime | None, until: datetime | None) -> str:
+    """How to go on with what was stopped."""
+    said = times(since, until)
+    return f"the same command with {said} goes on with the rest" if said else "the same command goes on with the rest"
+
+
+async def to_the_end(send: Callable[[asyncio.Event], Awaitable[None]], sent: Callable[[], int], rest: str) -> bool:
     """Runs `send`, and again while brokers are away in the middle; False if it was stopped by a signal.
 
-    `sent` tells how much was sent. Raises FaultstreamError, which tells how to go on.
+    `sent` tells how much was sent. Raises FaultstreamError, which tells how to go on (`rest`).
     """
     stop = asyncio.Event()
     came, away_s = 0, 0.0
@@ -38,7 +54,7 @@ async def to_the_end(send: Callable[[asyncio.Event], Awaitable[None]], sent: Cal
             except Retryable as error:
                 came, away_s = sent(), away_s if sent() == came else 0.0
                 if not came or away_s >= PATIENCE_S:
-                    raise FaultstreamError(f"{error}; {came} sent, {GOES_ON}") from error
+                    raise FaultstreamError(f"{error}; {came} sent, {rest}") from error
                 away_s += WAIT_S
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), WAIT_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -49,7 +50,7 @@ async def test_findings_are_added_up_from_their_topics(apache_kafka: str, capsys
         topics={"prefix": prefix},
         models={"lite": ModelSettings(urls=["http://127.0.0.1:1/v1"])},
     )
-    report = await cost._read(settings, ["ci", "deploys"], ["ci", "deploys"], cost._start("1h"))
+    report = await cost._read(settings, ["ci", "deploys"], ["ci", "deploys"], datetime.now(UTC) - timedelta(hours=1))
     said = report.said()
     assert [(row["pipeline"], row["findings"], row["cost_usd"]) for row in said["days"]] == [("ci", 3, 1.5)]
     assert (said["total"]["asked"], said["total"]["escalated"], said["total"]["review"]) == (2, 1, 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from processor.resend.sender import Opening
 from processor.sinks.dead_letters import dead_letter
 from processor.testing.broker import MemoryBroker
 from processor.testing.history import MemoryHistory
+from tests.unit.cli.conftest import Program
 from tests.unit.memory_sender import memory_sender
 
+TIMES = "write it as 2026-01-31T12:00:00Z, as 2026-01-31, or as a span such as 24h or 7d"
 TOPICS = ("dead-letters", "replays", "retry.ci_failure", "retry.log_router")
 
 
@@ -35,8 +39,11 @@ class Deployment:
         monkeypatch.setattr(replay, "KafkaHistory", lambda _: MemoryHistory(self.broker))
         monkeypatch.setattr(replay, "kafka_sender", self._sender)
         monkeypatch.setattr(replay, "describe", self._describe)
-        monkeypatch.setattr(replay, "configure_logs", lambda *_: None)
-        monkeypatch.setattr(options, "machine_readable", lambda wanted: wanted or not self.terminal)
+        monkeypatch.setattr(options, "quiet_logs", lambda _: None)
+        monkeypatch.setattr(options, "machine_readable", self._piped)
+
+    def _piped(self, wanted: bool, text: bool = False) -> bool:
+        return wanted or not (text or self.terminal)
 
     def _sender(self, _: object, name: str) -> Opening:
         return memory_sender(self.broker, name)
@@ -44,11 +51,18 @@ class Deployment:
     async def _describe(self, _: object, wanted: Sequence[Wanted]) -> dict[str, Found]:
         return {topic.name: Found(1) for topic in wanted if topic.name in self.topics}
 
-    def letter(self, reason: str = "invalid_output", pipeline: str = "ci_failure", at: int = 0, size: int = 1) -> None:
+    def letter(
+        self,
+        reason: str = "invalid_output",
+        pipeline: str = "ci_failure",
+        at: int = 0,
+        size: int = 1,
+        time: str = "2026-11-22T10:00:00Z",
+    ) -> None:
         """Puts one there."""
         record = Record("builds", 0, at, b"k", b"x" * size)
         origin = Origin("g", "builds", 0, at)
-        self.broker.produce(dead_letter("faultstream", record, reason, "", pipeline, origin, "2026-11-22T10:00:00Z"))
+        self.broker.produce(dead_letter("faultstream", record, reason, "", pipeline, origin, time))
 
     def run(self, *words: str, answer: str = "") -> Result:
         """Runs it."""
@@ -129,13 +143,58 @@ def test_piped_it_sends_at_once_and_writes_json(deployment: Deployment) -> None:
     }
 
 
+def test_piped_it_writes_text_where_it_is_asked_for(deployment: Deployment) -> None:
+    """And still asks nobody."""
+    deployment.terminal = False
+    result = deployment.run("--reason", "invalid_output", "--text")
+    assert said(result)[0][:2] == ["reason", "pipeline"]
+    assert result.stdout.splitlines()[-1] == "2 sent back"
+
+
+def test_times_may_be_spans(deployment: Deployment) -> None:
+    """They reach back from now, and are told as times, by which an interrupted repeat goes on."""
+    now = datetime.now(UTC)
+    deployment.broker._clock = itertools.count(int(now.timestamp() * 1000))
+    deployment.letter(at=5, time=(now - timedelta(hours=3)).isoformat())
+    counts = {}
+    for words in ("--since 2h", "--since 4h", "--since 4h --until 2h", "--since 4h --until 3h30m"):
+        rows = said(deployment.run("--reason", "invalid_output", *words.split(), "--dry-run"))
+        assert rows[-2][:3] == ["chosen", "by", "--since"]
+        since = datetime.fromisoformat(rows[-2][3])
+        assert timedelta(hours=1.9) < now - since < timedelta(hours=4.1)
+        counts[words] = sum(int(row[2]) for row in rows if row[:1] == ["invalid_output"])
+    assert list(counts.values()) == [0, 1, 1, 0]
+
+
+def test_what_was_stopped_goes_on_by_its_times() -> None:
+    """For a span given again reaches from another time."""
+    start, end = datetime(2026, 1, 2, 3, tzinfo=UTC), datetime(2026, 1, 2, 4, tzinfo=UTC)
+    assert sending.goes_on(start, end) == (
+        "the same command with --since 2026-01-02T03:00:00Z --until 2026-01-02T04:00:00Z goes on with the rest"
+    )
+    assert sending.goes_on(None, None) == "the same command goes on with the rest"
+
+
+@pytest.mark.parametrize("command", [("replay",), ("backfill", "ci_failure", "--since", "1h")])
+def test_the_error_stands_alone_where_no_broker_is(command: tuple[str, ...], program: Program, tmp_path: Path) -> None:
+    """No line of the client's log before it, and no JSON."""
+    file = tmp_path / "faultstream.yaml"
+    file.write_text("kafka: {bootstrap: '127.0.0.1:1'}\n")
+    told = program(*command, "--config", file)
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
+    assert told.code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--reason", "invalid_ouput"), "--reason: there is no reason 'invalid_ouput'; did you mean 'invalid_output'?"),
         (("--pipeline", "ci-failure"), "--pipeline: there is no pipeline 'ci-failure'; did you mean 'ci_failure'?"),
-        (("--since", "yesterday"), "--since: 'yesterday' is no time; write it as 2026-01-31T12:00:00Z, or 2026-01-31"),
-        (("--until", "12:00"), "--until: '12:00' is no time; write it as 2026-01-31T12:00:00Z, or 2026-01-31"),
+        (("--since", "yesterday"), f"--since: 'yesterday' is no time; {TIMES}"),
+        (("--until", "12:00"), f"--until: '12:00' is no time; {TIMES}"),
+        (("--since", "99999999w"), f"--since: '99999999w' is no time; {TIMES}"),
     ],
 )
 def test_what_there_is_not_is_told_with_what_there_is(
@@ -204,7 +263,7 @@ async def to_the_end(steps: Sequence[int | Exception]) -> tuple[bool, int]:
                 stop.set()
                 return
 
-    return await sending.to_the_end(send, lambda: sent), sent
+    return await sending.to_the_end(send, lambda: sent, sending.goes_on(None, None)), sent
 
 
 async def test_brokers_that_are_away_in_the_middle_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
