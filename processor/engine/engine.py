@@ -266,7 +266,7 @@ class Engine:
                 wait = self._backoff.seconds(attempt, error.wait)
                 log.warning("partition waits", action="prepare", partition=str(partition.tp), error=str(error))
                 await partition.closing(wait)
-        partition.taking = not partition.closed
+        partition.take()
         # Resumed here and not at the next poll, which may be waiting for records already.
         if partition.taking and not self._flow.full:
             self._flow.apply()

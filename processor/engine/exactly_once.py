@@ -10,13 +10,19 @@ whether the transaction went through. Nothing is worked on a second time for tha
 
 A transactor holds connections, so at most so many are open. Beyond that the one that was used longest ago rests: it is
 closed, and opened like on assignment once its partition has something to deliver.
+
+For a worker with a state that is dear: the partition begins anew, and its state is loaded again. So it keeps its
+transactor until it has had nothing to do for a while. Were it closed as soon as another partition wants one, partitions
+would take it from each other before any of them has delivered, for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -35,7 +41,8 @@ class ExactlyOnce:
     `yield_s` is how long a fenced owner waits for its group to take the partition from it, before it takes it back:
     longer than a heartbeat. At most `most` transactors are open at once. Of a `stateful` worker (see
     processor.engine.journal) a partition is begun anew, and its state loaded again, whenever somebody else may have
-    written meanwhile: the committed offset alone does not tell.
+    written meanwhile: the committed offset alone does not tell. Its partitions are put to rest after `quiet_s` without
+    work, or, though they have some, after `turn_s`: longer than anything that one of its records has to wait for.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class ExactlyOnce:
         yield_s: float = 5.0,
         most: int = 100,
         stateful: bool = False,
+        quiet_s: float = 1.0,
+        turn_s: float = 300.0,
     ) -> None:
         self._source = source
         self._transactions = transactions
@@ -56,6 +65,9 @@ class ExactlyOnce:
         self._yield_s = yield_s
         self._most = most
         self._stateful = stateful
+        self._quiet_s = quiet_s
+        self._turn_s = turn_s
+        self._used: dict[Partition, float] = {}  # when each that is open was used last
         self._open: OrderedDict[Partition, Transactor] = OrderedDict()  # the one used longest ago first
         self._opening = 0
         self._resting: set[Partition] = set()
@@ -83,10 +95,12 @@ class ExactlyOnce:
 
     async def _take_over(self, name: str) -> Transactor:
         while self._opening + len(self._open) >= self._most:
-            spare = next((one for one in self._open if not self._writing[one].locked()), None)
+            spare = next((one for one in self._open if self._may_rest(one)), None)
             if spare is None:
                 self._freed.clear()
-                await self._freed.wait()
+                with suppress(TimeoutError):  # that one is quiet by now is told by nobody
+                    async with asyncio.timeout(self._quiet_s if self._stateful else None):
+                        await self._freed.wait()
             else:
                 self._close(spare)
                 self._resting.add(spare)
@@ -96,6 +110,16 @@ class ExactlyOnce:
         finally:
             self._opening -= 1
             self._freed.set()
+
+    def _may_rest(self, partition: Partition) -> bool:
+        """Whether its transactor may be closed for another partition's sake."""
+        if self._writing[partition].locked():
+            return False
+        if not self._stateful:
+            return True
+        now, used = time.monotonic(), self._used.get(partition, 0.0)
+        quiet = not partition.entries and now - max(partition.since, used) >= self._quiet_s
+        return partition.taking and (quiet or now - partition.since >= self._turn_s)
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         """Lets go; a transaction that is not ended is settled by the next owner."""
@@ -120,7 +144,7 @@ class ExactlyOnce:
         except Fenced as error:
             raise Retryable(str(error), wait=self._yield_s) from error
         except Lost as error:
-            raise Retryable("its producer was closed for another partition's sake") from error
+            raise Retryable("its producer was closed meanwhile") from error
 
     async def stop(self) -> None:
         """Closes what is open, and waits until it is gone."""
@@ -129,6 +153,7 @@ class ExactlyOnce:
         await self._transactions.stop()
 
     def _close(self, partition: Partition) -> None:
+        self._used.pop(partition, None)
         transactor = self._open.pop(partition, None)
         if transactor is not None:
             transactor.close()
@@ -171,6 +196,8 @@ class ExactlyOnce:
             try:
                 await transactor.write(batch.outputs, self._group, batch.offsets, batch.notes)
             finally:
+                if partition in self._open:
+                    self._used[partition] = time.monotonic()
                 self._freed.set()
 
     async def _back_off(self, partition: Partition, attempt: int, error: Retryable) -> None:

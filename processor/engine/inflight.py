@@ -7,6 +7,7 @@ crash at any point repeats records but never skips one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -61,6 +62,7 @@ class Partition:
         "noted_until",
         "position",
         "preparing",
+        "since",
         "taking",
         "tp",
     )
@@ -72,6 +74,7 @@ class Partition:
         self.position = -1  # offset after the last one
         self.delivered = -1  # offset after the last record that was delivered
         self.taking = False  # records are accepted and started: the worker has loaded what it needs, none leaves
+        self.since = 0.0  # by the monotonic clock: when that began
         self.closed = False  # let go: nothing of it may be started, published or committed any more
         self.preparing: asyncio.Task[None] | None = None  # before it takes records
         self.held = 0  # entries that wait for something shared; above zero the partition pauses
@@ -79,6 +82,10 @@ class Partition:
         self.noted_until = -1
         self._ended = asyncio.Event()
         self._bounds: set[asyncio.Timeout] = set()  # of what is done only while it is held
+
+    def take(self) -> None:
+        """Records are accepted from now on, unless it was let go meanwhile."""
+        self.taking, self.since = not self.closed, time.monotonic()
 
     def close(self) -> None:
         """Lets go of it."""

@@ -13,7 +13,7 @@ from processor.engine.inflight import Partition
 from processor.errors import Retryable, Unwritable
 from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource
 
-from .conftest import Rig, Worker, eventually
+from .conftest import Handler, Rig, Worker, echo, eventually
 
 AT = TopicPartition("in", 0)
 
@@ -165,8 +165,8 @@ async def test_refused_records_are_told_to_who_wrote_them(rig: Rig, exactly_once
 class Reading(Worker):
     """Writes something ahead before it takes a partition."""
 
-    def __init__(self, journal: Journal) -> None:
-        super().__init__()
+    def __init__(self, journal: Journal, handler: Handler = echo) -> None:
+        super().__init__(handler)
         self.journal = journal
 
     async def assigned(self, partition: TopicPartition) -> None:
@@ -217,16 +217,71 @@ async def test_who_was_replaced_writes_nothing_ahead(rig: Rig) -> None:
     assert (states(rig.broker), worker.held) == (["ahead 0"], [AT])
 
 
-async def test_a_partition_that_was_rested_writes_ahead_once_it_is_taken_again(rig: Rig) -> None:
-    """More partitions are prepared than producers may be open."""
-    rig.fill(1, partitions=2)
+async def test_whose_producer_was_closed_writes_ahead_once_it_has_another(rig: Rig) -> None:
+    """What it would write before is not written."""
     source = rig.broker.source("group", ["in"])
-    once = ExactlyOnce(source, rig.broker.transactions(), "group", stateful=True, most=1)
-    first, second = Partition(AT), Partition(TopicPartition("in", 1))
+    once = ExactlyOnce(source, rig.broker.transactions(), "group", stateful=True)
+    first = Partition(AT)
     await once.assigned(first)
-    await once.assigned(second)
-    with pytest.raises(Retryable, match="closed for another"):
+    await once.revoked([first])
+    with pytest.raises(Retryable, match="closed meanwhile"):
         await once.ahead(first, [state("too late")])
     await once.assigned(first)
     await once.ahead(first, [state("in time")])
     assert states(rig.broker) == ["in time"]
+
+
+class Loading(Reading):
+    """Takes a while to load its state, and writes an intent for each record."""
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        """Long enough for others to want its producer."""
+        await super().assigned(partition)
+        await asyncio.sleep(0.01)
+
+    async def handle(self, record: Record) -> Sequence[Outbound]:
+        """Between intent and result something happens outside."""
+        await self.journal(TopicPartition("in", record.partition), [state("intent")])
+        return await super().handle(record)
+
+
+@pytest.mark.parametrize(("most", "partitions"), [(1, 2), (1, 5), (2, 5)])
+async def test_partitions_take_turns_with_fewer_producers(rig: Rig, most: int, partitions: int) -> None:
+    """Each delivers what it has before another takes its producer: none begins anew before it has delivered."""
+    rig.fill(4 * partitions, partitions=partitions)
+    journal = Journal()
+    worker = Loading(journal)
+    source = rig.broker.source("group", ["in"])
+    transactions = rig.broker.transactions()
+    once = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), most=most, stateful=True, quiet_s=0.05)
+    async with rig.running(worker, source=source, delivery=once, journal=journal, key_of=lambda r: r.offset):
+        await eventually(lambda: [rig.committed(each) for each in range(partitions)] == [4] * partitions)
+        assert len(worker.held) < 2 * partitions
+        rig.broker.produce(Outbound("in", b"k", b"0", partition=0))  # whose producer another one has
+        await eventually(lambda: rig.committed(0) == 5)
+    assert len(rig.broker.records("out")) == 4 * partitions + 1
+
+
+async def test_a_partition_that_is_never_done_gives_its_producer_up_in_the_end(rig: Rig) -> None:
+    """Others have work as well; it begins anew when it is its turn again."""
+    gate = asyncio.Event()
+
+    async def handler(record: Record) -> Sequence[Outbound]:
+        if record.partition == 0:
+            await gate.wait()
+        return [Outbound("out", record.key, record.value)]
+
+    rig.fill(2, partitions=2)
+    journal = Journal()
+    worker = Loading(journal, handler)
+    source = rig.broker.source("group", ["in"])
+    transactions = rig.broker.transactions()
+    once = ExactlyOnce(
+        source, transactions, "group", Backoff(0.001, 0.01), most=1, stateful=True, quiet_s=0.01, turn_s=0.1
+    )
+    async with rig.running(worker, source=source, delivery=once, journal=journal):
+        await eventually(lambda: rig.committed(1) == 1)
+        assert rig.committed(0) == 0
+        gate.set()
+        await eventually(lambda: rig.committed(0) == 1)
+    assert sorted(rig.values()) == [0, 1]
