@@ -12,11 +12,12 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 from aiokafka import errors
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from processor.cluster.client import KafkaClient
 from processor.cluster.security import Security
@@ -99,6 +100,13 @@ def credentials(security: Security) -> dict[str, Any]:
 def version(security: Security) -> object:
     """Another one than before calls for a new client, which shows the new password or certificate. Raises OSError."""
     return credentials(security), security.version()
+
+
+async def unused(making: asyncio.Future[tuple[Consumer, object]]) -> None:
+    """Closes a client that nobody waits for any more, once it is made."""
+    with suppress(KafkaException, OSError):
+        made, _ = await making
+        await asyncio.to_thread(made.close)
 
 
 class _Tokens:

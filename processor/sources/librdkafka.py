@@ -28,7 +28,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Assigned
 
 from processor.cluster.client import STOP_S, KafkaClient
-from processor.cluster.librdkafka import GRAVE, RENEW_S, Troubles, options, translated, version
+from processor.cluster.librdkafka import GRAVE, RENEW_S, Troubles, options, translated, unused, version
 from processor.contract import Record, TopicPartition
 from processor.sources.part import Part
 
@@ -309,15 +309,8 @@ class LibrdkafkaFetch:
             if part is None or not part.assigned or part.next is None or offset < part.next:
                 continue  # taken out before it was revoked, or moved
             part.next = offset + 1
-            record = Record(
-                part.tp.topic,
-                part.tp.partition,
-                offset,
-                message.key(),
-                message.value(),
-                tuple(message.headers() or ()),
-                message.timestamp()[1],
-            )
+            headers = tuple(message.headers() or ())
+            record = Record(*part.tp, offset, message.key(), message.value(), headers, message.timestamp()[1])
             if found is None or part.paused or part.aside or (partitions and part.tp not in partitions):
                 self._lay_aside(part, record)
             else:
@@ -377,9 +370,14 @@ class LibrdkafkaFetch:
         self.forget()
         self._group = None
         consumer, self._consumer = self._consumer, None
+        renewal, self._renewal = self._renewal, None
+        closing: list[asyncio.Future[None]] = []
         if consumer is not None:
-            closing = asyncio.get_running_loop().run_in_executor(self._thread, consumer.close)
-            await asyncio.wait([closing], timeout=STOP_S)
+            closing.append(asyncio.get_running_loop().run_in_executor(self._thread, consumer.close))
+        if renewal is not None:
+            closing.append(asyncio.create_task(unused(renewal), name="kafka-fetch-unused"))
+        if closing:
+            await asyncio.wait(closing, timeout=STOP_S)
         self._thread.shutdown(wait=False)
 
     @property

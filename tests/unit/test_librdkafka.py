@@ -241,6 +241,40 @@ async def test_a_partition_that_has_no_room_goes_on(mock: KafkaClient, then: str
         await fetch.stop()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_client_that_is_being_made_when_all_stops_is_closed(
+    mock: KafkaClient, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """The credentials have changed, and a token is slow to come: nobody else would close it."""
+    monkeypatch.setattr("processor.sources.librdkafka.RENEW_S", 0.0)
+    fetch = LibrdkafkaFetch(mock, "g", fetch_bytes=200_000, isolation="read_committed")
+    await fetch.start(Group())
+    asked, token, closed = threading.Event(), threading.Event(), list[bool]()
+
+    class Made:
+        """The client that nobody needs."""
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def slow() -> tuple[Made, object]:
+        asked.set()
+        token.wait(10)
+        if fails:
+            raise OSError("no token")
+        return Made(), None
+
+    monkeypatch.setattr(fetch, "_made", slow)
+    fetch._version = "old"
+    await fetch.take(0, 1, ())
+    assert await asyncio.to_thread(asked.wait, 10)
+    stopping = asyncio.create_task(fetch.stop())
+    await asyncio.sleep(0)
+    token.set()
+    await stopping
+    assert closed == [True] * (not fails)
+
+
 async def test_an_offset_that_is_gone_is_followed_by_what_there_is(
     mock: KafkaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
