@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,8 +20,8 @@ from processor.sources.backlog import Backlog
 from processor.tickets.jira import JiraClient, Refused
 from processor.tickets.jira.dialects import Cloud
 from processor.tickets.jira.forms import Wish
-from processor.tickets.jira.issues import mapping
 from processor.tickets.jira.kinds import Kind
+from processor.tickets.jira.rights import ATTACH, rights
 from processor.tickets.messages import Topics
 from processor.tickets.plans import wishes
 from processor.tickets.refusals import refusal
@@ -36,7 +36,7 @@ RIGHTS: Final[Mapping[str, str]] = {
 }
 """What the account needs in a project, with the names that Jira's permission schemes show."""
 
-FILES: Final[Mapping[str, str]] = {"CREATE_ATTACHMENTS": "Create Attachments"}
+FILES: Final[Mapping[str, str]] = {ATTACH: "Create Attachments"}
 """What it needs besides where tickets get files."""
 
 PATIENCE_S: Final = 20.0
@@ -84,11 +84,10 @@ async def _who(client: JiraClient, url: str) -> Finding:
 async def _rights(client: JiraClient, projects: Collection[str], files: Collection[str] = ()) -> AsyncIterator[Finding]:
     """What the account lacks in each project that tickets go to; those of `files` get attachments."""
     for project in projects:
-        rights = {**RIGHTS, **(FILES if project in files else {})}
-        query = {"projectKey": project, "permissions": ",".join(rights)}
+        wanted = {**RIGHTS, **(FILES if project in files else {})}
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answer = mapping(await client.get("/mypermissions", query))
+                held = await rights(client.get, project, wanted)
         except Refused as error:
             if error.status == 404 and "project" not in str(error).lower():
                 yield Finding("jira rights", True, f"{project}: this Jira does not tell what we may do there")
@@ -97,7 +96,7 @@ async def _rights(client: JiraClient, projects: Collection[str], files: Collecti
         except (TimeoutError, Retryable) as error:
             yield Finding("jira rights", False, f"{project}: {error or 'no answer'}")
         else:
-            yield _lacking(project, mapping(answer.get("permissions")), rights)
+            yield _lacking(project, held, wanted)
 
 
 async def _files(client: JiraClient) -> Finding:
@@ -133,15 +132,15 @@ async def _tickets(client: JiraClient, wanted: Sequence[Wish]) -> AsyncIterator[
                 yield Finding(what, True, f"{where} can be created as the pipeline says")
 
 
-def _lacking(project: str, held: Mapping[str, Any], rights: Mapping[str, str]) -> Finding:
-    lacking = [name for right, name in rights.items() if mapping(held.get(right)).get("havePermission") is False]
+def _lacking(project: str, held: Mapping[str, bool], wanted: Mapping[str, str]) -> Finding:
+    lacking = [name for right, name in wanted.items() if not held.get(right, True)]
     if lacking:
         otherwise = ", or set ticket.attach: none" if lacking == list(FILES.values()) else ""
         said = f"{project}: give the account of jira.token {', '.join(lacking)}{otherwise}"
         return Finding("jira rights", False, said)
-    unknown = [name for right, name in rights.items() if right not in held]
+    unknown = [name for right, name in wanted.items() if right not in held]
     told = f"; not told: {', '.join(unknown)}" if unknown else ""
-    return Finding("jira rights", True, f"{project}: {', '.join(n for n in rights.values() if n not in unknown)}{told}")
+    return Finding("jira rights", True, f"{project}: {', '.join(n for n in wanted.values() if n not in unknown)}{told}")
 
 
 async def _waiting(settings: Settings) -> list[Finding]:

@@ -71,7 +71,7 @@ def wish(pipeline: str, ticket: TicketConfig) -> Wish:
     for name, versions in (("versions", ticket.affects_versions), ("fixVersions", ticket.fix_versions)):
         if versions:
             given[name] = _fixed(list(versions))
-    return Wish(pipeline, ticket.project, ticket.type, given)
+    return Wish(pipeline, ticket.project, ticket.type, given, files=ticket.attach != "none")
 
 
 def _fixed(value: FieldTemplate | list[FieldTemplate]) -> Sequence[Any]:

@@ -2,7 +2,8 @@
 
 What it will not take is an error of the start. Jira being away is none: it is asked again until it answers, readiness
 tells that long, and what is found wrong then is told by the log and readiness, since others' tickets go on. A person
-whom nobody knows is told by the log alone, since people leave: tickets go without them.
+whom nobody knows is told by the log alone, since people leave: tickets go without them. So do those whose files Jira
+does not take from us.
 """
 
 from __future__ import annotations
@@ -64,12 +65,13 @@ class Screening:
             try:
                 said = await self._jira.wrong(wish)
                 strangers = await self._jira.strangers(wish) if not said else []
+                unfiled = await self._unfiled(wish) if not said else ""
             except Unavailable as error:
                 self._problem = f"Jira has not said yet what it takes: {self._redact(str(error))}"
                 log.warning("jira can't be asked what it takes", action="screening", error=self._redact(str(error)))
                 break
             except Refused as error:
-                said, strangers = [refusal(error, wish.project)], []
+                said, strangers, unfiled = [refusal(error, wish.project)], [], ""
             self._open.pop(0)
             self._problem = None
             file = f"pipelines/{wish.pipeline}/pipeline.yaml"
@@ -77,4 +79,18 @@ class Screening:
             for each in strangers:
                 told = f"{file}: {self._redact(each)}; tickets go without"
                 log.warning("jira does not know whom a pipeline names", action="screening", error=told)
+            if unfiled:
+                told = f"{file}: ticket.attach: {unfiled}; tickets go without"
+                log.warning("jira takes no files of a pipeline", action="screening", error=told)
         return wrong
+
+    async def _unfiled(self, wish: Wish) -> str:
+        """Why Jira will not take the files of a pipeline's tickets; empty if it will, or does not say."""
+        if not wish.files:
+            return ""
+        if not (await self._jira.attaching())[0]:
+            return "attachments are turned off in this Jira: have them turned on, or write none"
+        if not await self._jira.may_attach(wish.project):
+            right = f"the right Create Attachments in project {wish.project}"
+            return f"give the account of jira.token {right}, or write none"
+        return ""

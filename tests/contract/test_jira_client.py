@@ -599,6 +599,19 @@ async def test_server_that_tells_nothing_of_attachments_is_tried(side: Side, cli
     assert await client.attaching() == (True, None)
 
 
+async def test_account_that_may_not_attach_is_known_beforehand(side: Side, client: JiraClient) -> None:
+    """By the right of the project; who tries all the same is refused. A Jira that does not tell is tried."""
+    key = await client.create(fields(mark()))
+    assert await client.may_attach("BUILD")
+    side.double.unfiled.add("BUILD")
+    assert not await client.may_attach("BUILD")
+    with pytest.raises(Refused) as caught:
+        await client.attach(key, "excerpt.txt", b"lines")
+    assert caught.value.status == 403
+    side.proxy.break_down("GET", "/mypermissions", jira_error(404))
+    assert await client.may_attach("BUILD")
+
+
 async def test_doctor_asks_cloud_for_rights_and_files_as_described(api: OpenApi | None) -> None:
     """What the account lacks, and whether files are taken; in requests that the API's description allows."""
     async with JiraCloud(api) as cloud:

@@ -107,6 +107,7 @@ class JiraCloud:
         self.page = 100
         self.people: dict[str, User] = {}  # by the value of `Authorization`; everybody else is `me`
         self.files: tuple[bool, int] = (True, 1_000_000)  # whether files are taken, and up to how many bytes
+        self.unfiled: set[str] = set()  # projects in which we may not attach any
         self._by = self.me  # whose request is answered
         self._moved: dict[str, str] = {}  # by the key that an issue had: the one that it has
 
@@ -324,7 +325,9 @@ class JiraCloud:
         key = query.get("projectKey", "")
         closed = self._visible(key).closed
         wanted = query.get("permissions", "").split(",")
-        said = {name: {"key": name, "havePermission": not (closed and name == "CREATE_ISSUES")} for name in wanted}
+        denied = {"CREATE_ISSUES"} if closed else set[str]()
+        denied |= {"CREATE_ATTACHMENTS"} if key in self.unfiled else set()
+        said = {name: {"key": name, "havePermission": name not in denied} for name in wanted}
         return 200, {"permissions": said}
 
     async def _attaching(self, _body: Any, _query: Any) -> tuple[int, Any]:
@@ -335,6 +338,8 @@ class JiraCloud:
         issue, parts = self._held(key), body.getall("file", []) if hasattr(body, "getall") else []
         if not self.files[0]:
             raise RefusedError(404, "Attachments are disabled.")
+        if key.rpartition("-")[0] in self.unfiled:
+            raise RefusedError(403, "You do not have permission to create attachments for this issue.")
         if not parts or len(body) != len(parts):
             raise RefusedError(400, "The name of each part must be file.")
         made = [File(each.filename, each.file.read(), each.content_type, self._by) for each in parts]

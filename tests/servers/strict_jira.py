@@ -30,6 +30,7 @@ class StrictJira(FaultProxy):
         self.archived: set[str] = set()
         self.older = False
         self.files: tuple[bool, int] = (True, 1_000_000)  # whether files are taken, and up to how many bytes
+        self.unfiled: set[str] = set()  # projects in which we may not attach any
 
     async def _forward(self, request: web.Request) -> web.Response:
         try:
@@ -53,6 +54,10 @@ class StrictJira(FaultProxy):
             return self._assignable(request)
         if request.path == "/rest/api/2/attachment/meta":
             return web.json_response({"enabled": self.files[0], "uploadLimit": self.files[1]})
+        if request.path == "/rest/api/2/mypermissions":
+            may = request.query.get("projectKey") not in self.unfiled  # it names all rights, whatever is asked
+            told = {"CREATE_ISSUES": True, "CREATE_ATTACHMENTS": may}
+            return web.json_response({"permissions": {name: {"havePermission": has} for name, has in told.items()}})
         if request.path.endswith("/attachments"):
             await self._file(request)
         elif request.method in {"POST", "PUT"}:
@@ -69,6 +74,8 @@ class StrictJira(FaultProxy):
             raise RefusedError(400, comment=said)
 
     async def _file(self, request: web.Request) -> None:
+        if request.path.split("/")[-2].rpartition("-")[0] in self.unfiled:
+            raise RefusedError(403, "You do not have permission to create attachments for this issue.")
         if request.headers.get("X-Atlassian-Token") not in {"no-check", "nocheck"}:
             raise RefusedError(403, "XSRF check failed")
         if not self.files[0]:

@@ -23,6 +23,7 @@ from processor.tickets.jira.gate import Gate
 from processor.tickets.jira.http import Http
 from processor.tickets.jira.issues import Hit, Standing, category, hit, mapping, names, standing
 from processor.tickets.jira.metrics import JiraMetrics
+from processor.tickets.jira.rights import may_attach
 from processor.tickets.jira.upload import Upload
 from processor.tickets.messages import moment
 
@@ -184,6 +185,10 @@ class JiraClient:
             limit = said.get("uploadLimit")
             self._attaching = now, said.get("enabled") is not False, limit if isinstance(limit, int) else None
         return self._attaching[1:]
+
+    async def may_attach(self, project: str) -> bool:
+        """Whether this account may attach files to tickets of a project; true where Jira does not tell."""
+        return await may_attach(self._get, project)
 
     async def attachments(self, key: str) -> frozenset[str]:
         """The names of an issue's files."""

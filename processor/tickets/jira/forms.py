@@ -43,12 +43,16 @@ class UnfitError(FaultstreamError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a pipeline will fill in: by field the values that are known, empty where they are templates."""
+    """What a pipeline will fill in: by field the values that are known, empty where they are templates.
+
+    `files`: whether its tickets get files.
+    """
 
     pipeline: str
     project: str
     type: str
     given: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    files: bool = False
 
 
 def key_of(name: str) -> str:

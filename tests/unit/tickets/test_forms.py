@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -105,6 +105,15 @@ class Jira:
     def __init__(self, *answers: list[str] | Exception) -> None:
         self.answers = list(answers)
         self.unknown: list[str] = []
+        self.takes, self.allows = True, True  # files
+
+    async def attaching(self) -> tuple[bool, int | None]:
+        """As the client does."""
+        return self.takes, None
+
+    async def may_attach(self, project: str) -> bool:
+        """As the client does."""
+        return self.allows and bool(project)
 
     async def strangers(self, _wish: Wish) -> list[str]:
         """As the client does."""
@@ -142,6 +151,39 @@ async def test_person_whom_nobody_knows_is_told_and_ends_nothing(capsys: pytest.
     assert made.problem() is None
     said = capsys.readouterr().out
     assert "pipelines/p0/pipeline.yaml: ticket.assignee: nobody is called jane@x" in said
+
+
+@pytest.mark.parametrize(
+    ("files", "takes", "allows", "said"),
+    [
+        (
+            True,
+            True,
+            False,
+            "ticket.attach: give the account of jira.token the right Create Attachments in project BUILD",
+        ),
+        (True, False, True, "ticket.attach: attachments are turned off in this Jira"),
+        (True, True, True, ""),
+        (False, False, False, ""),
+    ],
+)
+async def test_files_that_jira_does_not_take_are_told_before_the_first_ticket(
+    files: bool, takes: bool, allows: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a pipeline's tickets get any; the daemon starts all the same."""
+    jira = Jira([])
+    jira.takes, jira.allows = takes, allows
+    made = Screening(jira, [Wish("p0", "BUILD", "Bug", files=files)], str)  # type: ignore[arg-type]
+    await made.at_start()
+    assert made.problem() is None
+    told = capsys.readouterr().out
+    assert f"pipelines/p0/pipeline.yaml: {said}" in told if said else not told
+
+
+@pytest.mark.parametrize("attach", ["excerpt", "none"])
+def test_whether_tickets_get_files_is_known_beforehand(attach: Literal["excerpt", "none"]) -> None:
+    """Of the pipeline's key."""
+    assert wish("ci", TicketConfig("BUILD", attach=attach)).files == (attach == "excerpt")
 
 
 @pytest.mark.parametrize(("assignee", "asked"), [("jane@x", ["jane@x"]), ("{{ finding.build.job }}-team", [])])
