@@ -24,7 +24,7 @@ from processor.logs.decode import regroup
 from processor.logs.scan import Hit, Scanner
 from processor.logs.secrets import SECRETS, Finder, Secret
 from processor.logs.secrets.assignment import assignments
-from processor.logs.secrets.pem import key_blocks, key_ends
+from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
 from processor.logs.secrets.unnamed import assigned, prefixed, wrapped
 from processor.logs.secrets.values import matches, random_looking
 from processor.logs.secrets.wrapped import continued, ends_line
@@ -92,7 +92,7 @@ class Redactor:
         return Session(self).redact_text(text)
 
     def find(self, data: bytes) -> Found:
-        """The secrets in `data`, in order, without overlaps."""
+        """The secrets in `data`, in order, without overlaps; its first byte is the one before the text."""
         hits = self._scanner.hits(data)
         return self._resolve(data, hits) if hits else Found([])
 
@@ -142,7 +142,7 @@ class Redactor:
                     reached[index] = end
                 else:
                     first = max(first, reached[index])
-                    reached[index] = last
+                    reached[index] = line
                 places = find(data, first, last, end)
             for at, stop, name in places:
                 if self._redacted(data, at, stop) or self._allowed(data[at:stop]):
@@ -150,7 +150,7 @@ class Redactor:
                 if secret.check == "key-block" and stop == len(data):
                     opened.append(at)
                 reached[index] = max(reached[index], stop)
-                spans.append((index, Span(at, stop, name, max(first, at - _CONTEXT))))
+                spans.append((index, Span(at, stop, name, min(at, max(first, at - _CONTEXT)))))
         clear = _untangle(spans)
         return Found(self._wrapped(data, clear, opened), min(opened, default=None))
 
@@ -177,7 +177,7 @@ class Redactor:
         return any(pattern.fullmatch(value) for pattern in self._allow)
 
     def _any(self, text: bytes) -> bool:
-        return bool(self.find(text).spans)
+        return bool(self.find(b"\n" + text).spans)
 
 
 class Session:
@@ -196,8 +196,6 @@ class Session:
 
     def redact(self, data: bytes) -> bytes:
         """`data` without secrets: same number of newlines; the very same object if there was none."""
-        if len(data) < BLOCK:
-            return self._all(data)
         before = self._taken
         clean = b"".join(self.stream((data,)))
         return clean if self._taken > before else data
@@ -214,57 +212,67 @@ class Session:
         Chunks are UTF-8 (`processor.logs.decode.text_stream` makes them so). Joined, the blocks are what
         `redact` gives for the joined chunks: a secret that is cut by the border of chunks is found.
         """
-        held = b""
+        held: list[bytes] = []
         for piece in regroup(chunks, BLOCK):
-            data = held + piece if held else piece
-            if len(piece) < BLOCK:  # the last one
-                yield self._all(data)
-                return
-            clean, held = self._advance(data)
-            if clean:
+            last = len(piece) < BLOCK
+            if clean := self._clean(held, piece, last=last):
                 yield clean
-        if held:
-            yield self._all(held)
+            if last:
+                return
+        if clean := self._clean(held, b"", last=True):
+            yield clean
 
-    def _advance(self, data: bytes) -> tuple[bytes, bytes]:
-        """The clean text as far as it does not depend on what is still to come, and the rest as it is."""
-        cut = data.rfind(b"\n") + 1
-        block = data[:cut] if cut else data
-        found = self._redactor.find(block)
-        cut = cut or len(data) - 2 * _REACH  # a line that is longer than a block: on, but for its end
-        if found.open is not None:
-            cut = min(cut, found.open)
-        for span in reversed(found.spans):
-            if span.first < cut < span.stop:
-                cut = span.first
-        if cut <= 0:
-            return b"", data
-        spans = [span for span in found.spans if span.stop <= cut]
-        return self._rest(self._replace(block[:cut], spans), spans), data[cut:]
+    def _clean(self, held: list[bytes], text: bytes, *, last: bool) -> bytes:
+        """The clean text as far as it does not depend on what is still to come.
 
-    def _all(self, data: bytes) -> bytes:
-        spans = self._redactor.find(data).spans
-        return self._rest(self._replace(data, spans), spans)
-
-    def _rest(self, data: bytes, spans: list[Span]) -> bytes:
-        """What the first pass left, after passes over what it changed."""
-        for _ in range(_PASSES):
-            if not spans:
+        Each pass is given what the one before has made of the text, and holds back for itself what may go on
+        (`held`, by pass, behind the byte before it): what a pass finds does not depend on where blocks end. A text
+        that a pass has left as it was is looked at again only together with what a later pass holds back.
+        """
+        changed = True
+        for number in range(_PASSES + 1):
+            if number == len(held):
+                if not changed:
+                    break
+                held.append(b"\n")
+            if not text and not last:
                 break
-            spans = self._redactor.find(data).spans
-            data = self._replace(data, spans)
-        return data
+            if changed:
+                text, held[number], changed = self._look(held[number] + text, last=last)
+            elif len(held[number]) > 1:
+                text, held[number], changed = self._settle(held[number], text, last=last)
+            elif text:
+                held[number] = text[-1:]
+        return text
 
-    def _replace(self, data: bytes, spans: list[Span]) -> bytes:
-        if not spans:
-            return data
+    def _settle(self, held: bytes, text: bytes, *, last: bool) -> tuple[bytes, bytes, bool]:
+        """One pass over what it holds back and, of a text that the pass before left as it was, what settles that."""
+        near = text.find(b"\n", _REACH) + 1
+        if near and not last:
+            clean, rest, changed = self._look(held + text[:near], last=False)
+            if len(rest) <= near:
+                return clean + text[near + 1 - len(rest) :], text[-1:], changed
+        return self._look(held + text, last=last)
+
+    def _look(self, data: bytes, *, last: bool) -> tuple[bytes, bytes, bool]:
+        """One pass over a text behind its first byte: what is clean, what is held back, and whether it was changed."""
+        block = data if last else data[: data.rfind(b"\n", 1) + 1] or data
+        found = self._redactor.find(block)
+        cut = len(data) if last else _settled(block, found)
+        if cut <= 1:
+            return b"", data, False
+        spans = [span for span in found.spans if span.stop <= cut]
+        return self._replace(data, spans, cut), data[cut - 1 :], bool(spans)
+
+    def _replace(self, data: bytes, spans: list[Span], stop: int) -> bytes:
+        """The text between the first byte and `stop` without secrets."""
         self._taken += len(spans)
         parts: list[bytes] = []
-        position = 0
+        position = 1
         for span in spans:
             parts += data[position : span.start], self._placeholder(span.name, data[span.start : span.stop])
             position = span.stop
-        return b"".join([*parts, data[position:]])
+        return b"".join([*parts, data[position:stop]])
 
     def _placeholder(self, name: str, secret: bytes) -> bytes:
         number = self._numbers.get((name, secret))
@@ -286,6 +294,23 @@ def redactor(file: Path | None = None) -> Redactor:
 
     own = read(file)
     return Redactor((*own.secrets, *SECRETS), own.allow)
+
+
+def _settled(block: bytes, found: Found) -> int:
+    """How far the secrets found in a block do not depend on what comes behind it; up to a line's end where it can."""
+    # A line that is longer than a block goes on, but for its end.
+    cut = open_lines(block) if block.endswith(b"\n") else len(block) - 2 * _REACH
+    if found.open is not None:
+        cut = min(cut, _begin(block, found.open))
+    for span in reversed(found.spans):
+        if span.first < cut < span.stop:
+            cut = _begin(block, span.first)
+    return cut
+
+
+def _begin(data: bytes, at: int) -> int:
+    """Where the line begins that something stands on, or itself where that is out of reach."""
+    return data.rfind(b"\n", max(0, at - _REACH), at) + 1 or at
 
 
 def _line(data: bytes, end: int) -> tuple[int, int]:

@@ -97,25 +97,29 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
         kind = "session"
     if kind == "nothing" or _in_base64(data, start, stop):
         return ()
-    place = next((place for place in _tight(data, start, stop, last, kind) if _fits(data, name, place, kind)), None)
-    if place is None and kind != "key":
-        place = _near(data, stop, last, kind)
-    return () if place is None else ((*place, "password" if kind == "password" else "token"),)
+    name_of = "password" if kind == "password" else "token"
+    for place in _tight(data, start, stop, last, kind):
+        if _fits(data, name, place, kind):
+            return ((*place, name_of),)
+    return () if kind == "key" else [(*place, name_of) for place in _near(data, stop, last, kind)]
 
 
-def _near(data: bytes, stop: int, last: int, kind: Holds) -> tuple[int, int] | None:
-    """What looks random near a name that ends at `stop`, on its line."""
+def _near(data: bytes, stop: int, last: int, kind: Holds) -> Iterator[tuple[int, int]]:
+    """What looks random near a name that ends at `stop`, on its line; what is taken out brings the rest nearer."""
     line = data.find(b"\n", stop, last)
     line = line if line >= 0 else last
     if _plain(data[stop : min(line, stop + _LONGEST_VALUE)]):
-        return None
+        return
     # Where one begins is looked for nearby alone: a line may have thousands of names and no value.
-    for begun in _CANDIDATE.finditer(data, stop, min(line, stop + _NEAR + _SHORTEST_CANDIDATE)):
+    near = stop + _NEAR + _SHORTEST_CANDIDATE
+    while begun := _CANDIDATE.search(data, stop, min(line, near)):
+        stop = begun.end()
         candidate = _CANDIDATE.match(data, begun.start(), line) or begun
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
-            return candidate.start(), candidate.start() + len(value)
-    return None
+            stop = candidate.start() + len(value)
+            near += len(value)
+            yield candidate.start(), stop
 
 
 def _in_base64(data: bytes, start: int, stop: int) -> bool:

@@ -44,6 +44,17 @@ def key_ends(data: bytes, first: int, _last: int, end: int) -> Iterator[Place]:
         yield start, end, "private-key"
 
 
+def open_lines(data: bytes) -> int:
+    """Where the lines at the end of `data` begin that are a key's if its END line comes next."""
+    start = len(data)
+    while start > 1 and len(data) - start < REACH:
+        before = data.rfind(b"\n", 0, start - 1) + 1
+        if not _LINE.fullmatch(data, before, start - 1):
+            break
+        start = before
+    return start
+
+
 def end_of_key(data: bytes, start: int) -> int:
     """The end of the key block whose first line ends at `start`; `len(data)` where it may go on behind it."""
     limit = data.find(b"-----BEGIN", start, start + REACH)

@@ -197,8 +197,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "netrc",
-        r"\bmachine\s+\S+\s+(?:\S{1,40}\s+){0,3}(?:login|account|password)\s|\blogin \S+ password \S",
-        r"(?:\bmachine\s+\S+(?:\s+\S+){0,15}?|\blogin\s+\S{1,200})\s+password\s+(?P<s>\S{3,400})(?=\s|$)",
+        r"\bmachine[ \t]+\S+[ \t]*(?:\r?$|[ \t](?:\S{1,40}[ \t]+){0,3}(?:login|account|password)\s)|\blogin \S+ password \S",
+        r"(?:\bmachine\s+\S+\s+(?:(?:\S{1,40}\s+){0,3}?(?:login|account)\s+\S+\s+(?:\S{1,80}\s+){0,9}?|(?:[\w.:+\[\]-]*\d[\w.:+\[\]-]*\s+)?)|\blogin\s+\S{1,200}\s+)password\s+(?P<s>\S{3,400})(?=\s|$)",
         "password",
         lines=3,
     ),

@@ -158,6 +158,15 @@ def test_same_secret_same_placeholder() -> None:
     assert session.found == 2
 
 
+def test_every_value_behind_a_name_goes() -> None:
+    """What looks random behind a name goes, also where it is more than all further looks would find one by one."""
+    drawn = [some(24) for _ in range(200)]
+    values = [value for value in drawn if value not in redactor().redact_text(f"token seen, {value}")]
+    clean = redactor().redact_text(f"token seen, {' '.join(values)}")
+    assert len(values) > 150
+    assert not any(value in clean for value in values)
+
+
 def test_key_block_keeps_its_lines() -> None:
     """A private key over many lines leaves as many lines, also without its end."""
     body = "\n".join(some(64) for _ in range(20))
