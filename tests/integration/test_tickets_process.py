@@ -11,14 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import orjson
 import pytest
 
+from processor.cluster.client import KafkaClient
+from processor.sources.history import KafkaHistory
 from processor.tickets.messages import Command
+from tests.contract.test_jira_client import described
 from tests.integration.points import ended, started
 from tests.integration.test_tickets_decide import Cluster
 from tests.integration.test_tickets_write import fault_name, issues
 from tests.integration.tickets_process import run
 from tests.servers.fault_proxy import DROP_AFTER, FaultProxy
+from tests.servers.jira_cloud import JiraCloud, Project
 
 ISSUE = "/rest/api/2/issue"
 FAULTS, REPEATS = 6, 3
@@ -116,6 +122,48 @@ async def test_frozen_right_before_the_post_while_another_takes_over(
         assert ends == [0, 0]
         assert await ends_of([False, True] if point == "after check" else [False])
         assert proxy.count("POST", ISSUE) == (2 if point == "after check" else 1)
+
+
+@pytest.mark.kafka
+@pytest.mark.jira
+@pytest.mark.timeout(300)
+async def test_what_people_did_on_cloud_while_no_daemon_ran_is_set_right(apache_kafka: str, checkout: Path) -> None:
+    """The ticket was moved and has a second one beside it: it is followed, the other one closed as its duplicate."""
+    fault = fault_name()
+    async with Cluster(apache_kafka) as cluster, JiraCloud(described()) as cloud:
+        cloud.projects["OPS"] = Project("OPS")
+        await cluster.publish([command(fault, 1).record(cluster.topics)])
+        arguments = (apache_kafka, cluster.topics.prefix, cloud.url, str(checkout), "writer-0")
+        assert await ended(started(run, *arguments, "kill after offsets")) == -signal.SIGKILL
+        ((key, ticket),) = cloud.issues.items()
+        async with aiohttp.ClientSession(cloud.url) as session:
+            kind = {"project": {"key": "BUILD"}, "issuetype": {"name": "Bug"}}
+            second = {**kind, "summary": "late", "labels": ticket.fields["labels"]}
+            answer = await session.post("/rest/api/3/issue", json={"fields": second})
+            twin = cloud.issues[(await answer.json())["key"]]
+        there = cloud.move(key, "OPS")
+        process = started(run, *arguments)
+        try:
+            async with asyncio.timeout(120):
+                await until(lambda: told(cluster, {"moved", "duplicate"}))
+                await cluster.publish([command(fault, 2).record(cluster.topics)])
+                await until(lambda: told(cluster, {"commented", "attached"}))
+        finally:
+            process.terminate()
+            assert await ended(process) == 0
+        assert twin.resolved is not None
+        assert [(each["type"]["name"], each["outwardIssue"]["key"]) for each in twin.links] == [("Duplicate", there)]
+        assert (ticket.resolved, len(ticket.comments), len(ticket.files)) == (None, 1, 1)
+        assert cloud.count("POST", "/rest/api/3/issue") == 2
+        assert cloud.strange == []
+
+
+async def told(cluster: Cluster, actions: set[str]) -> bool:
+    """Whether ticket events of all these actions have been written."""
+    history = KafkaHistory(KafkaClient(cluster.bootstrap))
+    return actions <= {
+        orjson.loads(each.value or b"{}").get("action") async for each in history.all(cluster.topics.events)
+    }
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
