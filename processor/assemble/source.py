@@ -348,6 +348,10 @@ class _Transactor:
         await self._transactor.write(records, group, at, beside)
         self._source.committed_to(offsets)
 
+    async def settle(self, group: str, partition: TopicPartition) -> None:
+        """Ends what was left open. Raises Retryable."""
+        await self._transactor.settle(group, partition)
+
     def close(self) -> None:
         """Lets go."""
         self._transactor.close()

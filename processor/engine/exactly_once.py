@@ -26,7 +26,7 @@ from contextlib import suppress
 
 import structlog
 
-from processor.contract import Outbound
+from processor.contract import Outbound, TopicPartition
 from processor.engine.delivery import Backoff, Lost, Substitute
 from processor.engine.inflight import Aside, Batch, Partition
 from processor.engine.ports import Source, Transactions, Transactor
@@ -86,14 +86,14 @@ class ExactlyOnce:
         """
         tp = partition.tp
         self._close(partition)
-        transactor = await partition.unless_closed(self._take_over(f"{self._group}-{tp.topic}-{tp.partition}"))
+        transactor = await partition.unless_closed(self._take_over(tp))
         if transactor is None:
             return None
         self._open[partition] = transactor
         self._resting.discard(partition)
         return await self._source.committed(tp)
 
-    async def _take_over(self, name: str) -> Transactor:
+    async def _take_over(self, tp: TopicPartition) -> Transactor:
         while self._opening + len(self._open) >= self._most:
             spare = next((one for one in self._open if self._may_rest(one)), None)
             if spare is None:
@@ -106,10 +106,16 @@ class ExactlyOnce:
                 self._resting.add(spare)
         self._opening += 1
         try:
-            return await self._transactions.open(name)
+            transactor = await self._transactions.open(f"{self._group}-{tp.topic}-{tp.partition}")
+            try:
+                await transactor.settle(self._group, tp)
+            except BaseException:
+                transactor.close()
+                raise
         finally:
             self._opening -= 1
             self._freed.set()
+        return transactor
 
     def _may_rest(self, partition: Partition) -> bool:
         """Whether its transactor may be closed for another partition's sake."""

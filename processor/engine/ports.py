@@ -98,6 +98,12 @@ class Transactor(Protocol):
         then this one is of no more use, and its successor settles what it left.
         """
 
+    async def settle(self, group: str, partition: TopicPartition) -> None:
+        """Ends what the brokers have left open of its predecessor's, who committed the partition's offsets.
+
+        To be done before the committed offset is read. Raises Retryable.
+        """
+
     def close(self) -> None:
         """Lets go. Must return at once."""
 

@@ -9,6 +9,8 @@ What the client leaves to its user, and is done here:
 - The committed offset that a take-over begins at may have been told by a broker that is the group's coordinator no more
   (see `processor.cluster.committed`). A producer's first transaction that commits offsets shows that it was not: once
   its own offsets are taken, the same broker is asked again, and only if it says the same is the transaction committed.
+- Kafka may say that a transaction has ended and leave it open (see `processor.cluster.hanging`): a write has ended when
+  what it has committed can be read, and a take-over ends what was left open.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.cluster.client import stopped
 from processor.cluster.committed import committed_at
 from processor.cluster.diagnose import explain, waiting
+from processor.cluster.hanging import finish, pending, was_committed
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -47,6 +50,9 @@ TRANSACTION_S = 10.0
 BACKOFF_MS = 20
 """Between a producer's tries: right after a commit the coordinator is busy for a few milliseconds."""
 
+MARKED_S = 3.0
+"""How long what is committed may take to be seen; Kafka does it behind the answer, within some milliseconds."""
+
 
 class KafkaTransactions:
     """See processor.engine.ports.Transactions."""
@@ -58,10 +64,14 @@ class KafkaTransactions:
 
     async def open(self, name: str) -> KafkaTransactor:
         """A transactor of the transactional id `name`, its predecessor's transaction ended. Raises Retryable."""
-        return KafkaTransactor(self, name, await self.producer(name), self._config)
+        producer, committed = await self.producer(name)
+        return KafkaTransactor(self, name, producer, self._config, committed=committed)
 
-    async def producer(self, name: str) -> AIOKafkaProducer:
-        """A producer of that id, which fences off the one before. Raises Retryable."""
+    async def producer(self, name: str) -> tuple[AIOKafkaProducer, bool]:
+        """A producer of that id, which fences off the one before, and whether that one's last was committed.
+
+        Raises Retryable.
+        """
         producer = AIOKafkaProducer(
             **{
                 **self._config.arguments,
@@ -74,7 +84,10 @@ class KafkaTransactions:
         )
         try:
             async with asyncio.timeout(self._start_s):
-                await producer.start()
+                # As `start` does it, with a question in between.
+                await producer.client.bootstrap()
+                committed = await was_committed(producer, name)
+                await producer._sender.start()  # noqa: SLF001
         except BaseException as error:
             self.end(producer)
             if isinstance(error, KafkaConnectionError):
@@ -83,7 +96,7 @@ class KafkaTransactions:
                 told = explain(error, self._config.arguments)
                 raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
             raise
-        return producer
+        return producer, committed
 
     async def available(self, name: str) -> bool:
         """Whether the brokers have transactions, tried with the transactional id `name`.
@@ -120,17 +133,39 @@ class KafkaTransactor:
     """See processor.engine.ports.Transactor."""
 
     def __init__(
-        self, owner: KafkaTransactions, name: str, producer: AIOKafkaProducer, config: KafkaSinkConfig
+        self,
+        owner: KafkaTransactions,
+        name: str,
+        producer: AIOKafkaProducer,
+        config: KafkaSinkConfig,
+        *,
+        committed: bool = False,
     ) -> None:
         self._owner = owner
         self._name = name
         self._producer = producer
+        self._committed = committed  # what the one before has begun last
         self._max_bytes = config.max_bytes
         self._packer = Packer(config.arguments)
         self._readings = config.client.readings
         self._since = self._readings.now()  # what was asked before may rightly be older
         self._last: dict[ClientPartition, OffsetAndMetadata] = {}  # what we have committed
         self._sure: set[ClientPartition] = set()  # nobody else has, since the producer was made
+
+    async def settle(self, group: str, partition: TopicPartition) -> None:
+        """Ends what the one before has begun and Kafka has left open. Raises Retryable."""
+        try:
+            async with asyncio.timeout(TRANSACTION_S):
+                if await pending(self._producer, group, ClientPartition(*partition)):
+                    found = await finish(self._producer, group, commit=self._committed)
+                    told = sorted(f"{tp.topic}/{tp.partition}" for tp in found)
+                    how = "committed" if self._committed else "aborted"
+                    log.warning("a transaction was left open", action="assign", name=self._name, now=how, on=told)
+                    await self._marked(group, [ClientPartition(*partition)])
+        except TimeoutError as error:
+            raise Retryable(f"{self._name} could not be settled within {TRANSACTION_S:g} s") from error
+        except (KafkaError, AssertionError) as error:
+            raise Retryable(f"{self._name} can't be settled: {self._packer.told(error)}") from error
 
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
@@ -147,7 +182,7 @@ class KafkaTransactor:
         while refused := await self._transaction(records, group, committing, one_by_one=one_by_one):
             # The gap that a refused batch leaves can't be closed; a successor ends the transaction, too.
             self._owner.end(self._producer)
-            self._producer = await self._owner.producer(self._name)
+            self._producer, _ = await self._owner.producer(self._name)
             self._sure.clear()
             if one_by_one:
                 raise unwritable(records, refused)
@@ -179,6 +214,7 @@ class KafkaTransactor:
                     await self._confirm(group, offsets)
                     await self._producer.commit_transaction()
                     self._last |= offsets
+                    await self._marked(group, offsets)
                 return refused
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self._name} has another owner, or its transaction took too long") from error
@@ -186,6 +222,16 @@ class KafkaTransactor:
             raise Retryable(f"transaction of {self._name} did not end within {TRANSACTION_S:g} s") from error
         except (KafkaError, AssertionError) as error:
             raise Retryable(f"transaction of {self._name}: {self._packer.told(error)}") from error
+
+    async def _marked(self, group: str, offsets: Collection[ClientPartition]) -> None:
+        """Waits until the end of a transaction is seen; nothing could begin before. Raises Retryable if it never is."""
+        waited = 0.0
+        for tp in list(offsets)[:1]:  # all of one transaction, or none
+            while await pending(self._producer, group, tp):
+                if waited >= MARKED_S:
+                    raise Retryable(f"a transaction of {self._name} was ended and left open")
+                await asyncio.sleep(MARKED_S / 600)
+                waited += MARKED_S / 600
 
     async def _confirm(self, group: str, offsets: Mapping[ClientPartition, OffsetAndMetadata]) -> None:
         """Shows that what was told to be committed is, where that is not known yet. Raises Retryable if it is not."""

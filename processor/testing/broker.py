@@ -35,6 +35,7 @@ class MemoryBroker:
         self._round_robin = count()
         self._transactors: dict[str, MemoryTransactor] = {}
         self._unsettled: dict[str, list[tuple[str, Mapping[TopicPartition, int], Notes]]] = defaultdict(list)
+        self._left_open: dict[str, tuple[Sequence[Outbound], str, Mapping[TopicPartition, int], Notes]] = {}
 
     def create(self, topic: str, partitions: int) -> None:
         """Makes a topic, or adds partitions to it (members see those at their next rebalance)."""
@@ -68,7 +69,8 @@ class MemoryBroker:
 
         "ack" raises after the records are written: the acknowledgement is lost. Of a transaction, "open" fails the
         take-over, "begin" the transaction before anything is written, "end" the acknowledgement of what is
-        committed, and "settle" leaves its offsets unseen until the next transactor of that name is opened.
+        committed, "settle" leaves its offsets unseen until the next transactor of that name is opened, and "markers"
+        leaves it open (see `processor.cluster.hanging`), which fails to be settled with "settling".
         """
         self.faults[step] += [error] * times
 
@@ -346,6 +348,18 @@ class MemoryTransactor:
         self._owner = owner
         self._broken = False
 
+    async def settle(self, group: str, partition: TopicPartition) -> None:  # noqa: ARG002 (names are of one partition)
+        """Ends what was left open."""
+        await asyncio.sleep(0)
+        if self._owner._crashed:
+            await asyncio.Event().wait()
+        self._broker._check("settling")
+        if left := self._broker._left_open.pop(self._name, None):
+            records, committing, offsets, notes = left
+            for record in records:
+                self._broker.produce(record)
+            self._broker._commit(committing, offsets, notes)
+
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
     ) -> None:
@@ -361,7 +375,11 @@ class MemoryTransactor:
             raise Unwritable(f"{len(refused)} records are over {broker.max_bytes} bytes", tuple(refused))
         self._broken = True  # until it is known to have gone well
         broker._check("begin")
-        for record in records:
+        if broker.faults["markers"]:
+            broker._left_open[self._name] = records, group, dict(offsets), notes
+            broker._check("markers")
+        left, *_ = broker._left_open.pop(self._name, ((),))  # what is committed now decides for it
+        for record in (*left, *records):
             broker.produce(record)
         if broker.faults["settle"]:
             broker._unsettled[self._name].append((group, dict(offsets), notes))

@@ -215,7 +215,7 @@ class Run:
     async def _of_broker(self, fault: Fault) -> None:
         """One broker is at fault at a time, and of three the next only when the last has caught up.
 
-        Partitions without a leader lose commits (docs/guarantees.md).
+        Else some partitions have no leader while others do, and their transactions are halved (docs/guarantees.md).
         """
         broker = await self._important(fault.slot)
         if fault.kind == "broker_freeze":
@@ -225,7 +225,7 @@ class Run:
         elif fault.kind == "brokers_kill":
             for each in range(self.cluster.replicas):
                 await self._killed(each, fault.lasts / self.cluster.replicas)
-        elif fault.kind == "broker_term" and self.cluster.replicas > 1:  # not the only one, for the same reason
+        elif fault.kind == "broker_term":
             await self.cluster.terminate(broker)
             await self._back(broker, fault.lasts)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiokafka import TopicPartition as ClientPartition
@@ -10,6 +10,7 @@ from aiokafka.client import CoordinationType
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient
+from processor.cluster.hanging import _StableOffset
 from processor.contract import TopicPartition
 from processor.errors import Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -52,11 +53,20 @@ class Brokers:
 
     async def send(self, node: int, request: Any, **_: Any) -> Any:
         """What a broker has committed."""
+        if isinstance(request, _StableOffset):
+            return type("Answer", (), {"topics": [(AT.topic, [(AT.partition, 0, 0, "", 0, {})], {})], "error_code": 0})
         self.asked.append(node)
         answer = [(AT.topic, [(AT.partition, self.true.offset, self.true.metadata, 0)])]
         return type("Answer", (), {"topics": answer})
 
     async def stop(self) -> None: ...
+
+    # As its sender
+
+    _coordinators: ClassVar = {CoordinationType.GROUP: 1}
+
+    async def _find_coordinator(self, kind: CoordinationType, name: str) -> int:
+        return self._coordinators[kind]
 
 
 @pytest.fixture
@@ -88,9 +98,8 @@ def transactor(client: KafkaClient, brokers: Brokers) -> KafkaTransactor:
 def opened(client: KafkaClient, brokers: Brokers) -> KafkaTransactor:
     """A transactor whose group is coordinated by broker 1."""
     config = KafkaSinkConfig(client)
-    sender = type("Sender", (), {"_coordinators": {CoordinationType.GROUP: 1}})
     producer: Any = brokers
-    producer.client, producer._sender = brokers, sender
+    producer.client = producer._sender = brokers
     return KafkaTransactor(KafkaTransactions(config), "g-in-0", producer, config)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 
 from processor.cluster.client import KafkaClient
 from processor.errors import Retryable
@@ -14,10 +14,10 @@ from processor.sinks.transactions import KafkaTransactions
 async def test_a_cluster_that_lists_no_broker_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has just started may do so, and the library asserts that none does."""
 
-    async def start(_: AIOKafkaProducer) -> None:
+    async def bootstrap(_: AIOKafkaClient) -> None:
         raise AssertionError("Did we not perform bootstrap?")
 
-    monkeypatch.setattr(AIOKafkaProducer, "start", start)
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
     transactions = KafkaTransactions(KafkaSinkConfig(KafkaClient("127.0.0.1:9")))
     with pytest.raises(Retryable, match="can't be taken over"):
         await transactions.open("g-topic-0")

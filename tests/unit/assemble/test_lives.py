@@ -116,7 +116,7 @@ def filled(
 
 def lives(data: st.DataObject, *, exactly_once: bool) -> tuple[list[str], list[str]]:
     """Some lives that are cut off anywhere, and one that is not; between them more lines come. Logs and outputs."""
-    steps = ["open", "begin", "end", "settle"] if exactly_once else ["publish", "ack", "commit"]
+    steps = ["open", "begin", "end", "settle", "markers", "settling"] if exactly_once else ["publish", "ack", "commit"]
     broker = MemoryBroker()
     broker.create("in", data.draw(st.integers(1, 2), "partitions"))
     wanted: dict[str, list[str]] = defaultdict(list)

@@ -16,6 +16,9 @@ from processor.testing.broker import BROKER_AWAY, MemoryBroker
 
 from .conftest import QUICK, Worker, echo, eventually
 
+STEPS = ["open", "begin", "end", "settle", "markers", "settling"]
+"""Where a transaction can fail."""
+
 
 class WatchedBroker(MemoryBroker):
     """Checks at each commit that everything below it has its output."""
@@ -120,7 +123,10 @@ def test_exactly_once_over_crashes(data: st.DataObject) -> None:
 
     async def lives() -> None:
         for more in [True] * data.draw(st.integers(0, 3), "crashes") + [False]:
-            for step in data.draw(st.lists(st.sampled_from(["open", "begin", "end", "settle"]), max_size=4), "faults"):
+            for step in data.draw(
+                st.lists(st.sampled_from(["open", "begin", "end", "settle", "markers", "settling"]), max_size=4),
+                "faults",
+            ):
                 broker.fail(step, BROKER_AWAY)
             orderly = Orderly(
                 data.draw(st.permutations(range(total)), "order"),

@@ -80,7 +80,7 @@ async def test_what_finished_under_its_key_goes_ahead_though_its_offset_has_to_w
     assert states(rig.broker) == ["done 1", "intent 2", "done 2"]
 
 
-@pytest.mark.parametrize("step", ["begin", "end", "settle"])
+@pytest.mark.parametrize("step", ["begin", "end", "settle", "markers"])
 async def test_unknown_end_begins_the_partition_anew(rig: Rig, step: str) -> None:
     """Written or not, the handler does not go on: the state is loaded again, and the record handled again."""
     journal, passed = Journal(), list[int]()

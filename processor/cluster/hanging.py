@@ -1,0 +1,284 @@
+"""Transactions that Kafka has ended, and has left open all the same.
+
+A transaction is ended by a marker in each of its partitions. Kafka 4 leaves out those of partitions that have no leader
+at that moment: it takes them for deleted (seen in 4.3.1: `KRaftMetadataCache.getPartitionLeaderEndpoint` is empty,
+`TransactionMarkerChannelManager` skips), and says that all is done. What such a transaction has written is neither
+committed nor aborted then, and the next one of that producer decides for it: what was committed is lost or comes twice.
+A single broker that is stopped, or stands still for longer than its session with the controller, is enough for that.
+
+It can be seen: a producer that has just been opened has nothing open, so offsets still pending are such a rest,
+and every broker tells which partitions have something open of which producer. Whoever has opened the producer ends it
+the way it was to end: a transaction that only says of each of those partitions that it takes part in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import (
+    GroupLoadInProgressError,
+    IncompatibleBrokerVersion,
+    LeaderNotAvailableError,
+    NotCoordinatorForGroupError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+log = structlog.get_logger(__name__)
+
+PENDING: Final = 88
+"""UNSTABLE_OFFSET_COMMIT: a transaction that has not ended has committed another offset."""
+
+_TEXT: Final = CompactString("utf-8")
+_TAGS: Final = ("tags", TaggedFields)
+_PARTITIONS: Final = CompactArray(Int32)
+
+
+class _OffsetFetchResponse(Response):  # type: ignore[misc]
+    API_KEY = 9
+    API_VERSION = 7
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("name", _TEXT),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                        ("metadata", _TEXT),
+                        ("error_code", Int16),
+                        _TAGS,
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        ("error_code", Int16),
+        _TAGS,
+    )
+
+
+class _OffsetFetchStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY = 9
+    API_VERSION = 7
+    RESPONSE_TYPE = _OffsetFetchResponse
+    SCHEMA = Schema(
+        ("group", _TEXT),
+        ("topics", CompactArray(("name", _TEXT), ("partitions", _PARTITIONS), _TAGS)),
+        ("require_stable", Boolean),
+        _TAGS,
+    )
+
+
+class _StableOffset(Request[_OffsetFetchStruct]):  # type: ignore[misc]
+    """A committed offset, or PENDING."""
+
+    API_KEY = 9
+
+    def __init__(self, group: str, tp: ClientPartition) -> None:
+        self._fields: tuple[Any, ...] = (group, [(tp.topic, [tp.partition], {})], True, {})
+
+    def build(self, request_struct_class: type[_OffsetFetchStruct]) -> _OffsetFetchStruct:
+        return request_struct_class(*self._fields)
+
+
+class _ProducersResponse(Response):  # type: ignore[misc]
+    API_KEY = 61
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("name", _TEXT),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("error_message", _TEXT),
+                        (
+                            "producers",
+                            CompactArray(
+                                ("producer_id", Int64),
+                                ("producer_epoch", Int32),
+                                ("last_sequence", Int32),
+                                ("last_timestamp", Int64),
+                                ("coordinator_epoch", Int32),
+                                ("transaction_start_offset", Int64),
+                                _TAGS,
+                            ),
+                        ),
+                        _TAGS,
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class _ProducersStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY = 61
+    API_VERSION = 0
+    RESPONSE_TYPE = _ProducersResponse
+    SCHEMA = Schema(("topics", CompactArray(("name", _TEXT), ("partitions", _PARTITIONS), _TAGS)), _TAGS)
+
+
+class _Producers(Request[_ProducersStruct]):  # type: ignore[misc]
+    """Who has written to partitions, and has something open there."""
+
+    API_KEY = 61
+
+    def __init__(self, partitions: Collection[ClientPartition]) -> None:
+        topics: defaultdict[str, list[int]] = defaultdict(list)
+        for tp in partitions:
+            topics[tp.topic].append(tp.partition)
+        self._topics: list[Any] = [(topic, numbers, {}) for topic, numbers in topics.items()]
+
+    def build(self, request_struct_class: type[_ProducersStruct]) -> _ProducersStruct:
+        return request_struct_class(self._topics, {})
+
+
+class _TransactionsResponse(Response):  # type: ignore[misc]
+    API_KEY = 65
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "transactions",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", _TEXT),
+                ("state", _TEXT),
+                ("timeout_ms", Int32),
+                ("start_time_ms", Int64),
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                ("topics", CompactArray(("name", _TEXT), ("partitions", _PARTITIONS), _TAGS)),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class _TransactionsStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY = 65
+    API_VERSION = 0
+    RESPONSE_TYPE = _TransactionsResponse
+    SCHEMA = Schema(("names", CompactArray(_TEXT)), _TAGS)
+
+
+class _Transactions(Request[_TransactionsStruct]):  # type: ignore[misc]
+    """What a transactional id's last transaction has come to."""
+
+    API_KEY = 65
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def build(self, request_struct_class: type[_TransactionsStruct]) -> _TransactionsStruct:
+        return request_struct_class([self._name], {})
+
+
+async def was_committed(producer: AIOKafkaProducer, name: str) -> bool:
+    """Whether the last transaction of that id was, told before `producer` has taken it over. Raises KafkaError."""
+    node = await _coordinator(producer, CoordinationType.TRANSACTION, name)
+    answer = await _answer(producer.client, node, _Transactions(name))
+    return answer is not None and answer.transactions[0][2] in {"PrepareCommit", "CompleteCommit"}
+
+
+async def pending(producer: AIOKafkaProducer, group: str, tp: ClientPartition) -> bool:
+    """Whether a transaction that has not ended has committed an offset of the partition. Raises KafkaError."""
+    node = await _coordinator(producer, CoordinationType.GROUP, group)
+    try:
+        answer = await _answer(producer.client, node, _StableOffset(group, tp))
+        if answer is None:
+            return False
+        told = [each[4] for _, partitions, _ in answer.topics for each in partitions]
+        for code in (answer.error_code, *told):
+            if code not in {0, PENDING}:
+                raise for_code(code)(f"pending offset of {tp.topic}/{tp.partition}")
+    except (NotCoordinatorForGroupError, GroupLoadInProgressError):
+        producer._sender._coordinator_dead(CoordinationType.GROUP)  # noqa: SLF001
+        raise
+    return PENDING in told
+
+
+async def finish(producer: AIOKafkaProducer, group: str, *, commit: bool) -> Collection[ClientPartition]:
+    """Ends what is open of the producer, which has just been opened; returns where. Raises KafkaError."""
+    manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001
+    found = await _open(producer.client, manager.producer_id)
+    await producer.begin_transaction()
+    while not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 (it waits before it gives up)
+        pass
+    for tp in found:
+        manager.maybe_add_partition_to_txn(tp)
+    await (producer.commit_transaction() if commit else producer.abort_transaction())
+    return found
+
+
+async def _open(client: AIOKafkaClient, producer_id: int) -> list[ClientPartition]:
+    """The partitions, of topics that we may read, in which that producer has something open. Raises KafkaError."""
+    cluster = await client.fetch_all_metadata()
+    by_leader: defaultdict[int, list[ClientPartition]] = defaultdict(list)
+    for topic in cluster.topics(exclude_internal_topics=True):
+        for partition in cluster.partitions_for_topic(topic) or ():
+            tp = ClientPartition(topic, partition)
+            leader = cluster.leader_for_partition(tp)
+            if leader is None or leader < 0:
+                raise LeaderNotAvailableError(f"{topic}/{partition} has no leader")
+            by_leader[leader].append(tp)
+    answers = await asyncio.gather(*(_answer(client, node, _Producers(tps)) for node, tps in by_leader.items()))
+    found = []
+    for topic, partitions, _ in (topic for answer in answers if answer is not None for topic in answer.topics):
+        for partition, code, _, producers, _ in partitions:
+            if for_code(code) in {TopicAuthorizationFailedError, UnknownTopicOrPartitionError}:
+                continue  # not one of ours, or deleted
+            if code:
+                raise for_code(code)(f"producers of {topic}/{partition}")
+            if any(each[0] == producer_id and each[5] >= 0 for each in producers):
+                found.append(ClientPartition(topic, partition))
+    return found
+
+
+async def _coordinator(producer: AIOKafkaProducer, kind: CoordinationType, name: str) -> int:
+    """The client keeps it, and looks for it as long as it takes."""
+    node: int = await producer._sender._find_coordinator(kind, name)  # noqa: SLF001
+    return node
+
+
+async def _answer(client: AIOKafkaClient, node: int, request: Request[Any]) -> Any:
+    """None of a broker that does not know the request: those are so old that they leave no markers out."""
+    try:
+        return await client.send(node, request, group=ConnectionGroup.COORDINATION)
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return None
