@@ -116,13 +116,15 @@ async def run_cases(
     live: Mapping[str, Model] | None = None,
     served: Mapping[str, Served] | None = None,
     providers: Providers = NOBODY,
+    redaction: Path | None = None,
 ) -> list[Outcome]:
     """Run cases through the pipeline's line: with canned answers, or with those of `live` models, by tier.
 
-    `served` by tier says which version of an adapter is asked there; `providers` are those that know payloads.
+    `served` by tier says which version of an adapter is asked there; `providers` are those that know payloads, and
+    `redaction` says what a home counts as secret beside what is known. Raises ConfigError.
     """
     metrics = LineMetrics(CollectorRegistry())
-    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor()), metrics, served=served or {})
+    shared = Shared("test", Fetch(FetchSettings()), Redact(redactor(redaction)), metrics, served=served or {})
     lane = Lane.by(pipeline, StubModel(), shared, others=live)
     outcomes = [await _run(lane, case, providers, offline=live is None) for case in cases]
     for one in outcomes:

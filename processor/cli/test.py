@@ -18,6 +18,7 @@ from processor.caserun import Outcome, run_cases
 from processor.cli import lint, options
 from processor.errors import ConfigError
 from processor.home import Homes
+from processor.logs.redact import REDACTION
 from processor.models.adapters import following
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
@@ -59,8 +60,9 @@ def _cases(folder: Path, part: str) -> list[Case]:
 
 async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Settings | None) -> list[Outcome]:
     providers = Providers.load(list(homes.providers().values()))
+    redaction = homes.find(REDACTION)
     if live is None:
-        return await run_cases(pipeline, cases, providers=providers)
+        return await run_cases(pipeline, cases, providers=providers, redaction=redaction)
     async with AsyncExitStack() as stack:
         models: dict[str, ModelClient] = {}
         served: dict[str, Served] = {}
@@ -73,7 +75,7 @@ async def _run(pipeline: Pipeline, cases: Sequence[Case], homes: Homes, live: Se
             models[tier] = await stack.enter_async_context(client)
             if adapters is not None:
                 served[tier] = adapters.served
-        return await run_cases(pipeline, cases, models, served, providers)
+        return await run_cases(pipeline, cases, models, served, providers, redaction)
 
 
 def _show(name: str, outcomes: Sequence[Outcome], console: Console) -> None:

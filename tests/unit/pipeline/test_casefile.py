@@ -211,6 +211,17 @@ def test_lines_of_several_logs_are_no_case(tmp_path: Path) -> None:
         outcome(whole, text=None, lines="x.jsonl")
 
 
+def test_what_a_home_keeps_secret_is_kept_from_its_cases(pipeline: Pipeline, tmp_path: Path) -> None:
+    """As the daemon keeps it."""
+    file = tmp_path / "redaction.yaml"
+    file.write_text("patterns:\n  - {name: acme-token, pattern: 'acme_[0-9a-f]{8}'}\n")
+    log = LOG.replace("1 == 2", "'acme_0123abcd' == 2")
+    case = Case.model_validate({"name": "one", "text": log, "answer": ANSWER})
+    found = asyncio.run(run_cases(pipeline, [case], redaction=file))[0].finding
+    assert found is not None
+    assert [line.text for line in found.evidence] == ["FAILED tests/test_a.py::test_sum - assert '[acme-token:1]' == 2"]
+
+
 def test_fingerprints_are_compared_between_cases(pipeline: Pipeline) -> None:
     """The same fault has the same fingerprint, another fault another; both are said where not so."""
     other = LOG.replace("test_sum", "test_product")
