@@ -9,19 +9,23 @@ A single broker that is stopped, or stands still for longer than its session wit
 It can be seen: a producer that has just been opened has nothing open, so offsets still pending are such a rest,
 and every broker tells which partitions have something open of which producer. Whoever has opened the producer ends it
 the way it was to end: a transaction that only says of each of those partitions that it takes part in it.
+
+Where some partitions of a transaction had a leader and others none, its offsets may be committed and an output left
+open. All partitions can't be asked each time; those of a transaction that was under way are known, and are.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import (
     GroupLoadInProgressError,
     IncompatibleBrokerVersion,
@@ -43,11 +47,10 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-log = structlog.get_logger(__name__)
-
 PENDING: Final = 88
 """UNSTABLE_OFFSET_COMMIT: a transaction that has not ended has committed another offset."""
 
+_INTERNAL: Final = {"__consumer_offsets", "__transaction_state"}
 _TEXT: Final = CompactString("utf-8")
 _TAGS: Final = ("tags", TaggedFields)
 _PARTITIONS: Final = CompactArray(Int32)
@@ -209,11 +212,25 @@ class _Transactions(Request[_TransactionsStruct]):  # type: ignore[misc]
         return request_struct_class([self._name], {})
 
 
-async def was_committed(producer: AIOKafkaProducer, name: str) -> bool:
-    """Whether the last transaction of that id was, told before `producer` has taken it over. Raises KafkaError."""
+@dataclass(frozen=True)
+class Last:
+    """A transactional id's last transaction: what it was to come to, and while it is under way the partitions."""
+
+    committed: bool = False
+    partitions: Sequence[ClientPartition] = ()
+
+
+async def last_of(producer: AIOKafkaProducer, name: str) -> Last:
+    """The last transaction of that id, told before `producer` has taken it over. Raises KafkaError."""
     node = await _coordinator(producer, CoordinationType.TRANSACTION, name)
     answer = await _answer(producer.client, node, _Transactions(name))
-    return answer is not None and answer.transactions[0][2] in {"PrepareCommit", "CompleteCommit"}
+    if answer is None:
+        return Last()
+    _, _, state, *_, topics, _ = answer.transactions[0]
+    partitions = [
+        ClientPartition(topic, number) for topic, numbers, _ in topics if topic not in _INTERNAL for number in numbers
+    ]
+    return Last(state in {"PrepareCommit", "CompleteCommit"}, partitions)
 
 
 async def pending(producer: AIOKafkaProducer, group: str, tp: ClientPartition) -> bool:
@@ -233,10 +250,41 @@ async def pending(producer: AIOKafkaProducer, group: str, tp: ClientPartition) -
     return PENDING in told
 
 
+async def left_open(
+    producer: AIOKafkaProducer, partitions: Collection[ClientPartition] | None = None
+) -> list[ClientPartition]:
+    """Those of the partitions, by default of all that we may read, in which the producer has something open.
+
+    Raises KafkaError.
+    """
+    if partitions is not None and not partitions:
+        return []
+    client = producer.client
+    cluster = await client.fetch_all_metadata()
+    by_leader: defaultdict[int, list[ClientPartition]] = defaultdict(list)
+    for tp in _all(cluster) if partitions is None else partitions:
+        leader = cluster.leader_for_partition(tp)
+        if leader is not None and leader < 0:
+            raise LeaderNotAvailableError(f"{tp.topic}/{tp.partition} has no leader")
+        if leader is not None:  # else it was deleted
+            by_leader[leader].append(tp)
+    answers = await asyncio.gather(*(_answer(client, node, _Producers(tps)) for node, tps in by_leader.items()))
+    found = []
+    for topic, told, _ in (topic for answer in answers if answer is not None for topic in answer.topics):
+        for partition, code, _, producers, _ in told:
+            if for_code(code) in {TopicAuthorizationFailedError, UnknownTopicOrPartitionError}:
+                continue  # not one of ours, or deleted
+            if code:
+                raise for_code(code)(f"producers of {topic}/{partition}")
+            if any(each[0] == producer._txn_manager.producer_id and each[5] >= 0 for each in producers):  # noqa: SLF001
+                found.append(ClientPartition(topic, partition))
+    return found
+
+
 async def finish(producer: AIOKafkaProducer, group: str, *, commit: bool) -> Collection[ClientPartition]:
-    """Ends what is open of the producer, which has just been opened; returns where. Raises KafkaError."""
+    """Ends what is open of the producer, which has nothing under way; returns where. Raises KafkaError."""
     manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001
-    found = await _open(producer.client, manager.producer_id)
+    found = await left_open(producer)
     await producer.begin_transaction()
     while not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 (it waits before it gives up)
         pass
@@ -246,28 +294,10 @@ async def finish(producer: AIOKafkaProducer, group: str, *, commit: bool) -> Col
     return found
 
 
-async def _open(client: AIOKafkaClient, producer_id: int) -> list[ClientPartition]:
-    """The partitions, of topics that we may read, in which that producer has something open. Raises KafkaError."""
-    cluster = await client.fetch_all_metadata()
-    by_leader: defaultdict[int, list[ClientPartition]] = defaultdict(list)
+def _all(cluster: ClusterMetadata) -> Iterator[ClientPartition]:
     for topic in cluster.topics(exclude_internal_topics=True):
         for partition in cluster.partitions_for_topic(topic) or ():
-            tp = ClientPartition(topic, partition)
-            leader = cluster.leader_for_partition(tp)
-            if leader is None or leader < 0:
-                raise LeaderNotAvailableError(f"{topic}/{partition} has no leader")
-            by_leader[leader].append(tp)
-    answers = await asyncio.gather(*(_answer(client, node, _Producers(tps)) for node, tps in by_leader.items()))
-    found = []
-    for topic, partitions, _ in (topic for answer in answers if answer is not None for topic in answer.topics):
-        for partition, code, _, producers, _ in partitions:
-            if for_code(code) in {TopicAuthorizationFailedError, UnknownTopicOrPartitionError}:
-                continue  # not one of ours, or deleted
-            if code:
-                raise for_code(code)(f"producers of {topic}/{partition}")
-            if any(each[0] == producer_id and each[5] >= 0 for each in producers):
-                found.append(ClientPartition(topic, partition))
-    return found
+            yield ClientPartition(topic, partition)
 
 
 async def _coordinator(producer: AIOKafkaProducer, kind: CoordinationType, name: str) -> int:

@@ -16,7 +16,8 @@ What the client leaves to its user, and is done here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -36,7 +37,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.cluster.client import stopped
 from processor.cluster.committed import committed_at
 from processor.cluster.diagnose import explain, waiting
-from processor.cluster.hanging import finish, pending, was_committed
+from processor.cluster.hanging import Last, finish, last_of, left_open, pending
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -50,8 +51,11 @@ TRANSACTION_S = 10.0
 BACKOFF_MS = 20
 """Between a producer's tries: right after a commit the coordinator is busy for a few milliseconds."""
 
-MARKED_S = 3.0
+MARKED_S, MARKED_TRIES = 3.0, 600
 """How long what is committed may take to be seen; Kafka does it behind the answer, within some milliseconds."""
+
+UNUSUAL_S = 1.0
+"""A commit that takes longer may have met brokers that failed."""
 
 
 class KafkaTransactions:
@@ -64,11 +68,11 @@ class KafkaTransactions:
 
     async def open(self, name: str) -> KafkaTransactor:
         """A transactor of the transactional id `name`, its predecessor's transaction ended. Raises Retryable."""
-        producer, committed = await self.producer(name)
-        return KafkaTransactor(self, name, producer, self._config, committed=committed)
+        producer, last = await self.producer(name)
+        return KafkaTransactor(self, name, producer, self._config, last)
 
-    async def producer(self, name: str) -> tuple[AIOKafkaProducer, bool]:
-        """A producer of that id, which fences off the one before, and whether that one's last was committed.
+    async def producer(self, name: str) -> tuple[AIOKafkaProducer, Last]:
+        """A producer of that id, which fences off the one before, and that one's last transaction.
 
         Raises Retryable.
         """
@@ -86,7 +90,7 @@ class KafkaTransactions:
             async with asyncio.timeout(self._start_s):
                 # As `start` does it, with a question in between.
                 await producer.client.bootstrap()
-                committed = await was_committed(producer, name)
+                last = await last_of(producer, name)
                 await producer._sender.start()  # noqa: SLF001
         except BaseException as error:
             self.end(producer)
@@ -96,7 +100,7 @@ class KafkaTransactions:
                 told = explain(error, self._config.arguments)
                 raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
             raise
-        return producer, committed
+        return producer, last
 
     async def available(self, name: str) -> bool:
         """Whether the brokers have transactions, tried with the transactional id `name`.
@@ -138,13 +142,12 @@ class KafkaTransactor:
         name: str,
         producer: AIOKafkaProducer,
         config: KafkaSinkConfig,
-        *,
-        committed: bool = False,
+        before: Last,
     ) -> None:
         self._owner = owner
         self._name = name
         self._producer = producer
-        self._committed = committed  # what the one before has begun last
+        self._before = before
         self._max_bytes = config.max_bytes
         self._packer = Packer(config.arguments)
         self._readings = config.client.readings
@@ -154,18 +157,22 @@ class KafkaTransactor:
 
     async def settle(self, group: str, partition: TopicPartition) -> None:
         """Ends what the one before has begun and Kafka has left open. Raises Retryable."""
+        tp, before = ClientPartition(*partition), self._before
         try:
             async with asyncio.timeout(TRANSACTION_S):
-                if await pending(self._producer, group, ClientPartition(*partition)):
-                    found = await finish(self._producer, group, commit=self._committed)
-                    told = sorted(f"{tp.topic}/{tp.partition}" for tp in found)
-                    how = "committed" if self._committed else "aborted"
-                    log.warning("a transaction was left open", action="assign", name=self._name, now=how, on=told)
-                    await self._marked(group, [ClientPartition(*partition)])
+                open_ = await pending(self._producer, group, tp) or await left_open(self._producer, before.partitions)
+                if open_:
+                    await self._finish(group, tp, commit=before.committed)
         except TimeoutError as error:
             raise Retryable(f"{self._name} could not be settled within {TRANSACTION_S:g} s") from error
         except (KafkaError, AssertionError) as error:
             raise Retryable(f"{self._name} can't be settled: {self._packer.told(error)}") from error
+
+    async def _finish(self, group: str, tp: ClientPartition, *, commit: bool) -> None:
+        found = await finish(self._producer, group, commit=commit)
+        told, how = sorted(f"{each.topic}/{each.partition}" for each in found), "committed" if commit else "aborted"
+        log.warning("a transaction was left open", action="settle", name=self._name, now=how, on=told)
+        await self._marked(group, tp)
 
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
@@ -212,9 +219,7 @@ class KafkaTransactor:
                         raise error
                 if not refused:
                     await self._confirm(group, offsets)
-                    await self._producer.commit_transaction()
-                    self._last |= offsets
-                    await self._marked(group, offsets)
+                    await self._commit(group, offsets)
                 return refused
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Fenced(f"{self._name} has another owner, or its transaction took too long") from error
@@ -223,15 +228,32 @@ class KafkaTransactor:
         except (KafkaError, AssertionError) as error:
             raise Retryable(f"transaction of {self._name}: {self._packer.told(error)}") from error
 
-    async def _marked(self, group: str, offsets: Collection[ClientPartition]) -> None:
-        """Waits until the end of a transaction is seen; nothing could begin before. Raises Retryable if it never is."""
-        waited = 0.0
+    async def _commit(self, group: str, offsets: Mapping[ClientPartition, OffsetAndMetadata]) -> None:
+        """Commits, and waits until that is seen; nothing could begin before. Raises Retryable if it never is."""
+        partitions = list(self._producer._txn_manager.txn_partitions)  # noqa: SLF001
+        began = time.monotonic()
+        await self._producer.commit_transaction()
+        self._last |= offsets
         for tp in list(offsets)[:1]:  # all of one transaction, or none
-            while await pending(self._producer, group, tp):
-                if waited >= MARKED_S:
-                    raise Retryable(f"a transaction of {self._name} was ended and left open")
-                await asyncio.sleep(MARKED_S / 600)
-                waited += MARKED_S / 600
+            await self._marked(group, tp)
+            if time.monotonic() - began > UNUSUAL_S and await self._halved(partitions):
+                await self._finish(group, tp, commit=True)
+
+    async def _marked(self, group: str, tp: ClientPartition) -> None:
+        if await self._stays(lambda: pending(self._producer, group, tp)):
+            raise Retryable(f"a transaction of {self._name} was ended and left open")
+
+    async def _halved(self, partitions: Collection[ClientPartition]) -> bool:
+        """Whether the offsets of what was committed are there and some records are not; not asked each time."""
+        return await self._stays(lambda: left_open(self._producer, partitions))
+
+    async def _stays(self, unended: Callable[[], Awaitable[object]]) -> bool:
+        """Whether it is still so when the markers should be there."""
+        for _ in range(MARKED_TRIES):
+            if not await unended():
+                return False
+            await asyncio.sleep(MARKED_S / MARKED_TRIES)
+        return True
 
     async def _confirm(self, group: str, offsets: Mapping[ClientPartition, OffsetAndMetadata]) -> None:
         """Shows that what was told to be committed is, where that is not known yet. Raises Retryable if it is not."""

@@ -16,8 +16,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient
+from processor.cluster.hanging import Last
 from processor.contract import Outbound, TopicPartition
 from processor.errors import Retryable
+from processor.sinks import transactions
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions, KafkaTransactor
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
@@ -156,24 +158,55 @@ async def test_without_it_what_was_aborted_comes_twice(place: Place) -> None:
     assert await place.visible() == ["a", "b", "b"]
 
 
-async def test_a_write_that_is_left_open_has_not_gone_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though Kafka says so; whoever takes over finds it committed."""
+async def announced(place: Place, monkeypatch: pytest.MonkeyPatch, *, offsets: bool) -> KafkaTransactor:
+    """A transactor that believes to have announced its second output, and its `offsets`, in the next transaction."""
     transactor = await place.opened()
     await transactor.write(place.outputs("a"), place.group, {place.tp: 1})
     manager = transactor._producer._txn_manager
     begin = manager.begin_transaction
 
     def begun() -> None:
+        monkeypatch.setattr(manager, "begin_transaction", begin)
         begin()
         manager._txn_partitions.add(ClientPartition(place.out, 1))
-        manager.consumer_group_added(place.group)
+        if offsets:
+            manager.consumer_group_added(place.group)
 
     monkeypatch.setattr(manager, "begin_transaction", begun)
+    return transactor
+
+
+async def test_a_write_that_is_left_open_has_not_gone_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though Kafka says so; whoever takes over finds it committed."""
+    transactor = await announced(place, monkeypatch, offsets=True)
     with pytest.raises(Retryable, match="ended and left open"):
         await transactor.write(place.outputs("b", "c"), place.group, {place.tp: 3})
     transactor.close()
     async with taken_over(place):
         assert await place.source.committed(place.tp) == 3
+    assert await place.visible() == ["a", "b", "c"]
+
+
+async def test_a_write_whose_offsets_alone_are_there_is_ended(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own producer, if it took so long that brokers may have failed."""
+    monkeypatch.setattr(transactions, "UNUSUAL_S", 0.0)
+    transactor = await announced(place, monkeypatch, offsets=False)
+    monkeypatch.setattr(transactions, "MARKED_S", 0.2)
+    await transactor.write(place.outputs("b", "c"), place.group, {place.tp: 3})
+    transactor.close()
+    assert await place.source.committed(place.tp) == 3
+    assert await place.visible() == ["a", "b", "c"]
+
+
+async def test_what_was_under_way_is_looked_for_where_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its offsets are there, and one of its outputs is not: the owner of before has died on the way."""
+    transactor = await announced(place, monkeypatch, offsets=False)
+    await transactor.write(place.outputs("b", "c"), place.group, {place.tp: 3})
+    transactor.close()
+    after = await place.opened()
+    after._before = Last(committed=True, partitions=[ClientPartition(place.out, number) for number in (0, 1)])
+    await after.settle(place.group, place.tp)
+    after.close()
     assert await place.visible() == ["a", "b", "c"]
 
 

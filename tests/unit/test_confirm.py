@@ -10,7 +10,7 @@ from aiokafka.client import CoordinationType
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient
-from processor.cluster.hanging import _StableOffset
+from processor.cluster.hanging import Last, _StableOffset
 from processor.contract import TopicPartition
 from processor.errors import Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -61,7 +61,9 @@ class Brokers:
 
     async def stop(self) -> None: ...
 
-    # As its sender
+    # As its sender, and what that one keeps of the transaction
+
+    txn_partitions: ClassVar = set[Any]()
 
     _coordinators: ClassVar = {CoordinationType.GROUP: 1}
 
@@ -99,8 +101,8 @@ def opened(client: KafkaClient, brokers: Brokers) -> KafkaTransactor:
     """A transactor whose group is coordinated by broker 1."""
     config = KafkaSinkConfig(client)
     producer: Any = brokers
-    producer.client = producer._sender = brokers
-    return KafkaTransactor(KafkaTransactions(config), "g-in-0", producer, config)
+    producer.client = producer._sender = producer._txn_manager = brokers
+    return KafkaTransactor(KafkaTransactions(config), "g-in-0", producer, config, Last())
 
 
 async def test_what_was_told_is_confirmed_once(
