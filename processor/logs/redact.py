@@ -24,8 +24,9 @@ from processor.logs.decode import regroup
 from processor.logs.scan import Hit, Scanner
 from processor.logs.secrets import SECRETS, Finder, Secret
 from processor.logs.secrets.assignment import assignments
+from processor.logs.secrets.commands import commands
 from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
-from processor.logs.secrets.unnamed import assigned, prefixed, wrapped
+from processor.logs.secrets.unnamed import assigned, below, prefixed, wrapped
 from processor.logs.secrets.values import matches, random_looking
 from processor.logs.secrets.wrapped import continued, ends_line
 
@@ -39,7 +40,7 @@ _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "key-block", "key-end"})
+POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "below", "key-block", "key-end"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
 _WRAPPED: Final = 20
 """The least bytes of a secret at the end of a line for it to go on with the next."""
@@ -107,6 +108,10 @@ class Redactor:
                 return prefixed
             case "wrapped":
                 return functools.partial(wrapped, secret=self._any)
+            case "below":
+                return below
+            case "command":
+                return commands
             case "key-block":
                 return key_blocks
             case "key-end":

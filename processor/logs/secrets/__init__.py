@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from processor.logs.secrets.commands import LINES
+from processor.logs.secrets.commands import TRIGGER as COMMAND
 from processor.logs.secrets.kinds import Check, Finder, Secret
 from processor.logs.secrets.names import SHORT_TRIGGER, TRIGGER
 from processor.logs.secrets.tokens import TOKENS
-from processor.logs.secrets.unnamed import ASSIGNED, PREFIXED, WRAPPED
+from processor.logs.secrets.unnamed import ASSIGNED, BELOW, BELOW_LINES, PREFIXED, WRAPPED
 from processor.logs.secrets.ways import WAYS
 
 SECRETS: Final[tuple[Secret, ...]] = (
     *TOKENS,
     Secret("base64-secret", WRAPPED, "", "wrapped"),
+    Secret("command-password", COMMAND, "", "command", lines=LINES),
     *WAYS,
     Secret("token", TRIGGER, "", "named", caseless=True, lines=1),
     Secret("password", SHORT_TRIGGER, "", "named"),
+    Secret("token", BELOW, "", "below", caseless=True, lines=BELOW_LINES),
     Secret("prefixed-token", PREFIXED, "", "prefixed"),
     Secret("assigned-value", ASSIGNED, "", "assigned"),
 )

@@ -23,6 +23,7 @@ from processor.logs.secrets.values import (
     without_end,
 )
 
+_PLACEHOLDER: Final = re.compile(rb"\[[a-z0-9-]{2,40}:(?P<number>\d+)\]")
 _NAME: Final = re.compile(rb"[\w.$-]+")
 _NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$-"
 _LONGEST_NAME: Final = 80
@@ -97,29 +98,35 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
         kind = "session"
     if kind == "nothing" or _in_base64(data, start, stop):
         return ()
-    name_of = "password" if kind == "password" else "token"
+    placeholder = data[start - 1 : start] == b"[" and _PLACEHOLDER.match(data, start - 1)
+    if placeholder:  # of one half of a pair of secrets: the other is near
+        return () if kind in ("key", "password") else _near(data, placeholder.end(), last, kind)
     for place in _tight(data, start, stop, last, kind):
         if _fits(data, name, place, kind):
-            return ((*place, name_of),)
-    return () if kind == "key" else [(*place, name_of) for place in _near(data, stop, last, kind)]
+            return ((*place, "password" if kind == "password" else "token"),)
+    return () if kind == "key" else _near(data, stop, last, kind)
 
 
-def _near(data: bytes, stop: int, last: int, kind: Holds) -> Iterator[tuple[int, int]]:
-    """What looks random near a name that ends at `stop`, on its line; what is taken out brings the rest nearer."""
+def _near(data: bytes, stop: int, last: int, kind: Holds) -> Sequence[Place]:
+    """What looks random near a name that ends at `stop`, or near the one before, on its line."""
     line = data.find(b"\n", stop, last)
     line = line if line >= 0 else last
     if _plain(data[stop : min(line, stop + _LONGEST_VALUE)]):
-        return
+        return ()
+    found: list[Place] = []
     # Where one begins is looked for nearby alone: a line may have thousands of names and no value.
     near = stop + _NEAR + _SHORTEST_CANDIDATE
+    if data.find(b"[", stop, min(line, near)) >= 0:  # numbers of placeholders don't count
+        near += sum(len(one["number"]) - 1 for one in _PLACEHOLDER.finditer(data, stop, min(line, near)))
     while begun := _CANDIDATE.search(data, stop, min(line, near)):
         stop = begun.end()
         candidate = _CANDIDATE.match(data, begun.start(), line) or begun
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
             stop = candidate.start() + len(value)
-            near += len(value)
-            yield candidate.start(), stop
+            near = stop + _NEAR + _SHORTEST_CANDIDATE
+            found.append((candidate.start(), stop, "password" if kind == "password" else "token"))
+    return found
 
 
 def _in_base64(data: bytes, start: int, stop: int) -> bool:

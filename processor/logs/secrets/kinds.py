@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 Check = Literal[
-    "none", "own", "opaque", "parameter", "password", "key-block", "key-end", "named", "assigned", "prefixed", "wrapped"
+    "none",
+    "own",
+    "opaque",
+    "parameter",
+    "password",
+    "key-block",
+    "key-end",
+    "named",
+    "assigned",
+    "prefixed",
+    "below",
+    "wrapped",
+    "command",
 ]
-"""What a match must also be: see `processor.logs.secrets.values`. The last six have code instead of an expression."""
+"""What a match must also be: see `processor.logs.secrets.values`. The last eight have code instead of an expression."""
 
 
 Place = tuple[int, int, str]

@@ -44,13 +44,14 @@ _KEYS: Final = frozenset(
     b"browserstack percy cypress azure aws gcp google s3 connection primary secondary function host devops bot "
     b"routing gem npm pypi codecov snyk sentry memory".split()
 )
-_NEUTRAL: Final = frozenset(
+NEUTRAL: Final = frozenset(
     b"cache cached restore public max min num count total unexpected prompt completion input output sort "
     b"partition foreign group lookup dedupe idempotency bucket object column row compound composite unique "
     b"index tokenizer unknown duplicate missing invalid expected translation i18n locale label feature flag "
     b"hash checksum digest integrity fingerprint etag sha sha1 sha256 sha512 md5 keyword known revoke policy "
     b"test tests spec".split()
 )
+"""Words with which a name, or a line, tells of no secret."""
 _DESCRIPTION: Final = frozenset(
     b"file files path dir directory folder name names username type types kind url uri endpoint host port "
     b"expiry expires expiration expired ttl timeout lifetime duration algorithm alg algo header headers format "
@@ -71,7 +72,7 @@ def holds(name: bytes) -> Holds:
     words = [word.lower() for word in _WORDS.findall(name[-120:])]
     while words and words[-1].isdigit():
         words.pop()
-    if not words or name == b"PASS" or _FILE.search(name) or not _NEUTRAL.isdisjoint(words):
+    if not words or name == b"PASS" or _FILE.search(name) or not NEUTRAL.isdisjoint(words):
         return "nothing"
     if words[-1] in _DESCRIPTION and b"_".join(words[-2:]) not in _SECRET_IDS:
         return "token" if words[-3:] == [b"private", b"key", b"id"] else "nothing"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from processor.logs.secrets.kinds import Place
-from processor.logs.secrets.names import holds
+from processor.logs.secrets.names import NEUTRAL, holds
 from processor.logs.secrets.values import mixed, random_looking, without_end
 
 ASSIGNED: Final = r"[=:][ \t]?[\"']?(?:[A-Za-z+_-][A-Za-z+/_-]{0,20})?[0-9][A-Za-z0-9+/_-]{11}"
@@ -25,6 +25,14 @@ WRAPPED: Final = (
 )
 """Hyperscan: base64 of what often holds credentials."""
 
+BELOW: Final = (
+    r"\b(?:(?:\w[\w-]{0,20}[_-]|api|private|secret|access|auth)?(?:key|secret|token)"
+    r"(?:[\"'` \t.]{0,3}\r?$|\b[^\n:]{0,60}:[ \t]*\r?$)|openssl rand [\w -]{1,30}\r?$)"
+)
+"""Hyperscan, caseless: a line that ends by telling of a secret."""
+BELOW_LINES: Final = 2
+"""How far below such a line a value stands that it tells of."""
+
 _NAME: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$@/-"
 _RUN: Final = re.compile(rb"[ \t]?[\"']?(?P<value>[A-Za-z0-9+/_.~-]{20,4096}={0,2})")
 _NO_SECRET: Final = re.compile(
@@ -37,6 +45,16 @@ _PREFIXED: Final = re.compile(
     rb"(?!sha\d|md5|h1)[A-Za-z][A-Za-z0-9]{0,14}[_-](?P<random>[A-Za-z0-9_-]{20,400})(?![\w./\\+=-])"
 )
 _NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
+_VALUE_BELOW: Final = re.compile(
+    rb"\r?\n(?:[^\n]{0,40}\n)?(?:[^\n]{0,60}[ \t])?(?P<value>[A-Za-z0-9+/_.~=-]{32,512})[ \t]*(?=\r?\n|\Z)"
+)
+_NO_SECRET_BELOW: Final = NEUTRAL | frozenset(
+    b"id ids uuid hashes digests checksums thumbprint sum commit commits revision image layer gpg pgp pub".split()
+)
+_WORDS: Final = re.compile(rb"[A-Za-z][a-z]+|[A-Z]+|\d+")
+_HEX: Final = re.compile(rb"(?i)[0-9a-f]+")
+_COMMIT: Final = 40
+"""Digits of a commit's hash."""
 _PARTS: Final = re.compile(rb"[_-]")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 _LONGEST: Final = 65_536
@@ -79,6 +97,21 @@ def _random_part(value: bytes) -> bool:
     """Whether so much of a token is random that no identifier is."""
     longest = max(_PARTS.split(value), key=len)
     return len(longest) >= 20 and mixed(longest) and random_looking(longest, shortest=20)
+
+
+def below(data: bytes, first: int, last: int, end: int) -> Sequence[Place]:
+    """A random value alone on the line below one that tells of a key, a secret or a token."""
+    end -= data[end - 1 : end] == b"\r"
+    words = {word.lower() for word in _WORDS.findall(data, first, end)}
+    found = _VALUE_BELOW.match(data, end, last)
+    if found is None or not _NO_SECRET_BELOW.isdisjoint(words):
+        return ()
+    value = without_end(found["value"])
+    if _HEX.fullmatch(value) and len(value) == _COMMIT and data[end - 1 : end] != b":":
+        return ()
+    if random_looking(value, ids=True, shortest=32):
+        return ((found.start("value"), found.start("value") + len(value), "token"),)
+    return ()
 
 
 def wrapped(data: bytes, first: int, last: int, end: int, secret: Callable[[bytes], bool]) -> Iterator[Place]:

@@ -97,8 +97,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "curl-user",
-        r"\bcurl |\bhttps? -a |\bxh -a ",
-        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[ua]|--user|--proxy-user|--auth|--cert)[ =]?[\"']?[\w.@%+/-]{1,100}:(?P<s>[^\s\"']{2,300})",
+        r"\bcurl(?:\.exe)? |\bhttps? -a |\bxh -a ",
+        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[uUa]|--user|--proxy-user|--auth|--cert)[ =]?(?P<q>[\"'])?[\w.@%+/-]{0,100}:(?P<s>(?(q)[^\"'\n]{2,300}|[^\s\"']{2,300}))",
         "password",
     ),
     Secret(
@@ -124,8 +124,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "command-password",
-        r"\bsshpass |\blftp |\bsmbclient |\bnet use |\bhtpasswd |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\brabbitmqctl |\buseradd |\bbindpw |\brootpw |<\(echo |\bexpect: send|\bhttp-basic|-storepass|-keypass",
-        r"(?:\bsshpass\s+-p[ ]?|\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bhtpasswd\s[^\n]{0,120}?-\w{0,4}b\w{0,4}\s\S{1,100}\s\S{1,60}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:store|key)pass[ =]|\brabbitmqctl\s[^\n]{0,60}?(?:add_user|change_password|authenticate_user)\s\S{1,60}\s|\buseradd\b[^\n]{0,80}?\s-p[ ]|<\(echo (?:-n )?|expect: send |\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
+        r"\blftp |\bsmbclient |\bnet use |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\bbindpw |\brootpw |<\(echo |\bexpect: send|\bhttp-basic|-(?:src|dest)?(?:store|key)pass",
+        r"(?:\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:src|dest)?(?:store|key)pass[ =]|<\(echo (?:-n )?|expect: send |\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
         r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')\\]{2,400}))",
         "password",
     ),
@@ -135,6 +135,12 @@ WAYS: Final[tuple[Secret, ...]] = (
         r"\+ (?:echo|printf) (?:-n )?[\"']?(?P<s>[^\s\"']{6,200})[\"']?\r?\n[^\n]{0,200}(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)",
         "password",
         lines=1,
+    ),
+    Secret(
+        "command-password",  # a here-string
+        r"<<< ?[\"']?\S",
+        r"(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)[^\n]{0,200}?<<<\s?(?P<q>[\"'])?(?:[\w.-]{1,60}:)?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')]{2,400}))",
+        "password",
     ),
     Secret(
         "xml-password",
