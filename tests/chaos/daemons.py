@@ -34,6 +34,7 @@ class Daemon:
         self._wanted = asyncio.Event()
         self._spawning = asyncio.Lock()
         self._hit: set[int] = set()  # processes whose end is no surprise
+        self._poisoned: set[int] = set()
         self._process: asyncio.subprocess.Process | None = None
         self._keeper = asyncio.create_task(self._keep(), name=f"keeper-{slot}")
 
@@ -81,12 +82,17 @@ class Daemon:
                         *self._command, stdout=log, stderr=log, env=env, cwd=CHECKOUT
                     )
             code = await process.wait()
-            poisoned = self.folder / POISONED
-            if poisoned.exists():
-                poisoned.unlink()
-            elif process.pid not in self._hit:
+            if not self._by_poison(process.pid) and process.pid not in self._hit:
                 self._fell(f"ended by itself with {code}")
                 await asyncio.sleep(0.5)
+
+    def _by_poison(self, pid: int) -> bool:
+        """Whether the process that has ended has taken poison, maybe in the moment that it was told to end."""
+        file = self.folder / POISONED
+        if file.exists():
+            file.unlink()
+            self._poisoned.add(pid)
+        return pid in self._poisoned
 
     def _fell(self, how: str) -> None:
         self.fell.append(f"{time.strftime('%H:%M:%S')} daemon {self.slot} {how}")
@@ -121,7 +127,7 @@ class Daemon:
             self._hit.add(process.pid)
             self._signal(number)
             code = await process.wait()
-            if number == signal.SIGTERM and code not in (0, -signal.SIGTERM):
+            if number == signal.SIGTERM and code not in (0, -signal.SIGTERM) and not self._by_poison(process.pid):
                 self._fell(f"ended with {code} after SIGTERM")
 
     def freeze(self) -> None:
