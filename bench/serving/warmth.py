@@ -33,8 +33,10 @@ async def cold_vs_warm(target: Target, most: int, seconds: float) -> Found:
             messages = (Message("system", system), Message("user", event))
             return await client.complete(ChatRequest(messages, max_tokens=1, alternatives=0, pipeline="bench"))
 
-        system = _SENTENCE * round(SYSTEM / estimate(_SENTENCE))
-        await first_token(_SENTENCE, "the first question of all")  # not counted
+        # None of both is timed; the difference is how many tokens the server itself counts in the sentence.
+        once, twice = [(await first_token(_SENTENCE * count, "a question")).usage for count in (1, 2)]
+        tokens = twice.prompt_tokens - once.prompt_tokens or estimate(_SENTENCE)
+        system = _SENTENCE * round(SYSTEM / tokens)
         for number in rounds(most, seconds):
             wire.salt()
             cold.append(await first_token(system, f"error {number}"))
