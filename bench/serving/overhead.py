@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
@@ -14,6 +16,7 @@ import orjson
 
 from bench.serving.figures import in_turn, rounds
 from bench.serving.loads import closed_loop
+from processor.lifecycle import settle
 from processor.models.capabilities import Capabilities
 from processor.models.chat import ChatRequest, Message
 from processor.models.client import ModelClient
@@ -44,7 +47,7 @@ async def run(count: int, most: int, seconds: float, in_flight: int = 64, delay_
 
     The server is a process of its own that answers after half to one and a half times `delay_s`, and says how long it
     took, so that a request's time is what passes outside of it. The bare loop sends the same bytes and parses the same
-    answer.
+    answer. Both have the garbage collector as the daemon does: by default the bare loop's p99 is one of its pauses.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.serving.instant_server", str(delay_s), stdout=asyncio.subprocess.PIPE
@@ -53,9 +56,10 @@ async def run(count: int, most: int, seconds: float, in_flight: int = 64, delay_
     url = (await process.stdout.readline()).decode().strip()
     runs: dict[str, list[tuple[float, float]]] = {"bare": [], "client": []}
     try:
-        for number in rounds(most, seconds):
-            for side in in_turn(number, tuple(runs)):
-                runs[side].append(await (_bare if side == "bare" else _client)(url, count, in_flight))
+        with _settled():
+            for number in rounds(most, seconds):
+                for side in in_turn(number, tuple(runs)):
+                    runs[side].append(await (_bare if side == "bare" else _client)(url, count, in_flight))
     finally:
         process.terminate()
         await process.wait()
@@ -67,6 +71,18 @@ async def run(count: int, most: int, seconds: float, in_flight: int = 64, delay_
         "added_p99_ms": _over(outside),
         "detail": {"rounds": len(cpu["bare"]), "in_flight": in_flight, "cpu_ms": cpu, "outside_p99_ms": outside},
     }
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """The garbage collector as the daemon has it."""
+    before = gc.get_threshold()
+    settle()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def _over(found: Mapping[str, Sequence[float]]) -> float:
