@@ -50,6 +50,9 @@ from aiokafka.protocol.types import (
 PENDING: Final = 88
 """UNSTABLE_OFFSET_COMMIT: a transaction that has not ended has committed another offset."""
 
+_ELSEWHERE: Final = {14, 15, 16}
+"""The coordinator is still loading, is not there, or is another broker."""
+
 _INTERNAL: Final = {"__consumer_offsets", "__transaction_state"}
 _TEXT: Final = CompactString("utf-8")
 _TAGS: Final = ("tags", TaggedFields)
@@ -221,15 +224,22 @@ class Last:
 
 
 async def last_of(producer: AIOKafkaProducer, name: str) -> Last:
-    """The last transaction of that id, told before `producer` has taken it over. Raises KafkaError."""
-    node = await _coordinator(producer, CoordinationType.TRANSACTION, name)
-    answer = await _answer(producer.client, node, _Transactions(name))
-    if answer is None:
-        return Last()
-    _, _, state, *_, topics, _ = answer.transactions[0]
-    partitions = [
-        ClientPartition(topic, number) for topic, numbers, _ in topics if topic not in _INTERNAL for number in numbers
-    ]
+    """The last transaction of that id, told before `producer` has taken it over, as long as that takes.
+
+    Raises KafkaError.
+    """
+    while True:
+        node = await _coordinator(producer, CoordinationType.TRANSACTION, name)
+        answer = await _answer(producer.client, node, _Transactions(name))
+        if answer is None:
+            return Last()
+        code, _, state, *_, topics, _ = answer.transactions[0]
+        if code not in _ELSEWHERE:
+            break
+        producer._sender._coordinator_dead(CoordinationType.TRANSACTION)  # noqa: SLF001
+        await asyncio.sleep(producer._sender._retry_backoff)  # noqa: SLF001
+    ours = [(topic, numbers) for topic, numbers, _ in topics if topic not in _INTERNAL]
+    partitions = tuple(ClientPartition(topic, number) for topic, numbers in ours for number in numbers)
     return Last(state in {"PrepareCommit", "CompleteCommit"}, partitions)
 
 
