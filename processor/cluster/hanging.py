@@ -223,21 +223,23 @@ class Last:
     partitions: Sequence[ClientPartition] = ()
 
 
-async def last_of(producer: AIOKafkaProducer, name: str) -> Last:
+async def last_of(producer: AIOKafkaProducer, name: str) -> Last | None:
     """The last transaction of that id, told before `producer` has taken it over, as long as that takes.
 
-    Raises KafkaError.
+    None where nothing was begun since somebody has taken the id over, or ever. Raises KafkaError.
     """
     while True:
         node = await _coordinator(producer, CoordinationType.TRANSACTION, name)
         answer = await _answer(producer.client, node, _Transactions(name))
         if answer is None:
-            return Last()
+            return None
         code, _, state, *_, topics, _ = answer.transactions[0]
         if code not in _ELSEWHERE:
             break
         producer._sender._coordinator_dead(CoordinationType.TRANSACTION)  # noqa: SLF001
         await asyncio.sleep(producer._sender._retry_backoff)  # noqa: SLF001
+    if code or state == "Empty":
+        return None
     ours = [(topic, numbers) for topic, numbers, _ in topics if topic not in _INTERNAL]
     partitions = tuple(ClientPartition(topic, number) for topic, numbers in ours for number in numbers)
     return Last(state in {"PrepareCommit", "CompleteCommit"}, partitions)
@@ -296,10 +298,13 @@ async def finish(producer: AIOKafkaProducer, group: str, *, commit: bool) -> Col
     manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001
     found = await left_open(producer)
     await producer.begin_transaction()
-    while not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 (it waits before it gives up)
-        pass
     for tp in found:
         manager.maybe_add_partition_to_txn(tp)
+    # The offsets come last: should this fail half-way, they are what shows the next one that it has to be done.
+    while manager.partitions_to_add():  # noqa: ASYNC110 (the client tells nobody)
+        await asyncio.sleep(0.005)
+    while not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 (it waits before it gives up)
+        pass
     await (producer.commit_transaction() if commit else producer.abort_transaction())
     return found
 

@@ -65,6 +65,7 @@ class KafkaTransactions:
         self._config = config
         self._start_s = start_s
         self._ending: set[asyncio.Task[None]] = set()
+        self._unsettled: dict[str, Last] = {}  # the brokers forget it as soon as an id is taken over
 
     async def open(self, name: str) -> KafkaTransactor:
         """A transactor of the transactional id `name`, its predecessor's transaction ended. Raises Retryable."""
@@ -90,7 +91,8 @@ class KafkaTransactions:
             async with asyncio.timeout(self._start_s):
                 # As `start` does it, with a question in between.
                 await producer.client.bootstrap()
-                last = await last_of(producer, name)
+                if (last := await last_of(producer, name)) is not None:
+                    self._unsettled[name] = last
                 await producer._sender.start()  # noqa: SLF001
         except BaseException as error:
             self.end(producer)
@@ -100,7 +102,11 @@ class KafkaTransactions:
                 told = explain(error, self._config.arguments)
                 raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
             raise
-        return producer, last
+        return producer, self._unsettled.get(name, Last())
+
+    def settled(self, name: str) -> None:
+        """What was begun last under that id has ended."""
+        self._unsettled.pop(name, None)
 
     async def available(self, name: str) -> bool:
         """Whether the brokers have transactions, tried with the transactional id `name`.
@@ -163,6 +169,7 @@ class KafkaTransactor:
                 open_ = await pending(self._producer, group, tp) or await left_open(self._producer, before.partitions)
                 if open_:
                     await self._finish(group, tp, commit=before.committed)
+                self._owner.settled(self._name)
         except TimeoutError as error:
             raise Retryable(f"{self._name} could not be settled within {TRANSACTION_S:g} s") from error
         except (KafkaError, AssertionError) as error:

@@ -140,6 +140,15 @@ async def test_what_was_committed_is_committed(place: Place) -> None:
     assert await place.visible() == ["a", "b", "c", "d"]
 
 
+async def test_a_second_try_knows_as_much_as_the_first(place: Place) -> None:
+    """The first had taken the id over when it failed; from then on Kafka knows of no commit any more."""
+    await leave_open(place, ["a", "b"], 2, commit=True)
+    (await place.opened()).close()
+    async with taken_over(place):
+        assert await place.source.committed(place.tp) == 2
+    assert await place.visible() == ["a", "b"]
+
+
 async def test_what_was_aborted_is_aborted(place: Place) -> None:
     """Else the next transaction would commit it as well, and what is done again would be there twice."""
     await leave_open(place, ["a", "b"], 2, commit=False)
