@@ -47,8 +47,8 @@ from processor.pipeline.lines import line_plan
 from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions
+from processor.sources.beginning import Start, parse_start
 from processor.sources.decode import DecodeConfig, Decoder
-from processor.sources.kafka import Start, parse_start
 from processor.sources.providers import Providers
 from processor.sources.single_lines import SingleLines
 from processor.stages.fetch import Fetch

@@ -20,7 +20,8 @@ from processor.settings import Settings
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
-from processor.sources.kafka import KafkaSource, KafkaSourceConfig, Start
+from processor.sources.beginning import Start
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.telemetry import Health
 
 
@@ -43,11 +44,19 @@ class Parts:
 
     def source(self, group: str, topics: Mapping[str, Start], plans: Mapping[str, Plan]) -> Source:
         """Reads topics as a member of a group; the lines of those in `plans` as logs."""
-        source = KafkaSource(self.client, self.member(group, topics))
+        source = self.joining(group, topics)
         if not plans:
             return source
         metrics = AssemblyMetrics(self.registry)
         return AssemblingSource(source, plans, metrics, most_bytes=self.settings.limits.assemble_bytes)
+
+    def joining(self, group: str, topics: Mapping[str, Start]) -> KafkaSource:
+        """A member of a group that reads these topics."""
+        kafka = self.settings.kafka
+        member = KafkaSourceConfig(
+            group, topics, kafka.session_timeout_s, assignor=kafka.assignor, instance=kafka.group_instance_id
+        )
+        return KafkaSource(self.client, member, KafkaTransactions(KafkaSinkConfig.of(self.settings, self.client)))
 
     def delivery(self, source: Source, group: str, *, stateful: bool = False) -> Delivery | None:
         """How outputs and offsets of a group leave: as one, or None for the engine's at least once.
@@ -60,13 +69,6 @@ class Parts:
         if isinstance(source, AssemblingSource):
             transactions = AssemblingTransactions(transactions, source)
         return ExactlyOnce(source, transactions, group, most=self.settings.kafka.producers, stateful=stateful)
-
-    def member(self, group: str, topics: Mapping[str, Start]) -> KafkaSourceConfig:
-        """A member of a group that reads these topics."""
-        kafka = self.settings.kafka
-        return KafkaSourceConfig(
-            group, topics, kafka.session_timeout_s, assignor=kafka.assignor, instance=kafka.group_instance_id
-        )
 
     def limits(self) -> EngineLimits:
         """The engine's bounds."""

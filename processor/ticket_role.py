@@ -14,7 +14,6 @@ from processor.parts import Parts
 from processor.settings import JiraSettings
 from processor.sinks.kafka import KafkaSink
 from processor.sources.history import KafkaHistory
-from processor.sources.kafka import KafkaSource
 from processor.tickets.caps import Caps
 from processor.tickets.decide import Decide, FaustConfig
 from processor.tickets.decider import Decider
@@ -102,7 +101,7 @@ def _write(
         told=told,
         held=_sharing(jira, parts.topics[topics.commands].partitions),
     )
-    source = KafkaSource(parts.client, parts.member(topics.writer, {topics.commands: "earliest"}))
+    source = parts.joining(topics.writer, {topics.commands: "earliest"})
     engine = Engine(
         source,
         parts.sink(),

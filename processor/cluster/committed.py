@@ -16,6 +16,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsRequest_v0
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchRequest_v1
 from aiokafka.structs import OffsetAndMetadata
 
@@ -57,6 +58,23 @@ async def committed_at(
             if offset >= 0:
                 found[ClientPartition(topic, partition)] = OffsetAndMetadata(offset, metadata)
     return found
+
+
+class _Members(DescribeGroupsRequest):  # type: ignore[misc]
+    """Asks for a group's members in version 0, which every broker has: of version 3 the library misreads the answer."""
+
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> Any:  # noqa: ARG002
+        """Version 0, whatever else the broker has."""
+        return self.build(DescribeGroupsRequest_v0)
+
+
+async def has_members(client: AIOKafkaClient, node: int, group: str) -> bool:
+    """Whether the broker `node`, which coordinates the group, knows of members. Raises errors of aiokafka."""
+    answer = await client.send(node, _Members([group]), group=ConnectionGroup.COORDINATION)
+    code, *_, members = answer.groups[0]
+    if code:
+        raise for_code(code)(f"members of {group}")
+    return bool(members)
 
 
 class Readings:

@@ -9,6 +9,7 @@ What the client leaves to its user, and is done here:
 - The committed offset that a take-over begins at may have been told by a broker that is the group's coordinator no more
   (see `processor.cluster.committed`). A producer's first transaction that commits offsets shows that it was not: once
   its own offsets are taken, the same broker is asked again, and only if it says the same is the transaction committed.
+  So it is where a group begins: that it has committed nothing yet is believed of nobody else.
 - Kafka may say that a transaction has ended and leave it open (see `processor.cluster.hanging`): a write has ended when
   what it has committed can be read, and a take-over ends what was left open.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -35,7 +37,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import stopped
-from processor.cluster.committed import committed_at
+from processor.cluster.committed import committed_at, has_members
 from processor.cluster.diagnose import explain, waiting
 from processor.cluster.hanging import Last, finish, last_of, left_open, pending
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
@@ -56,6 +58,9 @@ MARKED_S, MARKED_TRIES = 3.0, 600
 
 UNUSUAL_S = 1.0
 """A commit that takes longer may have met brokers that failed."""
+
+
+_Confirm = Callable[[str, Mapping[ClientPartition, OffsetAndMetadata]], Awaitable[None]]
 
 
 class KafkaTransactions:
@@ -108,6 +113,25 @@ class KafkaTransactions:
         """What was begun last under that id has ended."""
         self._unsettled.pop(name, None)
 
+    async def begin(self, group: str, offsets: Mapping[TopicPartition, int]) -> bool | None:
+        """Commits where a group begins on a topic's partitions, unless it has committed anything there or has members.
+
+        Whether it did; None where the brokers have no transactions, or refuse us some. Raises Retryable.
+        """
+        topic = next(iter(offsets)).topic
+        try:
+            transactor = await self.open(f"{group}-{topic}-start")
+        except Retryable as error:
+            if _for_good(error):
+                return None
+            raise
+        try:
+            await transactor.settle(group, next(iter(offsets)))
+            return await transactor.begin(group, offsets)
+        finally:
+            transactor.close()
+            await self.stop()
+
     async def available(self, name: str) -> bool:
         """Whether the brokers have transactions, tried with the transactional id `name`.
 
@@ -120,7 +144,7 @@ class KafkaTransactions:
             cause = error.__cause__
             if isinstance(cause, TransactionalIdAuthorizationFailed):
                 raise ConfigError(explain(TransactionalIdAuthorizationFailed(name), self._config.arguments)) from error
-            if isinstance(cause, KafkaError) and not cause.retriable:
+            if _for_good(error):
                 log.info("the brokers refuse transactions", action="start", error=str(error))
                 return False
             raise
@@ -202,13 +226,32 @@ class KafkaTransactor:
                 raise unwritable(records, refused)
             one_by_one = True  # one of a batch is to blame for all of it: which one shows when each travels alone
 
+    async def begin(self, group: str, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Commits where a group begins; False where it has begun already. Raises Retryable, as `write` does."""
+        committing = {ClientPartition(*tp): OffsetAndMetadata(at, "") for tp, at in offsets.items()}
+        try:
+            await self._transaction([], group, committing, confirm=self._untouched)
+        except _Begun:
+            with suppress(KafkaError, TimeoutError, AssertionError):  # else its offsets are pending for that long
+                async with asyncio.timeout(TRANSACTION_S):
+                    await self._producer.abort_transaction()
+            return False
+        return True
+
+    async def _untouched(self, group: str, offsets: Mapping[ClientPartition, OffsetAndMetadata]) -> None:
+        """Shows that the group has not begun: of members nothing may be committed yet. Raises _Begun."""
+        client, node = self._producer.client, self._coordinator
+        if await committed_at(client, node, group, offsets) or await has_members(client, node, group):
+            raise _Begun
+
     async def _transaction(
         self,
         records: Sequence[Outbound],
         group: str,
         offsets: dict[ClientPartition, OffsetAndMetadata],
         *,
-        one_by_one: bool,
+        one_by_one: bool = False,
+        confirm: _Confirm | None = None,
     ) -> dict[int, str]:
         """One transaction; returns what the brokers refuse for good, in which case it is left open."""
         try:
@@ -225,7 +268,7 @@ class KafkaTransactor:
                     if isinstance(error, BaseException) and not isinstance(error, expected):
                         raise error
                 if not refused:
-                    await self._confirm(group, offsets)
+                    await (confirm or self._confirm)(group, offsets)
                     await self._commit(group, offsets)
                 return refused
         except (ProducerFenced, InvalidProducerEpoch) as error:
@@ -293,6 +336,15 @@ class KafkaTransactor:
     def close(self) -> None:
         """Lets go; what it has begun and not ended is aborted by its successor."""
         self._owner.end(self._producer)
+
+
+class _Begun(Exception):
+    """The group has committed something, or has members."""
+
+
+def _for_good(error: Retryable) -> bool:
+    """Whether the brokers have refused, and will again."""
+    return isinstance(error.__cause__, KafkaError) and not error.__cause__.retriable
 
 
 def _refused(sent: Sequence[tuple[list[int], asyncio.Future[Any]]], told: Sequence[object]) -> dict[int, str]:

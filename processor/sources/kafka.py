@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -28,36 +27,19 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import NO_NOTES, Notes, Record, TopicPartition
-from processor.errors import ConfigError, Fatal, Retryable
+from processor.errors import Fatal, Retryable
 from processor.settings.kafka import Assignor
+from processor.sources.beginning import Begins, Start, resolve
 from processor.sources.fetching import ClientFetch, Fetch
 from processor.sources.librdkafka import LibrdkafkaFetch
 
 log = structlog.get_logger(__name__)
-
-Start = Literal["latest", "earliest"] | datetime
-"""Where a group begins that has never committed anything on a topic."""
 
 
 class _Listener(Protocol):
     async def assigned(self, partitions: Collection[TopicPartition]) -> None: ...
 
     async def revoked(self, partitions: Collection[TopicPartition]) -> None: ...
-
-
-def parse_start(text: str) -> Start:
-    """`latest`, `earliest`, or an RFC 3339 time (UTC unless it says otherwise). Raises ConfigError."""
-    if text == "latest":
-        return "latest"
-    if text == "earliest":
-        return "earliest"
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            f"source.kafka.start: {text!r} is none of latest, earliest, or a time as in RFC 3339"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 ASSIGNORS: Final[Mapping[Assignor, Any]] = {
@@ -93,11 +75,12 @@ class KafkaSourceConfig:
 
 
 class KafkaSource:
-    """See processor.engine.ports.Source."""
+    """See processor.engine.ports.Source. `begins` commits where a new group begins, safely where brokers can."""
 
-    def __init__(self, client: KafkaClient, config: KafkaSourceConfig) -> None:
+    def __init__(self, client: KafkaClient, config: KafkaSourceConfig, begins: Begins | None = None) -> None:
         self._client = client
         self._config = config
+        self._begins = begins
         self._consumer: AIOKafkaConsumer | None = None
         self._fetch = _fetch(client, config)
         self._failure: Exception | None = None
@@ -141,38 +124,17 @@ class KafkaSource:
             raise
 
     async def _resolve_start(self) -> None:
-        """Commits where to begin on topics that the group has never committed anything on.
-
-        Done before joining and for all partitions, since afterwards a replica can't tell a partition that is new
-        from one whose owner has not committed yet. A group with members refuses such a commit: then one of them
-        has done it.
-        """
+        """See `processor.sources.beginning`."""
         consumer = self._new_consumer()
         await self._connect(consumer)
         try:
             for topic, start in self._config.topics.items():
-                await self._resolve_topic(consumer, topic, start)
+                bound_s = self._client.request_timeout_s
+                await resolve(consumer, self._begins, self._config.group, topic, start, bound_s)
         except (KafkaError, TimeoutError) as error:
             raise Retryable(f"can't resolve where to start: {self._text(error)}") from error
         finally:
             await stopped(consumer)
-
-    async def _resolve_topic(self, consumer: AIOKafkaConsumer, topic: str, start: Start) -> None:
-        async with asyncio.timeout(self._client.request_timeout_s):
-            # The metadata of a topic that nobody subscribed to is fetched by this call alone.
-            await consumer._client._wait_on_metadata(topic)  # noqa: SLF001
-            partitions = [ClientPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            consumer.assign(partitions)
-            committed = [await consumer.committed(tp) for tp in partitions]
-            if not partitions or any(offset is not None for offset in committed):
-                return
-            offsets = await _offsets(consumer, partitions, start)
-            try:
-                await consumer.commit(offsets)
-            except CommitFailedError:
-                log.info("start was resolved by another replica", action="start", topic=topic)
-            else:
-                log.info("start resolved", action="start", topic=topic, start=str(start), offsets=_by_number(offsets))
 
     async def poll(self, timeout_s: float, limit: int, partitions: Collection[TopicPartition] = ()) -> Sequence[Record]:
         """At most `limit` records, of `partitions` if any are named; empty after `timeout_s`.
@@ -346,19 +308,3 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
             self._source._failure = error  # noqa: SLF001
         finally:
             self._source._settled.set()  # noqa: SLF001
-
-
-async def _offsets(
-    consumer: AIOKafkaConsumer, partitions: list[ClientPartition], start: Start
-) -> dict[ClientPartition, int]:
-    if start == "earliest":
-        return dict(await consumer.beginning_offsets(partitions))
-    ends = dict(await consumer.end_offsets(partitions))
-    if not isinstance(start, datetime):
-        return ends
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(start.timestamp() * 1000)))
-    return {tp: at.offset if (at := found.get(tp)) is not None else ends[tp] for tp in partitions}
-
-
-def _by_number(offsets: Mapping[ClientPartition, int]) -> dict[str, int]:
-    return {str(tp.partition): offset for tp, offset in offsets.items()}

@@ -1,4 +1,7 @@
-"""A broker that was the group's coordinator tells an old offset when it wakes up: nothing comes twice for that."""
+"""A broker that was the group's coordinator tells what was committed before when it wakes up.
+
+Nothing comes twice for that, and nothing is left out.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
+from aiokafka import TopicPartition as ClientPartition
 
 from processor.cluster.client import KafkaClient
 from processor.contract import Outbound, TopicPartition
 from processor.errors import Retryable
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.transactions import KafkaTransactions, KafkaTransactor
+from processor.sources import beginning
+from processor.sources.history import outsider
 from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
 from tests.chaos.member import Joined
@@ -94,3 +100,53 @@ async def test_what_a_former_coordinator_says_is_not_believed(three_brokers: Clu
     finally:
         await source.stop()
         await made.stop()
+
+
+async def test_that_nothing_is_committed_is_not_believed_either(
+    three_brokers: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a group that begins at the end would leave out what came since it began: events would be lost."""
+    topic = f"nothing-{uuid.uuid4().hex[:8]}"
+    group, tp = f"g-{topic}", TopicPartition(topic, 0)
+    await three_brokers.create({topic: 1})
+    client = KafkaClient(three_brokers.bootstrap, request_timeout_s=100)
+    told: list[int | None] = []
+    consumer = outsider(client, group)
+
+    async def ask(at: ClientPartition) -> int | None:
+        found: int | None = await committed(at)
+        told.append(found)
+        return found
+
+    committed = consumer.committed
+    monkeypatch.setattr(consumer, "committed", ask)
+    await consumer.start()
+    try:
+        await consumer._client._wait_on_metadata(topic)
+        consumer.assign([ClientPartition(topic, 0)])
+        assert await committed(ClientPartition(topic, 0)) is None  # and the client knows the coordinator now
+        coordinator = await three_brokers.coordinator(group)
+        others = three_brokers.bootstrap.split(",")
+        del others[coordinator]
+        made = KafkaTransactions(KafkaSinkConfig(KafkaClient(",".join(others), request_timeout_s=5)), start_s=20)
+        async with frozen(three_brokers, coordinator), asyncio.timeout(150):
+            while True:  # until others have taken over from it
+                with suppress(Retryable):
+                    records = [Outbound(topic, None, b"x", partition=0)] * 30
+                    transactor = await made.open(f"{group}-{topic}-0")
+                    await transactor.write(records, group, {tp: 20})
+                    transactor.close()
+                    break
+            # A start that is new to the group, and asks the broker that sleeps.
+            starting = asyncio.create_task(beginning.resolve(consumer, made, group, topic, "latest", 100))
+            await asyncio.wait([starting], timeout=1)
+        with suppress(Retryable):
+            await starting
+        assert told == [None], "the broker told the truth: this shows nothing"
+        async with asyncio.timeout(30):
+            consumer._coordinator.coordinator_dead()
+            while await committed(ClientPartition(topic, 0)) is None:  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.05)
+        assert await committed(ClientPartition(topic, 0)) == 20
+    finally:
+        await consumer.stop()

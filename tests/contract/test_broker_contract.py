@@ -22,7 +22,8 @@ from processor.settings.kafka import Assignor, Carrier
 from processor.sinks.config import KafkaSinkConfig
 from processor.sinks.kafka import KafkaSink
 from processor.sinks.transactions import KafkaTransactions
-from processor.sources.kafka import KafkaSource, KafkaSourceConfig, parse_start
+from processor.sources.beginning import parse_start
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from processor.testing.broker import MemoryBroker
 
 LIMITS = Limits(poll_s=0.2, linger_s=0.001, drain_s=10, revoke_s=5)
@@ -100,7 +101,7 @@ class KafkaRig:
     def source(self, group: str, topics: Sequence[str], start: str = "earliest") -> LineSource:
         begin = dict.fromkeys(topics, parse_start(start))
         config = KafkaSourceConfig(group, begin, session_timeout_s=10, rebalance_s=20)
-        return KafkaSource(self.client, config)
+        return KafkaSource(self.client, config, KafkaTransactions(KafkaSinkConfig(self.client)))
 
     def sink(self) -> Sink:
         return KafkaSink(KafkaSinkConfig(self.client))

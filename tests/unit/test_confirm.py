@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.client import CoordinationType
+from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient
@@ -24,9 +25,11 @@ class Brokers:
     """What the true coordinator, number 1, has committed, and what the group's member is told."""
 
     def __init__(self) -> None:
-        self.true = self.told = OffsetAndMetadata(20, "")
+        self.true: OffsetAndMetadata | None = OffsetAndMetadata(20, "")
+        self.told = self.true
+        self.members: list[str] = []
         self.asked: list[int] = []
-        self.commits = 0
+        self.commits = self.aborts = 0
         self.left = 0
 
     # As a member's coordinator
@@ -51,12 +54,19 @@ class Brokers:
         """Counts."""
         self.commits += 1
 
+    async def abort_transaction(self) -> None:
+        """Counts."""
+        self.aborts += 1
+
     async def send(self, node: int, request: Any, **_: Any) -> Any:
         """What a broker has committed."""
         if isinstance(request, _StableOffset):
             return type("Answer", (), {"topics": [(AT.topic, [(AT.partition, 0, 0, "", 0, {})], {})], "error_code": 0})
         self.asked.append(node)
-        answer = [(AT.topic, [(AT.partition, self.true.offset, self.true.metadata, 0)])]
+        if isinstance(request, DescribeGroupsRequest):
+            return type("Answer", (), {"groups": [(0, "g", "Stable", "", "", self.members)]})
+        at, note = self.true or (-1, "")
+        answer = [(AT.topic, [(AT.partition, at, note, 0)])]
         return type("Answer", (), {"topics": answer})
 
     async def stop(self) -> None: ...
@@ -145,3 +155,21 @@ async def test_both_of_two_different_answers_have_to_be_true(
     with pytest.raises(Retryable, match="not true any more"):
         await transactor.write([], "g", {AT: 21})
     assert brokers.commits == 0
+
+
+async def test_a_group_begins_where_nothing_is_committed(brokers: Brokers, transactor: KafkaTransactor) -> None:
+    """As the broker says that has taken the offsets."""
+    brokers.true = None
+    assert await transactor.begin("g", {AT: 100})
+    assert (set(brokers.asked), brokers.commits, brokers.aborts) == ({1}, 1, 0)
+
+
+@pytest.mark.parametrize(("committed", "members"), [(20, []), (0, []), (None, ["m"]), (20, ["m"])])
+async def test_a_group_that_has_begun_does_not_begin_again(
+    brokers: Brokers, transactor: KafkaTransactor, committed: int | None, members: list[str]
+) -> None:
+    """Whatever a broker told that is its coordinator no more; of members, nothing may be committed yet."""
+    brokers.true = None if committed is None else OffsetAndMetadata(committed, "")
+    brokers.members = members
+    assert not await transactor.begin("g", {AT: 100})
+    assert (brokers.commits, brokers.aborts) == (0, 1)
