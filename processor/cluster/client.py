@@ -12,6 +12,7 @@ from aiokafka import client as library
 from aiokafka.consumer import group_coordinator
 from aiokafka.protocol.metadata import MetadataRequest
 
+from processor.cluster import lost
 from processor.cluster.committed import OffsetsOrErrors, Readings
 from processor.cluster.security import Security, connect
 from processor.settings.kafka import Carrier, KafkaSettings
@@ -37,7 +38,8 @@ class _AskOnly(MetadataRequest):  # type: ignore[misc]
 class KafkaClient:
     """How to reach the cluster, who we are there, and which client library carries records.
 
-    From the first one on, every consumer of the process asks for committed offsets as `OffsetsOrErrors` does.
+    From the first one on, every consumer of the process asks for committed offsets as `OffsetsOrErrors` does, and looks
+    for offsets that are out of range as `processor.cluster.lost` does.
     """
 
     bootstrap: str
@@ -50,6 +52,7 @@ class KafkaClient:
 
     def __post_init__(self) -> None:
         group_coordinator.OffsetFetchRequest = OffsetsOrErrors
+        lost.install()
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> Self:

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain
 from processor.errors import Retryable
-from processor.sources.history import outsider, partitions
+from processor.sources.history import ends, outsider, partitions, starts
 
 LOOK_MS = 200
 """Bound on one look for a record, in milliseconds."""
@@ -52,12 +52,12 @@ class Backlog:
         consumer = await self._connected()
         tps = await partitions(consumer, topic)
         consumer.assign(tps)
-        ends, starts = await consumer.end_offsets(tps), await consumer.beginning_offsets(tps)
+        last, first = await ends(consumer, tps), await starts(consumer, tps)
         behind: dict[ClientPartition, int] = {}  # records and markers
         for tp in tps:
-            at = max(await consumer.committed(tp) or 0, starts[tp])
-            if at < ends[tp]:
-                behind[tp] = ends[tp] - at
+            at = max(await consumer.committed(tp) or 0, first[tp])
+            if at < last[tp]:
+                behind[tp] = last[tp] - at
                 consumer.seek(tp, at)
         # The end may stand behind nothing but markers of transactions: only a record tells, or a position at the end.
         left, oldest = 0, 0
@@ -67,7 +67,7 @@ class Backlog:
                 if records := found.get(tp):
                     left += behind.pop(tp)
                     oldest = min(oldest or records[0].timestamp, records[0].timestamp)
-                elif await consumer.position(tp) >= ends[tp]:
+                elif await consumer.position(tp) >= last[tp]:
                     del behind[tp]
         return Waiting(left, oldest)
 

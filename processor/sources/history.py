@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
+from processor.cluster import leaders
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
 from processor.contract import Record, TopicPartition
@@ -69,8 +70,8 @@ class KafkaHistory:
             for topic in topics:
                 async with asyncio.timeout(self._client.request_timeout_s):
                     tps = await partitions(consumer, topic)
-                    last = dict(await consumer.end_offsets(tps))
-                    first = await consumer.beginning_offsets(tps) if start is None else await _at(consumer, last, start)
+                    last = await ends(consumer, tps)
+                    first = await starts(consumer, tps) if start is None else await _at(consumer, last, start)
                     stop = last if end is None else await _at(consumer, last, end)
                     found |= {TopicPartition(*tp): Span(first[tp], max(first[tp], stop[tp])) for tp in tps}
         return found
@@ -134,11 +135,36 @@ async def partitions(consumer: AIOKafkaConsumer, topic: str) -> list[ClientParti
     return [ClientPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
+async def ends(consumer: AIOKafkaConsumer, tps: Collection[ClientPartition]) -> dict[ClientPartition, int]:
+    """Where they end, as who leads them now says; of old brokers, as one says who leads or led them."""
+    found = await leaders.offsets(consumer._client, dict.fromkeys(tps, leaders.LATEST))  # noqa: SLF001 (as all that asks brokers)
+    return dict(await consumer.end_offsets(tps)) if found is None else found
+
+
+async def starts(consumer: AIOKafkaConsumer, tps: Collection[ClientPartition]) -> dict[ClientPartition, int]:
+    """Where they begin, in the same way."""
+    found = await leaders.offsets(consumer._client, dict.fromkeys(tps, leaders.EARLIEST))  # noqa: SLF001
+    return dict(await consumer.beginning_offsets(tps)) if found is None else found
+
+
+async def placed(consumer: AIOKafkaConsumer, tp: ClientPartition, lost: int) -> int:
+    """Where to read on where an offset was told to be out of range: there if it isn't, else from the beginning."""
+    found = await leaders.placed(consumer._client, {tp: lost})  # noqa: SLF001
+    if found is not None:
+        return found[tp]
+    first = int((await consumer.beginning_offsets([tp]))[tp])
+    return lost if first <= lost <= (await consumer.end_offsets([tp]))[tp] else first
+
+
 async def _at(
     consumer: AIOKafkaConsumer, last: Mapping[ClientPartition, int], time: datetime
 ) -> dict[ClientPartition, int]:
-    """The offsets of the first records from a time on; the end where there is none."""
-    found = await consumer.offsets_for_times(dict.fromkeys(last, int(time.timestamp() * 1000)))
+    """The offsets of the first records from a time on, in the same way; the end where there is none."""
+    times = dict.fromkeys(last, int(time.timestamp() * 1000))
+    told = await leaders.offsets(consumer._client, times)  # noqa: SLF001
+    if told is not None:
+        return {tp: min(told[tp], end) if told[tp] >= 0 else end for tp, end in last.items()}
+    found = await consumer.offsets_for_times(times)
     return {tp: at.offset if (at := found.get(tp)) is not None else end for tp, end in last.items()}
 
 
@@ -146,6 +172,7 @@ async def _until(
     consumer: AIOKafkaConsumer, ends: Mapping[ClientPartition, int], patience_s: float
 ) -> AsyncIterator[Record]:
     looks = patience_s * 1000 / LOOK_MS
+    read: dict[ClientPartition, int] = {}  # up to where: a former leader may have the client begin anew
     while await _behind(consumer, ends):
         looks -= 1
         if looks < 0:
@@ -153,7 +180,8 @@ async def _until(
         for tp, messages in (await consumer.getmany(timeout_ms=LOOK_MS, max_records=LOOK)).items():
             looks = patience_s * 1000 / LOOK_MS
             for m in messages:
-                if m.offset < ends[tp]:
+                if read.get(tp, 0) <= m.offset < ends[tp]:
+                    read[tp] = m.offset + 1
                     yield Record(tp.topic, m.partition, m.offset, m.key, m.value, m.headers, m.timestamp)
 
 

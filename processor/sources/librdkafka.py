@@ -30,6 +30,7 @@ from confluent_kafka import TopicPartition as Assigned
 from processor.cluster.client import STOP_S, KafkaClient
 from processor.cluster.librdkafka import GRAVE, RENEW_S, Troubles, options, translated, unused, version
 from processor.contract import Record, TopicPartition
+from processor.sources.history import placed
 from processor.sources.part import Part
 
 log = structlog.get_logger(__name__)
@@ -170,9 +171,7 @@ class LibrdkafkaFetch:
                 if lost is None:
                     at = int(await self._live.position(tp))
                 else:
-                    first = int((await self._live.beginning_offsets([tp]))[tp])
-                    last = int((await self._live.end_offsets([tp]))[tp])
-                    at = lost if first <= lost <= last else first
+                    at = await placed(self._live, tp, lost)
                     if part.aside and at <= part.aside[-1].offset:  # it is another topic of that name
                         part.aside.clear()
                         part.bytes = 0

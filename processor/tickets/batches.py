@@ -39,8 +39,8 @@ class Backing(Protocol):
     async def put(self, changes: Mapping[Place, bytes], ours: Callable[[], bool]) -> None:
         """Stores, and awaits that it will survive. Raises Lost once it is not `ours` to do."""
 
-    def end(self, topic: str, partition: int) -> int:
-        """The end of a partition, as far as it is known."""
+    async def end(self, topic: str, partition: int) -> int:
+        """The end of a partition; not less than what others may have handled before it was ours."""
 
 
 class Batches:
@@ -106,7 +106,7 @@ class Batches:
         """Each step begins when the one before it is acknowledged: commands, tables, offsets."""
         if not self._ours(events):
             raise Lost("partitions have changed hands")
-        ends = [self._backing.end(event.message.topic, event.message.partition) for event in events]
+        ends = [await self._backing.end(event.message.topic, event.message.partition) for event in events]
         # In a thread: some hundred decisions, and the reading of files, would keep the event loop for too long.
         said, tables = await asyncio.to_thread(self._decided, events, ends)
         if not self._ours(events):

@@ -24,6 +24,7 @@ from processor.contract import TopicPartition
 from processor.sources.history import History, Span
 from processor.tickets.changelog import Changelog
 from processor.tickets.decider import Lost, Newer, Place
+from processor.tickets.ends import Ends
 from processor.tickets.stores import DiskStore, Entry, MemoryStore
 
 log = structlog.get_logger(__name__)
@@ -48,14 +49,25 @@ class Table(faust.Table):  # type: ignore[type-arg]
 class BoundedRecovery(Recovery):
     """Reads changelogs itself, up to the end that they have when a partition is assigned."""
 
-    def __init__(self, app: Any, tables: Any, changelog: Changelog, newer: Mapping[str, Newer]) -> None:
+    def __init__(self, app: Any, tables: Any, changelog: Changelog, ends: Ends, newer: Mapping[str, Newer]) -> None:
         super().__init__(app, tables, beacon=tables.beacon)
         self._changelog = changelog
+        self._ends = ends
         self._newer = newer
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109  Faust's signature
         """Without the time-out, after which Faust takes itself for stopped and recovers nothing more."""
         await super()._wait(coro)
+
+    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        """Faust asks one broker, which may have led a partition before."""
+        if title != "active":
+            await super()._build_highwaters(consumer, tps, destination, title)
+            return
+        self._ends.forget()
+        spans = await self._ends.spans({tp.topic for tp in tps})
+        destination.clear()
+        destination.update({tp: spans[TopicPartition(*tp)].end - 1 for tp in tps})
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
         """Faust then finds nothing left to be read."""
@@ -92,7 +104,9 @@ class FaustTables:
         self._tables = {name: app.Table(name, **kind) for name in newer}
         for table in self._tables.values():
             table.folder = folder
-        app.tables._recovery = BoundedRecovery(app, app.tables, Changelog(history, moved), newer)  # noqa: SLF001
+        self._ends = Ends(history)
+        recovery = BoundedRecovery(app, app.tables, Changelog(history, moved), self._ends, newer)
+        app.tables._recovery = recovery  # noqa: SLF001
 
     def known(self) -> int:
         """How many keys there are."""
@@ -103,9 +117,10 @@ class FaustTables:
         store: MemoryStore = self._tables[place.table].data
         return store.read(place.partition, place.key)
 
-    def end(self, topic: str, partition: int) -> int:
+    async def end(self, topic: str, partition: int) -> int:
         """See Backing."""
-        return int(self._app.consumer.highwater(TP(topic, partition)) or 0)
+        told = int(self._app.consumer.highwater(TP(topic, partition)) or 0)
+        return await self._ends.at_least(TopicPartition(topic, partition), told)
 
     async def put(self, changes: Mapping[Place, bytes], ours: Callable[[], bool]) -> None:
         """See Backing: the changelog first; only what it has acknowledged is believed."""

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import trustme
@@ -173,11 +174,23 @@ async def test_a_writer_that_stops_gives_up_what_it_can_not_write(monkeypatch: p
         await writer.write([Outbound("t", b"k", b"v")], [0], one_by_one=False)
 
 
+class Old:
+    """A client of brokers that are too old to tell since when they lead."""
+
+    cluster = SimpleNamespace(brokers=lambda: [SimpleNamespace(nodeId=1)])
+
+    _conns: ClassVar[dict[Any, Any]] = {}
+
+    async def send(self, _node: int, _request: object) -> None:
+        raise errors.IncompatibleBrokerVersion
+
+
 class Group:
     """The group's client, as far as fetching asks it; `first` and `last` offsets are those that brokers would tell."""
 
     def __init__(self, first: int = 0, last: int = 0) -> None:
         self.first, self.last = first, last
+        self._client = Old()
 
     def pause(self, *_partitions: object) -> None: ...
 

@@ -48,7 +48,7 @@ class World:
         """See Backing."""
         return self.stored.get(place)
 
-    def end(self, _topic: str, _partition: int) -> int:
+    async def end(self, _topic: str, _partition: int) -> int:
         """See Backing."""
         return 0
 

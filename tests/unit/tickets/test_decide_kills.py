@@ -23,6 +23,7 @@ from processor.errors import Rejected
 from processor.sources.history import Span
 from processor.tickets.batches import Batches
 from processor.tickets.changelog import Changelog
+from processor.tickets.ends import Ends
 from processor.tickets.faust_tables import FaustTables
 from processor.tickets.messages import Topics
 from processor.tickets.policy import Fault, Policy
@@ -58,8 +59,9 @@ class Survives:
             raise Killed
 
     async def spans(self, topics: Collection[str], start: Any = None, end: Any = None) -> dict[TopicPartition, Span]:
-        """Nobody asks."""
-        raise AssertionError((topics, start, end))
+        """Of the signals' topics, as History tells it."""
+        assert (start, end) == (None, None)
+        return {TopicPartition(topic, 0): Span(0, len(FAULTS)) for topic in topics}
 
     async def between(self, spans: Mapping[TopicPartition, Span]) -> AsyncGenerator[Record, None]:
         """The changelog, as History tells it."""
@@ -143,7 +145,7 @@ class Life:
         table = SimpleNamespace(data=Points(self.store, self._survives), changelog_topic_name=TOPICS.changelog)
         made = object.__new__(FaustTables)
         app = SimpleNamespace(producer=self._survives, consumer=SimpleNamespace(highwater=lambda _tp: len(FAULTS)))
-        vars(made).update(_app=app, _tables={TOPICS.table: table})
+        vars(made).update(_app=app, _tables={TOPICS.table: table}, _ends=Ends(self._survives))
         return made
 
     async def _done(self, _stream: Any, event: Any) -> None:
