@@ -87,6 +87,7 @@ async def daemon(folder: Path, address: str, url: str) -> AsyncIterator[None]:
         "topics": {"prefix": PREFIX},
         "pipelines": [WELL, ILL],
         "models": {"lite": {"urls": [url], "concurrency": 64}},
+        "limits": {"answers_bytes": 0},  # what is measured is asking
         "http": {"port": 0},
     }
     file = folder / "faultstream.yaml"

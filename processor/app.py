@@ -57,6 +57,7 @@ from processor.stages.redact import Redact
 from processor.stages.route import Route
 from processor.telemetry import Health, LineMetrics, TelemetryServer, configure_logs
 from processor.ticket_role import file_tickets
+from processor.tiers.answers import Answers
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows
 from processor.tiers.warm import keep_warm
@@ -174,6 +175,7 @@ async def _line(parts: Parts, families: MetricFamilies, life: Lifecycle) -> None
         tiers,
         served,
         shadows,
+        _answers(parts),
         databases,
         ChainMetrics(parts.registry),
     )
@@ -213,6 +215,12 @@ async def _shadows(parts: Parts, metrics: TierMetrics, life: Lifecycle) -> Shado
     shadows = Shadows(sink.publish, metrics, parts.settings.limits.shadows)
     life.cleanup("shadows", shadows.stop)
     return shadows
+
+
+def _answers(parts: Parts) -> Answers | None:
+    """Room for answers to be remembered, if any are to be."""
+    limits = parts.settings.limits
+    return Answers(limits.answers_bytes, limits.answers_s, parts.registry) if limits.answers_bytes else None
 
 
 def _say_tiers(pipelines: Sequence[Pipeline], settings: Settings) -> None:

@@ -298,6 +298,18 @@ DecidedBy = Literal["rule", "model", "query", "evaluate"]
 
 
 @dataclass(slots=True)
+class Reused:
+    """An answer that was there: first given for the finding `finding`, for what it `saved` now.
+
+    `alike`: to a question that was like this one, and not equal to it.
+    """
+
+    finding: str
+    alike: bool
+    saved: Usage
+
+
+@dataclass(slots=True)
 class Step:
     """One decision on the way to the result and what it cost.
 
@@ -305,7 +317,8 @@ class Step:
     Where more than one tier was asked, `result` is what this one answered, and `unused` says why that is not the
     finding's: it was unsure (or uncalibrated, where that counts), invalid_output, cut_off, or the tier was away; a step
     of a chain may be `skipped`. `shrunk` is there where the model's context had no room for the whole excerpt: it was
-    shown `lines` of its lines, which are `of`.
+    shown `lines` of its lines, which are `of`. `reused` is there where no model was asked, since it had answered the
+    question before; it cost nothing then.
     """
 
     name: str
@@ -320,6 +333,7 @@ class Step:
     result: dict[str, Any] | None = None
     unused: str | None = None
     shrunk: dict[str, int] | None = None
+    reused: Reused | None = None
 
 
 def deciding(steps: Sequence[Step]) -> Step | None:

@@ -47,6 +47,7 @@ from processor.stages.recognise import Recognise
 from processor.stages.redact import Redact
 from processor.stages.reduce import Reduce
 from processor.telemetry import LineMetrics
+from processor.tiers.answers import Answers
 from processor.tiers.ask import Ask
 from processor.tiers.judge import Judge, Larger, Verdict
 from processor.tiers.metrics import TierMetrics
@@ -59,7 +60,8 @@ log = structlog.get_logger(__name__)
 class Shared:
     """What all lanes share. `concurrency` bounds the questions of one pipeline to one tier that are open at once.
 
-    `served` by tier says which version of an adapter an event asks, where the daemon loads them.
+    `served` by tier says which version of an adapter an event asks, where the daemon loads them. `answers` are those
+    that are remembered, where any are.
     """
 
     prefix: str
@@ -70,6 +72,7 @@ class Shared:
     tiers: TierMetrics = field(default_factory=lambda: TierMetrics(CollectorRegistry()))
     served: Mapping[str, Served] = field(default_factory=dict)
     shadows: Shadows | None = None
+    answers: Answers | None = None
     databases: Mapping[str, Database] = field(default_factory=dict)
     chains: ChainMetrics = field(default_factory=lambda: ChainMetrics(CollectorRegistry()))
 
@@ -176,6 +179,7 @@ class Lane:
                 count=counter(settings.models[tier].tokenizer),
                 served=shared.served.get(tier, as_named),
                 question=question,
+                answers=shared.answers,
             )
 
         asks = {tier: ask(tier) for tier in models}
@@ -190,7 +194,8 @@ class Lane:
         if second is None or shared.shadows is None:
             return lane
         larger_model = models[second.infer.tier]
-        own = replace(second, running=asyncio.Semaphore(shared.concurrency))  # never in the way of what goes up
+        # Never in the way of what goes up, and what it compares with is always asked.
+        own = replace(second, running=asyncio.Semaphore(shared.concurrency), recall=None)
 
         def busy() -> bool:
             return lane.judge.ask.running.locked() or second.running.locked() or full(larger_model)

@@ -129,7 +129,8 @@ async def by_model(logs: Sequence[Labelled], ranked: Ranked, pipeline: Pipeline,
     settings = ModelSettings(urls=[url], timeout_s=600)  # two cores read a long prompt for minutes
     answers: dict[str, Answer] = {}
     async with ModelClient(settings) as model:
-        shared = Shared("evaluate", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+        counts = LineMetrics(CollectorRegistry())
+        shared = Shared("evaluate", Fetch(FetchSettings()), Redact(redactor()), counts, answers=None)  # all are asked
         lane = Lane.by(pipeline, model, shared, context_tokens=settings.context_tokens)
         gate = asyncio.Semaphore(AT_ONCE)
 

@@ -132,7 +132,8 @@ def lane(client: ModelClient, *, rules: bool, context: int) -> Lane:
     pipeline = Pipeline.load(ROOT / "pipelines" / "ci_failure", Homes.of([ROOT]), {})
     if not rules:
         pipeline = replace(pipeline, rules=None)
-    shared = Shared("bench", Fetch(FetchSettings()), Redact(redactor()), LineMetrics(CollectorRegistry()))
+    counts = LineMetrics(CollectorRegistry())
+    shared = Shared("bench", Fetch(FetchSettings()), Redact(redactor()), counts, answers=None)  # all are asked
     return Lane.by(pipeline, client, shared, context_tokens=context)
 
 

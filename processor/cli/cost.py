@@ -23,8 +23,8 @@ from processor.settings import Settings
 from processor.sources.history import KafkaHistory
 
 COLUMNS: Final = (
-    "day", "pipeline", "findings", "asked", "up", "review", "dead", "prompt", "cached", "written", "cost $",
-    "per 1000 $", "large $", "naive $",
+    "day", "pipeline", "findings", "asked", "known", "up", "review", "dead", "prompt", "cached", "written", "cost $",
+    "per 1000 $", "saved $", "large $", "naive $",
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def show(report: Report, out: Console) -> None:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     counts = (
-        "findings", "asked", "escalated", "review", "dead_letters", "prompt_tokens", "cached_tokens",
+        "findings", "asked", "reused", "escalated", "review", "dead_letters", "prompt_tokens", "cached_tokens",
         "completion_tokens",
     )  # fmt: skip
     cost, per = row["cost_usd"], row["per_finding_usd"]
@@ -100,6 +100,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         *("unknown" if row[name] is None else f"{row[name]:,}" for name in counts),
         _usd(cost),
         _usd(None if per is None else per * 1000),
+        _usd(row["saved_usd"]),
         _usd(row["large_model_usd"]),
         _usd(row["naive_usd"]),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import orjson
@@ -74,19 +74,22 @@ class Entry:
     """What one pipeline did in one hour. `priced_usd` is what is paid by tokens, `unpriced` the steps without a price.
 
     `dead` are events that became nothing after a model had answered, their usage is in the sum. `once` is the usage of
-    one question for each finding that a model was asked for: no second tier's, no shadow's and no dead letter's. `work`
-    by tier that is paid by the hour. `log_tokens` are those that whole logs would have had for the large model,
-    each up to its context.
+    one question for each finding that a model was asked for: no second tier's, no shadow's and no dead letter's; where
+    the answer was known, what it had cost when it was given. `reused` are the findings with such an answer, `saved` is
+    what these would have cost beside. `work` by tier that is paid by the hour. `log_tokens` are those that whole logs
+    would have had for the large model, each up to its context.
     """
 
     findings: int = 0
     asked: int = 0
+    reused: int = 0
     escalated: int = 0
     review: int = 0
     shadows: int = 0
     dead: int = 0
     usage: Usage = field(default_factory=Usage)
     once: Usage = field(default_factory=Usage)
+    saved: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
     priced_usd: float = 0.0
     unpriced: int = 0
     work: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -98,12 +101,13 @@ class Entry:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.usage = Usage.sum([self.usage, other.usage])
         self.once = Usage.sum([self.once, other.once])
+        self.saved = Usage.sum([self.saved, other.saved])
         for tier, amount in other.work.items():
             self.work[tier] += amount
 
 
 _SUMS: Final = (
-    "findings", "asked", "escalated", "review", "shadows", "dead", "priced_usd", "unpriced", "log_tokens",
+    "findings", "asked", "reused", "escalated", "review", "shadows", "dead", "priced_usd", "unpriced", "log_tokens",
 )  # fmt: skip
 
 
@@ -147,10 +151,13 @@ class Ledger:
         entry.findings += 1
         entry.review += bool(data["review"])
         steps = [step for step in data["steps"] if step["decided_by"] == "model"]
+        saved = [self._priced(str(step["tier"]), each) for step in steps if (each := _saved(step)) is not None]
         entry.asked += bool(steps)
+        entry.reused += bool(saved)
+        entry.saved = Usage.sum([entry.saved, *saved])
         entry.escalated += len({step["tier"] for step in steps if step["name"] == "diagnose"}) > 1
         first = {step["name"]: step for step in reversed(steps)}
-        entry.once = Usage.sum([entry.once, *(_usage(step["usage"]) for step in first.values())])
+        entry.once = Usage.sum([entry.once, *(_saved(step) or _usage(step["usage"]) for step in first.values())])
         entry.log_tokens += min(_log_bytes(data) / BYTES_PER_TOKEN, self.tariff.large_context)
         self._steps(hour, entry, steps)
 
@@ -158,18 +165,23 @@ class Ledger:
         for step in steps:
             self.spend(hour, entry, str(step["tier"]), _usage(step["usage"]))
 
+    def _priced(self, tier: str, usage: Usage) -> Usage:
+        """With what it cost at the time, else at the present price, where there is one."""
+        prices = self.tariff.tokens.get(tier)
+        if usage.cost_usd is not None or prices is None:
+            return usage
+        return replace(usage, cost_usd=prices.cost(usage))
+
     def spend(self, hour: int, entry: Entry, tier: str, usage: Usage) -> None:
         """Adds what a tier did for an entry."""
         entry.usage = Usage.sum([entry.usage, usage])
-        prices = self.tariff.tokens.get(tier)
+        cost = self._priced(tier, usage).cost_usd
         if tier in self.tariff.hours:
             work = self.tariff.work(usage)
             entry.work[tier] += work
             self._work[hour, tier] += work
-        elif usage.cost_usd is not None:
-            entry.priced_usd += usage.cost_usd  # what it cost then, whatever it costs now
-        elif prices is not None:
-            entry.priced_usd += prices.cost(usage)
+        elif cost is not None:
+            entry.priced_usd += cost
         else:
             entry.unpriced += 1
 
@@ -211,6 +223,12 @@ class Ledger:
 
 def _usage(given: Mapping[str, Any]) -> Usage:
     return Usage(given["prompt_tokens"], given["cached_tokens"], given["completion_tokens"], given["cost_usd"])
+
+
+def _saved(step: Mapping[str, Any]) -> Usage | None:
+    """What a known answer saved; None of a step that asked."""
+    reused = step.get("reused")
+    return _usage(reused["saved"]) if reused else None
 
 
 def _log_bytes(data: Mapping[str, Any]) -> int:

@@ -73,7 +73,8 @@ class ModelClient:
     """Answers requests from the replicas of one tier. Safe to use from many tasks of one event loop.
 
     `tier` names the settings in errors (models.<tier>). Replicas are looked for at the first use, or by `start`. Call
-    `stop` at the end, or use `async with`. `residency` sees to it that replicas have their adapters.
+    `stop` at the end, or use `async with`. `residency` sees to it that replicas have their adapters. `restarts` counts
+    servers that have come or restarted.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class ModelClient:
             if settings.hedge is not None
             else None
         )
+        self.restarts = 0
         self._trials = Trials(self._control, settings.give_up_after)
         self._metrics = (metrics or ModelMetrics(CollectorRegistry())).of(tier, self.replicas)
         self.warmth = Warmth(self._direct, self.replicas, settings.warm_replicas, self._metrics.prefix)
@@ -334,6 +336,7 @@ class ModelClient:
             replica.warmed = {key for key in replica.warmed if not key.endswith(f"\n{adapter}")}
 
     def _restarted(self, replica: Replica) -> None:
+        self.restarts += 1
         replica.warmed.clear()
         self._residency.restarted(replica)
 

@@ -118,6 +118,7 @@ class Prompt:
     where there is nothing left to leave out; the codes are the same. `shown` says how many lines of the excerpt, and of
     how many, are in it where not all are. `event` is the id of the event's finding: whatever is chosen by chance for an
     event (a share of them goes to another version of an adapter) is chosen by it, so that a repeat chooses alike.
+    `gist` makes its text with no more of the excerpt than the lines that have a code and those beside them.
     `replica` is the server that answered the event's last question, if it has had one, `bound` the time for them all.
     """
 
@@ -129,3 +130,4 @@ class Prompt:
     shown: Shown | None = None
     replica: str = ""
     bound: Bound | None = None
+    gist: Callable[[], str] | None = None

@@ -105,7 +105,7 @@ def _event() -> dict[str, Any]:
 
 def step_schema() -> dict[str, Any]:
     """The JSON Schema of a step."""
-    return _object({
+    made = _object({
         "name": _TEXT,
         "decided_by": {"enum": ["rule", "model", "query", "evaluate"]},
         "rule": _TEXT_OR_NULL,
@@ -122,6 +122,9 @@ def step_schema() -> dict[str, Any]:
             "properties": {"lines": {"type": "integer", "minimum": 1}, "of": {"type": "integer", "minimum": 2}},
         },
     })  # fmt: skip
+    reused = _object({"finding": _TEXT, "alike": {"type": "boolean"}, "saved": usage_schema()})
+    made["properties"]["reused"] = reused | {"type": ["object", "null"]}  # steps of before have none
+    return made
 
 
 def usage_schema() -> dict[str, Any]:

@@ -57,6 +57,13 @@ class Limits(Section):
         ge=1,
         description="Most questions of one pipeline open at once; models.<tier>.concurrency bounds too.",
     )
+    answers_bytes: int = Field(
+        16_000_000,
+        ge=0,
+        description="Most bytes of models' answers that are remembered, so that questions that come again are not "
+        "asked again (`model.reuse`); 0: none are.",
+    )
+    answers_s: float = Field(3600, gt=0, description="How long an answer is remembered, in seconds.")
     shadows: int = Field(4, ge=1, description="Most answers asked for a second time, for comparison, at once.")
     record_bytes: int = Field(
         50_000_000, ge=1, description="Largest record that is written; dead letters hold whole events."

@@ -68,6 +68,18 @@ class Invalid(FaultstreamError):
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """How a completion was read: how sure each choice was (None: not known), which texts gave way to the log's own."""
+
+    choices: Mapping[str, Choice] | None = None
+    gave_way: frozenset[str] = frozenset()
+
+
+NEW: Final = Read()
+"""Of a completion that was not read before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A valid result with its evidence.
 
@@ -79,6 +91,7 @@ class Answer:
     evidence: tuple[Evidence, ...]
     confidence: Confidence
     certainty: float | None = None
+    read: Read = NEW
 
 
 class Check:
@@ -91,18 +104,23 @@ class Check:
         self._names = tuple(dict.fromkeys(value for each in questions for value in each.values if "_" in value))
         self._asked = words(" ".join(meaning for each in questions for meaning in each.values.values()))
 
-    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
-        """The answer of a model. Raises Invalid."""
+    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading, before: Read = NEW) -> Answer:
+        """The answer of a model. Raises Invalid.
+
+        `before` is how it was read for an earlier event: its tokens are not at hand any more, and what gave way does so
+        again.
+        """
         try:
-            return self._answer(prompt, completion, reading)
+            return self._answer(prompt, completion, reading, before)
         except Invalid as fault:
             fault.output = completion.text
             raise
 
-    def _answer(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
+    def _answer(self, prompt: Prompt, completion: Completion, reading: Reading, before: Read) -> Answer:
         given = _parse(_whole(completion))
         result: dict[str, Any] = {}
         lines: list[ExcerptLine] = []
+        gave_way: set[str] = set()
         for question in self._questions:
             value = _read(question, given, prompt.codes.get(question.name, {}))
             if question.kind == "line":
@@ -116,11 +134,15 @@ class Check:
         for question in self._questions:
             text = result.get(question.name)
             is_prose = question.kind == "text" and question.length >= _SENTENCE
-            if is_prose and isinstance(text, str) and not self._holds(question, text, reading, evidence):
+            if not is_prose or not isinstance(text, str):
+                continue
+            if question.name in before.gave_way or not self._holds(question, text, reading, evidence):
                 result[question.name] = headline(reading.excerpt, reading.candidates, best)[: question.length]
-        made = choices(completion, prompt.form)
+                gave_way.add(question.name)
+        made = choices(completion, prompt.form) if before.choices is None else before.choices
         sure = None if made is None else math.prod([each.probability for each in made.values()])
-        return Answer(self._valid(result), evidence, self._confidence(completion, made, ranked(reading, result)), sure)
+        confidence = self._confidence(completion, made, ranked(reading, result))
+        return Answer(self._valid(result), evidence, confidence, sure, Read(made, frozenset(gave_way)))
 
     def _confidence(
         self, completion: Completion, made: Mapping[str, Choice] | None, shares: Mapping[str, float]

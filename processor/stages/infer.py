@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from processor.errors import Rejected
 from processor.models.chat import ChatRequest, Completion, Model
@@ -16,6 +17,16 @@ Served = Callable[[str, str], str]
 def as_named(adapter: str, event: str) -> str:  # noqa: ARG001  the signature is Served's
     """The adapter's own name: it is the servers' business to have it."""
     return adapter
+
+
+@runtime_checkable
+class Restarting(Protocol):
+    """A model whose servers may restart, and may then be another model by the same name."""
+
+    @property
+    def restarts(self) -> int:
+        """How many have come or restarted so far."""
+        ...
 
 
 class Infer:
@@ -41,6 +52,15 @@ class Infer:
         self._max_tokens = max_tokens
         self._served = served
         self.step, self.home = step, home
+
+    def who(self, prompt: Prompt) -> tuple[tuple[str, ...], str | None]:
+        """Who would answer now, and how, all that an answer depends on beside the question; and the adapter.
+
+        Raises as `Served`.
+        """
+        adapter = self._served(self.adapter, prompt.event) if self.adapter else None
+        restarts = self._model.restarts if isinstance(self._model, Restarting) else 0
+        return (self.tier, adapter or "", self.step, str(self._max_tokens), str(restarts)), adapter
 
     async def __call__(self, prompt: Prompt) -> Completion:
         """The completion; a prompt that the server finds too long is asked again with half of the excerpt, and so on.

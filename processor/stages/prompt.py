@@ -133,7 +133,8 @@ class BuildPrompt:
             return self._holding(shorter, rest, half, labels, of)
 
         kept = len(excerpt.lines)
-        return replace(prompt, smaller=smaller, shown=Shown(kept, of) if kept < of else None)
+        shown = Shown(kept, of) if kept < of else None
+        return replace(prompt, smaller=smaller, shown=shown, gist=lambda: rest(_beside(excerpt, labels)))
 
     def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
         """The prompt again with the answer that it got and what is wrong with that."""
@@ -270,6 +271,12 @@ def _slot(question: Question, offered: int, sizes: tuple[int, ...]) -> Slot | No
     if question.many:
         return Slot(question.name, "choices", options, most=question.most, least=question.least)
     return Slot(question.name, "choice", options, nullable=question.nullable)
+
+
+def _beside(excerpt: Excerpt, labels: Mapping[int, str]) -> Excerpt:
+    """The lines with codes, and the line on either side of each."""
+    near = {at for number in labels for at in (number - 1, number, number + 1)}
+    return replace(excerpt, lines=tuple([line for line in excerpt.lines if line.number in near]), tokens=0)
 
 
 def _choices(questions: Sequence[Question], codes: Mapping[str, Mapping[str, Meaning]]) -> str:

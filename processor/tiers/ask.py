@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from processor.contract import Event, Reading, Step, Usage
+from processor.contract import Event, Reading, Reused, Step, Usage
 from processor.errors import FaultstreamError, Rejected
 from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Model
@@ -20,6 +20,7 @@ from processor.stages.check import Answer, Check, Invalid
 from processor.stages.infer import Infer, Served, as_named
 from processor.stages.prompt import BuildPrompt
 from processor.telemetry import LineMetrics
+from processor.tiers.answers import Answers, Recall, Turn
 from processor.tiers.metrics import Outcome, TierMetrics
 
 
@@ -49,7 +50,7 @@ class Asked:
 class Ask:
     """One pipeline's questions to one tier. `running` bounds those that are open at once, `count` counts tokens.
 
-    `step` is that of its chain which asks, or `diagnose`.
+    `step` is that of its chain which asks, or `diagnose`. `recall` finds what was answered before, if that is wanted.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Ask:
     running: asyncio.Semaphore
     count: TokenCounter = estimate
     step: str = "diagnose"
+    recall: Recall | None = None
 
     @classmethod
     def of(
@@ -76,11 +78,13 @@ class Ask:
         count: TokenCounter = estimate,
         served: Served = as_named,
         question: AskConfig | None = None,
+        answers: Answers | None = None,
     ) -> Ask:
         """The questions of a pipeline to `tier`, which `model` answers; `count` counts that model's tokens.
 
         `served` says which version of its adapter an event asks. That adapter belongs to the question's own tier: any
-        other one answers with its base model. `question` is one of its chain instead of the pipeline's own.
+        other one answers with its base model. `question` is one of its chain instead of the pipeline's own. `answers`
+        are those that are remembered, where any are.
         """
         asked = question or pipeline.question
         # How sure a model is was measured for the pipeline's own question alone.
@@ -113,11 +117,36 @@ class Ask:
             running=asyncio.Semaphore(concurrency),
             count=count,
             step=asked.step or "diagnose",
+            recall=Recall.of(pipeline, answers),
         )
 
     async def __call__(self, event: Event, reading: Reading) -> Asked:
-        """What the tier says, after one repair where its answer can't be used. Raises Rejected or Retryable."""
+        """What the tier says, or has said before to this question. Raises Rejected or Retryable."""
         prompt = self.prompt(event, reading)
+        if self.recall is None:
+            return await self._asked(prompt, reading)
+        waiting = time.perf_counter()
+        async with self.recall.turn(self.infer, prompt, event, reading) as turn:
+            waited_ms = (time.perf_counter() - waiting) * 1000
+            return self._known(turn, prompt, reading, waited_ms) or await self._asked(prompt, reading, turn)
+
+    def _known(self, turn: Turn, prompt: Prompt, reading: Reading, waited_ms: float) -> Asked | None:
+        """The answer that was given before, read for this event; None where there is none."""
+        known = turn.known
+        if known is None:
+            return None
+        try:
+            answer = self.check(prompt, known.completion, reading, known.read)
+        except Invalid:
+            return None
+        step = self._made([known.completion], {"queue": round(waited_ms, 2)}, answer)
+        step.reused = Reused(known.finding, turn.alike, step.usage)
+        step.usage = Usage(cost_usd=0.0)
+        self.tiers.reused(self.name, step)
+        return Asked(step, answer)
+
+    async def _asked(self, prompt: Prompt, reading: Reading, turn: Turn | None = None) -> Asked:
+        """What the tier says, after one repair where its answer can't be used. Raises as a call does."""
         waiting = time.perf_counter()
         async with self.running:
             queued_ms = (time.perf_counter() - waiting) * 1000
@@ -125,8 +154,12 @@ class Ask:
             self.metrics.guided(self.name, self.infer.tier, first.replica, prompt.form.grammar, self.prompt.grammars)
             try:
                 answer = self.check(prompt, first, reading)
+                if turn is not None:
+                    turn.answered(first, answer.read)
                 return Asked(self._step([first], queued_ms, answer), answer, replica=first.replica)
             except Invalid as fault:
+                if turn is not None:
+                    turn.invalid()
                 self.metrics.repaired(self.name, fault.reason)
                 self.tiers.repaired(self.name, self.infer.tier, first.adapter, fault.reason)
                 second = await self._repaired(prompt, first, fault, queued_ms)
@@ -145,24 +178,28 @@ class Ask:
             raise
 
     def _step(self, completions: Sequence[Completion], queued_ms: float, answer: Answer | None = None) -> Step:
-        usages = [each.usage for each in completions]
-        step = Step(
-            name=self.step,
-            decided_by="model",
-            tier=self.infer.tier,
-            model=completions[-1].model,
-            adapter=completions[-1].adapter,
-            usage=usages[0] if len(usages) == 1 else Usage.sum(usages),
-            timings_ms={
-                "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
-                "infer": round(sum(each.milliseconds for each in completions), 2),
-            },
-            confidence=answer.certainty if answer is not None else None,
-            shrunk=shown._asdict() if (shown := completions[-1].shown) is not None else None,
-        )
+        timings_ms = {
+            "queue": round(queued_ms + sum(each.waited_ms for each in completions), 2),
+            "infer": round(sum(each.milliseconds for each in completions), 2),
+        }
+        step = self._made(completions, timings_ms, answer)
         outcome: Outcome = "invalid" if answer is None else "valid" if len(completions) == 1 else "repaired"
         self.tiers.asked(self.name, step, outcome, answer.confidence.value if answer is not None else None)
         return step
+
+    def _made(self, completions: Sequence[Completion], timings_ms: dict[str, float], answer: Answer | None) -> Step:
+        usages, last = [each.usage for each in completions], completions[-1]
+        return Step(
+            name=self.step,
+            decided_by="model",
+            tier=self.infer.tier,
+            model=last.model,
+            adapter=last.adapter,
+            usage=usages[0] if len(usages) == 1 else Usage.sum(usages),
+            timings_ms=timings_ms,
+            confidence=answer.certainty if answer is not None else None,
+            shrunk=last.shown._asdict() if last.shown is not None else None,
+        )
 
 
 def _uncalibrated(_: Completion) -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from processor.contract import Step
+from processor.contract import Reused, Step
 
 WINDOW_S: Final = 900.0
 """The escalated share is that of the answers of the last quarter of an hour."""
@@ -102,6 +102,44 @@ class AnswerMetrics:
             family.remove_by_labels({"adapter": adapter})
 
 
+class ReuseMetrics:
+    """Answers that were there, and what they saved: as much as the answer had cost when it was first given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reused = Counter(
+            "faultstream_model_reused",
+            "Questions that no model was asked since the answer was known: to the same one, or to one alike.",
+            ["tier", "pipeline", "adapter", "to"],
+            registry=registry,
+        )
+        self._usd = Counter(
+            "faultstream_cost_saved_usd",
+            "What known answers saved, where tokens have a price.",
+            ["pipeline", "tier"],
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "faultstream_cost_saved_tokens",
+            "Tokens that known answers saved; of prompt tokens, those cached are counted apart.",
+            ["pipeline", "tier", "kind"],
+            registry=registry,
+        )
+
+    def reused(self, pipeline: str, tier: str, adapter: str, reused: Reused) -> None:
+        """A known answer."""
+        saved, to = reused.saved, "alike" if reused.alike else "same"
+        self._reused.labels(tier, pipeline, adapter, to).inc()
+        self._usd.labels(pipeline, tier).inc(saved.cost_usd or 0.0)
+        kinds = {"prompt": saved.fresh_tokens, "cached": saved.cached_tokens, "completion": saved.completion_tokens}
+        for kind, count in kinds.items():
+            if count is not None:  # what nobody counts has no series
+                self._tokens.labels(pipeline, tier, kind).inc(count)
+
+    def forget(self, adapter: str) -> None:
+        """The series of a version end."""
+        self._reused.remove_by_labels({"adapter": adapter})
+
+
 class TierMetrics:
     """Counts by pipeline. `clock` gives monotonic seconds."""
 
@@ -150,6 +188,7 @@ class TierMetrics:
             registry=registry,
         )
         self._answers = AnswerMetrics(registry)
+        self._reuse = ReuseMetrics(registry)
         self._clock = clock
         self._spending: dict[tuple[str, str], tuple[Counter, ...]] = {}
         self._shares: dict[str, Share] = {}
@@ -196,9 +235,17 @@ class TierMetrics:
         if usage.cached_tokens is not None:  # what nobody counts has no series
             self._tokens.labels(*key, "cached").inc(usage.cached_tokens)
 
+    def reused(self, pipeline: str, step: Step) -> None:
+        """What a tier had done before: it did nothing now."""
+        if (so_far := SPENT.get()) is not None:
+            so_far.append(step)
+        if step.reused is not None:
+            self._reuse.reused(pipeline, step.tier or "", step.adapter or "", step.reused)
+
     def forget(self, adapter: str) -> None:
         """A version of an adapter (its served name) gets no traffic any more: its series end."""
         self._answers.forget(adapter)
+        self._reuse.forget(adapter)
         self._escalated.remove_by_labels({"adapter": adapter})
 
     def _of(self, pipeline: str) -> Share:

@@ -119,10 +119,13 @@ class Shadow:
         return cls(f"{prefix}.shadow.{pipeline.name}", ask, part.share, room, metrics, busy, prose)
 
     def __call__(self, event: Event, reading: Reading, finding: Finding) -> None:
-        """Has a finding that one model decided answered again, if it is one of the share. Waits for nothing."""
+        """Has a finding that one model decided answered again, if it is one of the share. Waits for nothing.
+
+        An answer that was known had its chance when it was given.
+        """
         steps = _own(finding)
         alone = len(steps) == 1 and steps[0].decided_by == "model" and steps[0].tier != self.ask.infer.tier
-        if not alone or not chosen(finding.id, self.share):
+        if not alone or steps[0].reused is not None or not chosen(finding.id, self.share):
             return
         if self.busy():
             self.room.dropped(finding.pipeline)

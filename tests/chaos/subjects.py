@@ -241,7 +241,7 @@ class Line:
             "topics": {"prefix": self.prefix},
             "pipelines": list(self.pipelines),
             "models": {"lite": {"urls": [self.model.url], "timeout_s": 3, "attempts": 2}},
-            "limits": {"drain_s": 10},
+            "limits": {"drain_s": 10, "answers_bytes": 0},  # each event is to meet the model's faults
             "http": {"port": 0},
         }
         file = folder / "faultstream.yaml"

@@ -51,7 +51,7 @@ class Deployment:
             "pipelines": [self.pipeline],
             "models": {"lite": {"urls": [self.model_url or self.model.url], "timeout_s": 10, "attempts": 2}},
             "jira": {"url": self.jira, "token": "jira-token-of-the-test", "search_lag_s": 0, "timeout_s": 5},
-            "limits": {"record_bytes": 50_000_000, "drain_s": 10},
+            "limits": {"record_bytes": 50_000_000, "drain_s": 10, "answers_bytes": 0},  # tests count questions
             "http": {"port": self.port},
             **more,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processor.cli.cost import _cells
-from processor.contract import Origin, Record, Step, Usage
+from processor.contract import Origin, Record, Reused, Step, Usage
 from processor.costs.ledger import BYTES_PER_TOKEN, Ledger, Paid, Tariff
 from processor.costs.report import Report
 from processor.models.prices import Prices
@@ -187,6 +187,33 @@ def test_the_large_model_would_have_been_asked_of_everything() -> None:
     assert said["large_model_usd"] == pytest.approx(2 * (400 * 2 + 600 * 0.2 + 50 * 10) / 1e6)
     assert said["naive_usd"] == pytest.approx((26_000 / BYTES_PER_TOKEN + 200_000) * 2 / 1e6 + 100 * 10 / 1e6)
     assert said["per_finding_usd"] == pytest.approx(said["cost_usd"] / 2)
+
+
+def test_a_known_answer_costs_nothing_and_saves_what_it_had_cost() -> None:
+    """At the price of then, else of now; the large model would have been asked, and had its prompt."""
+    asked = by_model(Usage(1000, 600, 50, cost_usd=0.5))
+    known = [replace(by_model(Usage(cost_usd=0.0)), reused=Reused("f", False, usage))
+             for usage in (asked.usage, Usage(1000, 600, 50))]  # fmt: skip
+    ledger = Ledger(tariff(lite=PRICED))
+    for step in (asked, *known):
+        ledger.add(finding([step]))
+    said = Report.of(ledger, NOON, NOON, ["ci"]).total.said(ledger.tariff.large)
+    assert (said["findings"], said["asked"], said["reused"]) == (3, 3, 2)
+    assert (said["cost_usd"], said["prompt_tokens"], said["saved_prompt_tokens"]) == (0.5, 1000, 2000)
+    assert said["saved_usd"] == pytest.approx(0.5 + (400 * 1 + 600 * 0.1 + 50 * 4) / 1e6)
+    assert said["large_model_usd"] == pytest.approx(3 * (400 * 2 + 600 * 0.2 + 50 * 10) / 1e6)
+
+
+def test_what_was_saved_has_a_price_or_none() -> None:
+    """Nobody says of replicas that are paid by the hour what one question costs; findings of before have no field."""
+    ledger = Ledger(tariff(lite=HOURLY))
+    ledger.add(finding([replace(by_model(Usage(cost_usd=0.0)), reused=Reused("f", True, Usage(10, 0, 1)))]))
+    assert Report.of(ledger, NOON, NOON, ["ci"]).total.said(ledger.tariff.large)["saved_usd"] is None
+    old = json.loads(finding([by_model(Usage(10, 0, 1))]).value or b"")
+    del old["data"]["steps"][0]["reused"]
+    ledger = Ledger(tariff(lite=PRICED))
+    ledger.add(replace(finding([RULE]), value=json.dumps(old).encode()))
+    assert Report.of(ledger, NOON, NOON, ["ci"]).total.said(ledger.tariff.large)["saved_usd"] == 0.0
 
 
 def test_nothing_to_compare_with_is_left_open() -> None:

@@ -142,7 +142,8 @@ def _tell(view: show.View, figures: dict[str, Any]) -> None:
         "bold",
     )
     view.say(
-        f"decided by rules {decided['rules']}, by the model {decided['model']} ({figures['engine']}); "
+        f"decided by rules {decided['rules']}, by the model {decided['model']} ({figures['engine']}; "
+        f"{figures['answers_reused']} by what it had answered before); "
         f"category right {figures['correct_category']}/{total}, dependency {figures['correct_dependency']}/{total}"
     )
     share, by_model = figures["cached_token_share"], figures["seconds_to_first_model_ticket"]

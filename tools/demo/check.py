@@ -66,6 +66,7 @@ def summary(
             "rules": sum(step["decided_by"] == "rule" for step in steps),
             "model": sum(step["decided_by"] == "model" for step in steps),
         },
+        "answers_reused": sum(step["reused"] is not None for step in steps),
         "prompt_tokens": prompt,
         "completion_tokens": sum(u["completion_tokens"] for u in usage),
         "cached_token_share": _share(cached, prompt),

@@ -51,6 +51,8 @@ class View:
         by = (
             f"rule {step['rule']}"
             if step["decided_by"] == "rule"
+            else "model, answered before"
+            if step["reused"] is not None
             else f"model, {step['timings_ms'].get('infer', 0) / 1000:.1f} s"
         )
         self._subjects[finding["id"]] = f"{data['result'].get('summary') or data['result'].get('category')}"

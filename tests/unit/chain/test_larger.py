@@ -25,7 +25,7 @@ from processor.models.question import Prompt
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings, Settings
 from processor.settings.fetch import FetchSettings
-from processor.stages.check import Answer, Check
+from processor.stages.check import NEW, Answer, Check, Read
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
@@ -57,8 +57,8 @@ class Away(Service):
 class Unsure(Check):
     """Half sure of every answer."""
 
-    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
-        return replace(super().__call__(prompt, completion, reading), confidence=Confidence(0.5, True))
+    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading, before: Read = NEW) -> Answer:
+        return replace(super().__call__(prompt, completion, reading, before), confidence=Confidence(0.5, True))
 
 
 def escalating(folder: Path, old: str = "", new: str = "") -> Pipeline:

@@ -25,7 +25,7 @@ from processor.pipeline import Pipeline, contexts
 from processor.pipeline.document import Escalate
 from processor.settings import ModelSettings, Settings
 from processor.settings.fetch import FetchSettings
-from processor.stages.check import Answer, Check
+from processor.stages.check import NEW, Answer, Check, Read
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
@@ -64,8 +64,8 @@ class Tier:
 class Calibrated(Check):
     """Takes the models at their word."""
 
-    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading) -> Answer:
-        answer = super().__call__(prompt, completion, reading)
+    def __call__(self, prompt: Prompt, completion: Completion, reading: Reading, before: Read = NEW) -> Answer:
+        answer = super().__call__(prompt, completion, reading, before)
         said = completion.model.removeprefix("sure ")
         return replace(answer, confidence=Confidence(None if said == "None" else float(said), said != "None"))
 

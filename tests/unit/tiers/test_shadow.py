@@ -31,6 +31,7 @@ from processor.settings.fetch import FetchSettings
 from processor.stages.fetch import Fetch
 from processor.stages.redact import Redact
 from processor.telemetry import LineMetrics
+from processor.tiers.answers import Answers
 from processor.tiers.metrics import TierMetrics
 from processor.tiers.shadow import Shadows, chosen, compare
 from tests.unit.test_costs import tariff
@@ -41,7 +42,14 @@ from tests.unit.tiers.test_judge import LOG, Tier, data, escalating, topics
 class Bench:
     """A line with tiers and a place for what their comparison says."""
 
-    def __init__(self, tiers: Mapping[str, Tier], share: float = 1.0, rules: bool = False, most: int = 4) -> None:
+    def __init__(
+        self,
+        tiers: Mapping[str, Tier],
+        share: float = 1.0,
+        rules: bool = False,
+        most: int = 4,
+        answers: Answers | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.published: list[Outbound] = []
         self.fault: Exception | None = None
@@ -54,6 +62,7 @@ class Bench:
             LineMetrics(self.registry),
             tiers=metrics,
             shadows=self.shadows,
+            answers=answers,
         )
         settings = Settings(models={name: ModelSettings(urls=["http://127.0.0.1:1/v1"]) for name in tiers})
         self.line: Line = app.build_line([shadowed(share, rules)], settings, HOMES, tiers, shared)
@@ -102,6 +111,19 @@ async def test_the_finding_is_what_it_would_have_been() -> None:
     assert said["usage"]["cost_usd"] == 0.001
     Draft7Validator(shadow_schema()).validate(said)
     assert bench.counted("agrees") == 1
+
+
+async def test_an_answer_that_was_known_has_no_second_shadow_and_a_shadow_is_always_asked() -> None:
+    """The first one was compared; what the larger model had said to the same question before is nobody's answer."""
+    lite, pro = Tier(), Tier()
+    bench = Bench({"lite": lite, "pro": pro}, answers=Answers(1_000_000, 60))
+    for _ in range(2):
+        await bench.line.handle(record(LOG))
+        await bench.shadows.settled()
+    assert (len(lite.asked), len(pro.asked), bench.counted("agrees")) == (1, 1, 1)
+    shadow = bench.line.lanes["ci_failure"].shadow
+    assert shadow is not None
+    assert shadow.ask.recall is None
 
 
 async def test_a_field_that_differs_is_counted() -> None:

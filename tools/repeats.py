@@ -1,0 +1,111 @@
+"""How often a question comes again: among recordings of one fault, and wrongly, among logs of different faults.
+
+``python -m tools.repeats`` prints it for the recorded samples and, where present, the dev corpus.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from processor.home import Homes
+from processor.logs.rules import RuleSet
+from processor.pipeline import Pipeline
+from processor.stages.prompt import BuildPrompt
+from processor.stages.recognise import Recognise
+from processor.tiers.alike import alike, gist_of, same
+from tools.answers import EVENT
+from tools.labelled import SAMPLES, Labelled, dev, samples
+
+
+@dataclass(frozen=True)
+class Question:
+    """What would be asked about a log. `fault` is the same for recordings of one fault; `rule`: one decides it."""
+
+    log: Labelled
+    fault: str
+    rule: bool
+    same: bytes
+    alike: bytes
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """`again` of the `repeats`, recordings of a fault that was recorded before, would be answered from memory.
+
+    `wrong` are logs of other faults that would be, and by what.
+    """
+
+    again: int
+    repeats: int
+    wrong: tuple[tuple[str, str], ...]
+
+
+def questions(logs: Sequence[Labelled], pipeline: Pipeline) -> list[Question]:
+    """The questions of a pipeline about labelled logs, in their order."""
+    recognise = Recognise(pipeline.rules or RuleSet(()), pipeline.rankers)
+    build = BuildPrompt(pipeline.name, pipeline.prompt.system, pipeline.prompt.user, pipeline.questions)
+    rows = [json.loads(line) for line in (SAMPLES / "truth.jsonl").read_text().splitlines()]
+    faults = {row["id"]: f"{row['repo']} {row['fault']}" for row in rows}
+    made = []
+    for log in logs:
+        reading = recognise(log.excerpt)
+        # All are taken for one repository's, so that nothing but the question tells them apart.
+        prompt = build(EVENT, reading)
+        like = alike((), prompt, gist_of(prompt), pipeline.scope, EVENT, reading)
+        decided = reading.rule is not None and reading.rule.decides
+        made.append(Question(log, faults.get(log.id, log.id), decided, same((), prompt), like))
+    return made
+
+
+def repeats(asked: Sequence[Question], key: Literal["same", "alike"]) -> Repeats:
+    """What the memory would make of these questions, one after the other."""
+    kept: dict[bytes, Question] = {}
+    seen: set[str] = set()
+    again = total = 0
+    wrong = []
+    for each in asked:
+        known = kept.setdefault(getattr(each, key), each)
+        if known is not each and not _one_answer(known.log, each.log):
+            wrong.append((known.log.id, each.log.id))
+        if each.fault in seen:
+            total += 1
+            again += known is not each
+        seen.add(each.fault)
+    return Repeats(again, total, tuple(wrong))
+
+
+def _one_answer(first: Labelled, second: Labelled) -> bool:
+    """Whether what is right for one is right for the other, as far as the truth is known."""
+    named = first.dependency_known and second.dependency_known and first.names != second.names
+    return bool(set(first.categories) & set(second.categories)) and not (named and not first.names & second.names)
+
+
+def main() -> int:
+    """Prints both, for all logs and for those that no rule decides; 1 where an answer would be wrong."""
+    homes = Homes.of(environ={})
+    pipeline = Pipeline.load(homes.pipelines()["ci_failure"], homes)
+    wrong = False
+    for name, logs in (("samples", samples()), ("dev corpus", dev())):
+        asked = questions(logs, pipeline)
+        for which, some in (("all", asked), ("asked of the model", [each for each in asked if not each.rule])):
+            for line, bad in _told(some):
+                print(f"{name}, {which}: {line}")
+                wrong = wrong or bad
+    return int(wrong)
+
+
+def _told(asked: Sequence[Question]) -> Iterator[tuple[str, bool]]:
+    keys: tuple[Literal["same", "alike"], ...] = ("same", "alike")
+    for key in keys:
+        found, known = repeats(asked, key), len(asked) - len({getattr(each, key) for each in asked})
+        told = f"{found.again} of {found.repeats} repeats" if found.repeats else f"{known} of {len(asked)} logs"
+        bad = ", ".join(f"{second} by {first}" for first, second in found.wrong)
+        yield f"{key}: {told} answered from memory, {len(found.wrong)} wrongly{bad and ': '}{bad}", bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
