@@ -12,6 +12,9 @@ from processor.engine.ports import Source
 KEPT_S = 0.05
 """Between looks at partitions for which room is kept."""
 
+BATCHES_READY = 2
+"""So many deliveries' outputs may wait for the brokers."""
+
 Until = Callable[[Callable[[], bool], float], Awaitable[bool]]
 """Waits for a condition, no longer than so many seconds; whether it came true."""
 
@@ -30,12 +33,26 @@ class Flow:
     def full(self) -> bool:
         """Nothing more is taken in."""
         limits, inflight = self._limits, self._inflight
-        return inflight.count >= limits.in_flight or inflight.bytes >= limits.in_flight_bytes
+        over = inflight.count >= limits.in_flight or inflight.bytes >= limits.in_flight_bytes
+        return over or self.ahead == []
+
+    @property
+    def ahead(self) -> list[TopicPartition] | None:
+        """While as much waits for the brokers as two deliveries take: the partitions with less than an equal share.
+
+        Reading more of the others would make nothing faster, and take memory. None: so much does not wait.
+        """
+        most = BATCHES_READY * self._limits.batch_bytes
+        ready = self._inflight.ready(most)
+        if sum(ready.values()) < most:
+            return None
+        held = self._inflight.partitions
+        return [tp for tp, size in ready.items() if size * len(held) < most and held[tp].taking and not held[tp].held]
 
     @property
     def relaxed(self) -> bool:
         """A quarter is free again: polling for less costs more than it brings."""
-        return not self.crowded or self._inflight.count == 0
+        return self._inflight.count == 0 or not (self.crowded or self.ahead == [])
 
     @property
     def crowded(self) -> bool:
@@ -54,15 +71,19 @@ class Flow:
 
     @property
     def room(self) -> int:
-        """Records to poll for: by count, and by bytes as if all were as large as the largest of the last poll."""
+        """Records to poll for: by count, and by bytes as if all were as large as the largest of the last poll.
+
+        Of their bytes no more than a delivery has: what comes of them may have to wait for the brokers.
+        """
         limits, inflight = self._limits, self._inflight
-        free = (limits.in_flight_bytes - inflight.bytes) // self._largest
+        free = min(limits.in_flight_bytes - inflight.bytes, limits.batch_bytes) // self._largest
         return max(1, min(limits.poll, limits.in_flight - inflight.count, free))
 
     async def poll(self, until: Until) -> Sequence[Record]:
         """The next records that there is room for. Raises as the source.
 
-        Once most of the room is taken, only of partitions that have less than their share, so that none starves.
+        Once most of the room is taken, or much waits for the brokers, only of partitions that have less than their
+        share, so that none starves.
         """
         if self.full:
             # Pausing throws away what the client has fetched ahead, so a short wait does without.
@@ -71,13 +92,19 @@ class Flow:
             self.apply(self._inflight.partitions)
             return await self._source.poll(0, 1)  # keeps the membership alive
         self.apply()
-        lesser = self.lesser if self.crowded else []
-        if not lesser:
+        chosen = self._chosen()
+        if not chosen:
             return await self._source.poll(self._limits.poll_s, self.room)
-        found = await self._source.poll(0, self.room, lesser)
+        found = await self._source.poll(0, self.room, chosen)
         if not found:
-            await until(lambda: not self.crowded, min(self._limits.poll_s, KEPT_S))
+            await until(lambda: not (self.crowded or self.ahead is not None), min(self._limits.poll_s, KEPT_S))
         return found
+
+    def _chosen(self) -> list[TopicPartition]:
+        """The partitions that are polled alone; none where all are."""
+        lesser = self.lesser if self.crowded else []
+        ahead = self.ahead
+        return lesser if ahead is None else [tp for tp in ahead if tp in lesser] or ahead
 
     def polled(self, records: Sequence[Record]) -> None:
         """What the next poll is measured by."""

@@ -114,6 +114,15 @@ class Partition:
         finally:
             self._bounds.discard(bound)
 
+    def ready(self, most_bytes: int) -> int:
+        """Bytes of the finished prefix's outputs; it is not counted beyond `most_bytes`."""
+        found = 0
+        for entry in self.entries:
+            if entry.outputs is None or found >= most_bytes:
+                break
+            found += entry.weight
+        return found
+
     def finished(self, batch: Batch, limit: int, most_bytes: int) -> None:
         """Moves the finished prefix into a batch, as far as its bounds allow; one entry fits into an empty one."""
         entries, taken = self.entries, batch.entries
@@ -215,6 +224,10 @@ class InFlight:
         for partition in partitions:
             partition.finished(batch, limit, most_bytes)
         return batch
+
+    def ready(self, most_bytes: int) -> dict[TopicPartition, int]:
+        """Bytes of outputs that wait for nothing but their delivery, by partition; not counted beyond `most_bytes`."""
+        return {tp: partition.ready(most_bytes) for tp, partition in self.partitions.items()}
 
     def delivered(self, batch: Batch) -> None:
         """The batch is committed."""

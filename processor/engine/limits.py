@@ -15,7 +15,7 @@ class Limits:
     poll: int = 500  # records per poll
     poll_s: float = 1.0
     batch: int = 1_000  # records per delivery
-    batch_bytes: int = 16_000_000  # of their outputs: a transaction has to end in time
+    batch_bytes: int = 4_000_000  # of their outputs: a transaction has to end in time, and buffers are used again
     linger_s: float = 0.01  # how long a delivery waits for more
     drain_s: float = 20.0
     revoke_s: float = 10.0

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 QUEUE_BYTES: Final = 67_108_864
 """What librdkafka holds a copy of; beyond it, or beyond twice the largest record, writers wait."""
 
+BATCH_BYTES: Final = 1_000_000
+"""Of one request for a partition: large records are written here, of which a smaller one would hold only a few."""
+
 LEAST_S, MOST_S = 0.0005, 0.05
 """Between two looks at what was acknowledged: librdkafka has nothing that an event loop could wait for."""
 
@@ -67,7 +70,7 @@ class LibrdkafkaWriter:
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "compression.type": self._config.compression or "none",
-                "batch.size": self._config.batch_bytes,
+                "batch.size": max(self._config.batch_bytes, min(BATCH_BYTES, most)),
                 "message.max.bytes": most + 65_536,
                 "queue.buffering.max.kbytes": max(QUEUE_BYTES, 2 * most) // 1024,
                 "message.timeout.ms": 0,

@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 QUEUE_BYTES: Final = 16_777_216
 """What librdkafka may have fetched ahead, over all partitions; one fetch of each may go beyond."""
 
+FETCH_BYTES: Final = 1_048_576
+"""Of one partition in one answer: of more at a time, each answer would lie in memory that was never touched before."""
+
 ASIDE_BYTES: Final = 67_108_864
 """What may wait here, over all partitions; a partition's share is its bound, if that is less than its own."""
 
@@ -70,8 +73,8 @@ class LibrdkafkaFetch:
             "auto.offset.reset": "error",
             "isolation.level": isolation,
             "check.crcs": True,
-            "fetch.message.max.bytes": fetch_bytes,
-            "fetch.max.bytes": max(fetch_bytes, QUEUE_BYTES),
+            "fetch.message.max.bytes": min(fetch_bytes, FETCH_BYTES),
+            "fetch.max.bytes": QUEUE_BYTES,
             "receive.message.max.bytes": 1_000_000_000,
             "queued.max.messages.kbytes": QUEUE_BYTES // 1024,
             "queued.min.messages": 1_000_000,
@@ -279,7 +282,8 @@ class LibrdkafkaFetch:
         leaving = [*self._gone, *(part for part in moved if part.known)]
         # What pauses in librdkafka goes on pausing through an assignment: nobody would ever resume it.
         resumed = [part for part in leaving if part.stopped]
-        resumed += [part for part in self._parts.values() if part.stopped and self._has_room(part)]
+        parts = [part for part in self._parts.values() if part.stopped and part.assigned]
+        resumed += [part for part in parts if 2 * part.bytes <= self._share]
         if resumed:
             self._reader.resume([Assigned(*part.tp) for part in resumed])
             for part in resumed:
@@ -314,9 +318,6 @@ class LibrdkafkaFetch:
                 self._lay_aside(part, record)
             else:
                 found.append(record)
-
-    def _has_room(self, part: Part) -> bool:
-        return part.assigned and 2 * part.bytes <= self._share
 
     def _lay_aside(self, part: Part, record: Record) -> None:
         part.aside.append(record)
