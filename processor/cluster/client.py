@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import client as library
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import group_coordinator
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -85,13 +86,29 @@ async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     In a task of its own: a consumer's `stop` raises CancelledError where it cuts off a fetch, which would look to our
     caller as if it had been cancelled.
     """
-    stopping = asyncio.create_task(client.stop(), name="kafka-stop")
+    connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
+    stopping = asyncio.create_task(_stop(client, connections), name="kafka-stop")
     done, _ = await asyncio.wait([stopping], timeout=STOP_S)
     if not done:
+        stopping.add_done_callback(retrieved)
         return
     if not stopping.cancelled() and (error := stopping.exception()) is not None:
         log.warning("a client did not end well", action="stop", kind=type(error).__name__, error=str(error))
     # A connection that a task of the client has made meanwhile is closed by nobody else.
-    connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001
     for connection in list(connections._conns.values()):  # noqa: SLF001
         connection.close()
+
+
+async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer, connections: AIOKafkaClient) -> None:
+    """The library leaves its connections alone, and what keeps its metadata fresh, where something fails before."""
+    try:
+        await client.stop()
+    except BaseException:
+        await connections.close()
+        raise
+
+
+def retrieved(future: asyncio.Future[Any]) -> None:
+    """Takes note of an error that is nobody's business any more; as a callback of what it is the error of."""
+    if not future.cancelled():
+        future.exception()

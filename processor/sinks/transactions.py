@@ -36,7 +36,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.cluster.client import stopped
+from processor.cluster.client import retrieved, stopped
 from processor.cluster.committed import committed_at, has_members
 from processor.cluster.diagnose import explain, waiting
 from processor.cluster.hanging import Last, finish, last_of, left_open, pending
@@ -357,11 +357,21 @@ def _refused(sent: Sequence[tuple[list[int], asyncio.Future[Any]]], told: Sequen
 
 
 async def _ended(producer: AIOKafkaProducer) -> None:
-    """Stops it, and retrieves the errors that it keeps in futures which nobody awaits: the loop would log them."""
+    """Stops it. Where a broker does not answer, it fails only later: what it had begun is shut out by then."""
+    _heed(producer)
     await stopped(producer)
-    accumulator = producer._message_accumulator  # noqa: SLF001
+    _heed(producer)
+    sending: asyncio.Task[None] | None = producer._sender.sender_task  # noqa: SLF001
+    if sending is not None and not sending.done():
+        sending.add_done_callback(lambda _: _heed(producer))
+
+
+def _heed(producer: AIOKafkaProducer) -> None:
+    """Retrieves errors that it keeps, or will keep, in futures which nobody awaits: the loop would log them."""
+    accumulator, manager = producer._message_accumulator, producer._txn_manager  # noqa: SLF001
     batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
-    waiters = [batch._drain_waiter for batch in batches] + [producer._txn_manager._transaction_waiter]  # noqa: SLF001
-    for waiter in waiters:
-        if waiter is not None and waiter.done() and not waiter.cancelled():
-            waiter.exception()
+    waiters = [waiter for batch in batches for waiter in (batch._drain_waiter, batch.future)]  # noqa: SLF001
+    waiters += [future for *_, future in manager._pending_txn_offsets]  # noqa: SLF001
+    for waiter in (*waiters, manager._transaction_waiter):  # noqa: SLF001
+        if waiter is not None:
+            waiter.add_done_callback(retrieved)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from aiokafka.errors import ProducerFenced
 
 from processor.cluster import client as client_module
 from processor.cluster.client import KafkaClient
@@ -108,6 +110,39 @@ async def test_a_transaction_has_a_bound(one_broker: Cluster, client: KafkaClien
         await successor.write([Outbound(topic, None, b"y", partition=0)], "g", offsets)
     successor.close()
     await made.stop()
+
+
+async def test_one_that_is_fenced_long_after_it_was_closed_leaves_nothing(
+    one_broker: Cluster, client: KafkaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No error that nobody has retrieved, no task and no connection, once the brokers answer it."""
+    topic = f"waits-{uuid.uuid4().hex[:8]}"
+    await one_broker.create({topic: 1})
+    made, direct = (KafkaTransactions(KafkaSinkConfig(each)) for each in (client, KafkaClient(one_broker.bootstrap)))
+    transactor, offsets = await made.open(topic), {TopicPartition(topic, 0): 0}
+    await transactor.write([Outbound(topic, None, b"x", partition=0)], "g", offsets)
+    with silence(one_broker):
+        with pytest.raises(Retryable, match="did not end within"):
+            await transactor.write([Outbound(topic, None, b"x", partition=0)], "g", offsets)
+        transactor.close()
+        await made.stop()
+        stopping = [task for task in asyncio.all_tasks() if task.get_name() == "kafka-stop"]
+        assert stopping, "it could be stopped in time: this shows nothing"
+        successor = await direct.open(topic)
+        await successor.write([Outbound(topic, None, b"y", partition=0)], "g", offsets)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*stopping, return_exceptions=True)
+    producer = transactor._producer
+    assert isinstance(producer._sender.sender_task.exception(), ProducerFenced)
+    assert (producer.client._sync_task, [each for each in producer.client._conns.values() if each.connected()]) == (
+        None,
+        [],
+    )
+    del transactor, producer, stopping
+    successor.close()
+    await direct.stop()
+    gc.collect()
+    assert not [each for each in caplog.records if "never retrieved" in each.getMessage()]
 
 
 async def test_a_take_over_has_a_bound(one_broker: Cluster, client: KafkaClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,11 @@ class Client:
     def __init__(self, how: Any) -> None:
         self.stop: Any = how
         self.left = Connection()
-        self.client: Any = SimpleNamespace(_conns={0: self.left})
+        self.client: Any = SimpleNamespace(_conns={0: self.left}, close=self._close)
+        self.closed = False
+
+    async def _close(self) -> None:
+        self.closed = True
 
 
 async def test_a_stop_that_raises_cancels_nobody() -> None:
@@ -50,7 +55,7 @@ async def test_a_stop_that_raises_cancels_nobody() -> None:
         for each in clients:
             await stopped(each)
     assert [(each["kind"], each["error"]) for each in told] == [("OSError", "gone")]
-    assert all(each.left.closed for each in clients)
+    assert all(each.left.closed and each.closed for each in clients)
 
 
 async def test_a_stop_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +68,28 @@ async def test_a_stop_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ended.is_set()
     assert not hanging.left.closed  # it still sends what is left
     ended.set()
+
+
+async def test_a_stop_that_fails_after_its_bound_closes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library's client would be left behind, with what keeps its metadata fresh; nobody hears of the error."""
+    monkeypatch.setattr(module, "STOP_S", 0.01)
+    ended = asyncio.Event()
+
+    async def late() -> None:
+        await ended.wait()
+        raise OSError("gone")
+
+    hanging = Client(late)
+    await stopped(hanging)
+    ended.set()
+    async with asyncio.timeout(5):
+        while not hanging.closed:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not [each for each in caplog.records if "never retrieved" in each.getMessage()]
 
 
 LOADING = 14
