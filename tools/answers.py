@@ -17,7 +17,7 @@ from typing import Any, Final
 from processor.contract import ATTRIBUTES, Candidate, Event, Origin, Reading, Record
 from processor.errors import Rejected, Retryable
 from processor.logs.rules import RuleSet
-from processor.models.chat import Completion, Token
+from processor.models.chat import Completion, PlainToken
 from processor.models.client import ModelClient
 from processor.models.form import NONE, Form, Slot, compile_form
 from processor.models.question import Prompt
@@ -191,7 +191,7 @@ def load(file: Path) -> list[Row]:
 
 def _row(given: Mapping[str, Any]) -> Row:
     slots = tuple(Slot(**slot | {"options": tuple(slot["options"])}) for slot in given["slots"])
-    tokens = tuple(Token(text, logprob, tuple((t, p) for t, p in top)) for text, logprob, top in given["tokens"])
+    tokens = tuple(PlainToken(text, logprob, tuple((t, p) for t, p in top)) for text, logprob, top in given["tokens"])
     completion = Completion(
         given["text"], given["finish_reason"], tokens, model=given["model"], masked=given["masked"],
         engine=given["engine"], adapter=given["adapter"],

@@ -71,9 +71,28 @@ class ChatRequest:
         return self.home or self.key
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Protocol):
     """A token as it was written, its log-probability, and the likeliest tokens at its place with theirs."""
+
+    @property
+    def text(self) -> str:
+        """What was written."""
+        ...
+
+    @property
+    def logprob(self) -> float:
+        """Natural logarithm of its probability."""
+        ...
+
+    @property
+    def top(self) -> tuple[tuple[str, float], ...]:
+        """The likeliest tokens at its place; the one that was taken may be among them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainToken:
+    """A token that no server has sent."""
 
     text: str
     logprob: float

@@ -19,7 +19,7 @@ import orjson
 from processor.contract import Usage
 from processor.errors import ConfigError, FaultstreamError, Rejected, Retryable
 from processor.models.capabilities import Capabilities
-from processor.models.chat import ChatRequest, Completion, Message, Token
+from processor.models.chat import ChatRequest, Completion, Message
 from processor.models.form import Form
 from processor.models.instructions import instructions
 from processor.models.lenient import loads
@@ -103,9 +103,19 @@ class _Likely(msgspec.Struct, gc=False):
 
 
 class _Token(msgspec.Struct, gc=False):
-    token: str
-    logprob: float | None
-    top_logprobs: list[_Likely] | None = None
+    """A token as it is read. What was likely at its place is put together when it is asked for: of few tokens it is."""
+
+    text: str = msgspec.field(name="token")
+    given: float | None = msgspec.field(name="logprob")
+    likely: list[_Likely] | None = msgspec.field(name="top_logprobs", default=None)
+
+    @property
+    def logprob(self) -> float:
+        return _logprob(self.given)
+
+    @property
+    def top(self) -> tuple[tuple[str, float], ...]:
+        return tuple([(each.token, _logprob(each.logprob)) for each in self.likely or ()])
 
 
 class _Logprobs(msgspec.Struct):
@@ -144,7 +154,7 @@ def decode(data: bytes, server: Capabilities) -> Completion:
         return Completion(
             text=choice.message.content or "",
             finish_reason=choice.finish_reason or "",
-            tokens=tuple([_token(each) for each in (choice.logprobs and choice.logprobs.content) or ()]),
+            tokens=tuple((choice.logprobs and choice.logprobs.content) or ()),
             usage=_usage(answer.usage or {}, counts=server.cached_tokens),
             model=PurePath(model).name if model.startswith("/") else model,
             masked=server.masked,
@@ -176,11 +186,6 @@ def _first_token_ms(answer: _Answer) -> float | None:
         parts = (0.0, told.get("prompt_ms") if isinstance(told, dict) else None)
     known = [each for each in parts if isinstance(each, int | float) and 0 <= each < math.inf]
     return float(sum(known)) if len(known) == len(parts) else None
-
-
-def _token(entry: _Token) -> Token:
-    top = tuple([(each.token, _logprob(each.logprob)) for each in entry.top_logprobs or ()])
-    return Token(entry.token, _logprob(entry.logprob), top)
 
 
 def _logprob(value: float | None) -> float:

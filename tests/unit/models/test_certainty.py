@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.models.certainty import certainty, choices
-from processor.models.chat import Completion, Token
+from processor.models.chat import Completion, PlainToken
 from processor.models.form import Slot, compile_form
 
 FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summary", "text", length=9)))
@@ -19,7 +19,8 @@ FORM = compile_form("t", (Slot("category", "choice", ("k1", "k2")), Slot("summar
 def completion(*tokens: tuple[str, float, dict[str, float]], masked: bool) -> Completion:
     """A completion spelled by tokens with probabilities."""
     made = tuple(
-        Token(text, log(share), tuple((other, log(rest)) for other, rest in top.items())) for text, share, top in tokens
+        PlainToken(text, log(share), tuple((other, log(rest)) for other, rest in top.items()))
+        for text, share, top in tokens
     )
     return Completion("".join(text for text, _, _ in tokens), "stop", made, masked=masked)
 
@@ -88,7 +89,7 @@ def test_without_tokens_that_spell_the_text_it_is_unknown(text: str) -> None:
 
 def test_it_is_a_probability() -> None:
     """Rounding never makes more than one of it."""
-    answer = Completion('{"category":"k1"}', "stop", (Token('{"category":"k1"}', 1e-9),), masked=True)
+    answer = Completion('{"category":"k1"}', "stop", (PlainToken('{"category":"k1"}', 1e-9),), masked=True)
     sure = certainty(answer, FORM)
     assert sure == pytest.approx(exp(0))
     assert sure is not None

@@ -13,7 +13,7 @@ from processor.contract import Candidate, Confidence, Evidence, Excerpt, Excerpt
 from processor.errors import ConfigError, Rejected
 from processor.lang.fields import Field, ResultSchema, ground_field
 from processor.models.calibration import Calibration, Measured, Platt
-from processor.models.chat import Completion, Token
+from processor.models.chat import Completion, PlainToken
 from processor.models.form import Slot, compile_form
 from processor.models.question import Prompt, Question, questions
 from processor.stages.check import Check, Invalid, ranked
@@ -171,7 +171,7 @@ def test_prose_says_nothing_specific_that_the_log_does_not(said: str, kept: bool
 def test_certainty_is_kept_apart_from_confidence() -> None:
     """Raw probabilities are no calibrated confidence."""
     text = '{"category":"k2","dependency":"none","failing_tests":[],"evidence":[],"summary":""}'
-    tokens = (Token('{"category":"', 0.0), Token("k2", -0.5), Token(text[15:], 0.0))
+    tokens = (PlainToken('{"category":"', 0.0), PlainToken("k2", -0.5), PlainToken(text[15:], 0.0))
     made = CHECK(PROMPT, Completion(text, "stop", tokens, masked=True), READING)
     assert made.certainty == pytest.approx(0.6065, abs=1e-3)
     assert made.confidence.value is None
@@ -340,7 +340,7 @@ def test_no_text_makes_it_fail_otherwise(text: str) -> None:
 def test_a_calibration_that_holds_gives_the_confidence() -> None:
     """Else it is null, and the raw certainty stays what it is; without log-probabilities nobody is asked."""
     text = orjson.dumps(WHOLE).decode()
-    tokens = (Token('{"category":"', 0.0), Token("k2", -0.5), Token(text[len('{"category":"k2') :], 0.0))
+    tokens = (PlainToken('{"category":"', 0.0), PlainToken("k2", -0.5), PlainToken(text[len('{"category":"k2') :], 0.0))
     said = Completion(text, "stop", tokens, masked=True)
     calibration = Calibration(
         pipeline="ci", tier="lite", engine="vllm", model="base", asked="a", fields=("category",),

@@ -17,7 +17,7 @@ from processor.errors import Retryable
 from processor.lane import Shared
 from processor.line import Line
 from processor.logs.redact import redactor
-from processor.models.chat import ChatRequest, Completion, Model, Token
+from processor.models.chat import ChatRequest, Completion, Model, PlainToken
 from processor.models.client import ModelClient
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings, Settings
@@ -61,7 +61,7 @@ class Asked:
             raise self.faults.pop(0)
         assert request.form is not None
         text = self.texts.pop(0) if self.texts else json.dumps(json.loads(first_answer(request.form)) | {**self.said})
-        tokens = tuple(Token(letter, -0.01, ((letter, -0.01),)) for letter in text)
+        tokens = tuple(PlainToken(letter, -0.01, ((letter, -0.01),)) for letter in text)
         return Completion(text, "stop", tokens, Usage(100, 60, 10, 0.001), model=self.model, masked=True)
 
 

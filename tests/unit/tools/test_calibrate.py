@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from processor.home import Homes
 from processor.models.calibration import FILE, Inputs, Platt, score
 from processor.models.calibration import read as read_calibrations
-from processor.models.chat import Completion, Token
+from processor.models.chat import Completion, PlainToken
 from processor.models.form import Slot, compile_form
 from processor.pipeline import Pipeline
 from processor.settings import ModelSettings
@@ -129,9 +129,9 @@ def row(index: int, said: str, truth: str, share: float) -> Row:
     form = compile_form("p", (Slot("category", "choice", ("k1", "k2")),))
     text = '{"category":"k1"}'
     tokens = (
-        Token('{"category":"', 0.0),
-        Token("k1", math.log(share), (("k2", math.log(1 - share)),)),
-        Token('"}', 0.0),
+        PlainToken('{"category":"', 0.0),
+        PlainToken("k1", math.log(share), (("k2", math.log(1 - share)),)),
+        PlainToken('"}', 0.0),
     )
     completion = Completion(text, "stop", tokens, model="base", masked=True, engine="vllm")
     return Row(f"log{index}", "dev", f"g{index % 12}", form, completion, {}, {"category": said},
