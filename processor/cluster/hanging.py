@@ -11,14 +11,14 @@ and every broker tells which partitions have something open of which producer. W
 the way it was to end: a transaction that only says of each of those partitions that it takes part in it.
 
 Where some partitions of a transaction had a leader and others none, its offsets may be committed and an output left
-open. All partitions can't be asked each time; those of a transaction that was under way are known, and are.
+open. All partitions can't be asked each time; whoever takes over asks those of all topics that owners write to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -271,25 +271,57 @@ async def left_open(
     """
     if partitions is not None and not partitions:
         return []
-    client = producer.client
+    found = await _open_in(producer.client, lambda tp: partitions is None or tp in partitions)
+    return found.get(producer._txn_manager.producer_id, [])  # noqa: SLF001
+
+
+class Looks:
+    """Looks for what is open of any producer in topics that begin so; whoever asks meanwhile shares the next look.
+
+    Many partitions are taken over at once, and each broker tells of all its producers.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._one = asyncio.Lock()
+        self._begun = self._done = 0
+        self._found: dict[int, list[ClientPartition]] = {}
+
+    async def left_open(self, producer: AIOKafkaProducer) -> list[ClientPartition]:
+        """Where the producer has something open, by a look that begins after now. Raises KafkaError."""
+        before = self._begun
+        async with self._one:
+            if self._done <= before:
+                self._begun += 1
+                number = self._begun
+                self._found = await _open_in(producer.client, lambda tp: tp.topic.startswith(self._prefix))
+                self._done = number
+            return self._found.get(producer._txn_manager.producer_id, [])  # noqa: SLF001
+
+
+async def _open_in(
+    client: AIOKafkaClient, wanted: Callable[[ClientPartition], bool]
+) -> dict[int, list[ClientPartition]]:
+    """The partitions in which producers have something open, by producer. Raises KafkaError."""
     cluster = await client.fetch_all_metadata()
     by_leader: defaultdict[int, list[ClientPartition]] = defaultdict(list)
-    for tp in _all(cluster) if partitions is None else partitions:
+    for tp in filter(wanted, _all(cluster)):
         leader = cluster.leader_for_partition(tp)
         if leader is not None and leader < 0:
             raise LeaderNotAvailableError(f"{tp.topic}/{tp.partition} has no leader")
         if leader is not None:  # else it was deleted
             by_leader[leader].append(tp)
     answers = await asyncio.gather(*(_answer(client, node, _Producers(tps)) for node, tps in by_leader.items()))
-    found = []
+    found: defaultdict[int, list[ClientPartition]] = defaultdict(list)
     for topic, told, _ in (topic for answer in answers if answer is not None for topic in answer.topics):
         for partition, code, _, producers, _ in told:
             if for_code(code) in {TopicAuthorizationFailedError, UnknownTopicOrPartitionError}:
                 continue  # not one of ours, or deleted
             if code:
                 raise for_code(code)(f"producers of {topic}/{partition}")
-            if any(each[0] == producer._txn_manager.producer_id and each[5] >= 0 for each in producers):  # noqa: SLF001
-                found.append(ClientPartition(topic, partition))
+            for each in producers:
+                if each[5] >= 0:
+                    found[each[0]].append(ClientPartition(topic, partition))
     return found
 
 

@@ -19,12 +19,18 @@ class KafkaSinkConfig:
     compression: str | None = None
     notice_s: float = 30.0  # how long acknowledgements may take before a line is logged
     retry_s: float = 0.5  # between tries of what the brokers did not take
+    prefix: str | None = None  # of all topics that are written to, if known
 
     @classmethod
     def of(cls, settings: Settings, client: KafkaClient) -> Self:
         """How records are written under these settings."""
         codec = settings.kafka.compression
-        return cls(client, settings.limits.record_bytes, compression=None if codec == "none" else codec)
+        return cls(
+            client,
+            settings.limits.record_bytes,
+            compression=None if codec == "none" else codec,
+            prefix=f"{settings.topics.prefix}.",
+        )
 
     @property
     def arguments(self) -> dict[str, Any]:

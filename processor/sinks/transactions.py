@@ -39,7 +39,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.cluster.client import retrieved, stopped
 from processor.cluster.committed import committed_at, has_members
 from processor.cluster.diagnose import explain, waiting
-from processor.cluster.hanging import Last, finish, last_of, left_open, pending
+from processor.cluster.hanging import Last, Looks, finish, last_of, left_open, pending
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.config import KafkaSinkConfig
@@ -71,14 +71,15 @@ class KafkaTransactions:
         self._start_s = start_s
         self._ending: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, Last] = {}  # the brokers forget it as soon as an id is taken over
+        self._looks = Looks(config.prefix) if config.prefix else None
 
     async def open(self, name: str) -> KafkaTransactor:
         """A transactor of the transactional id `name`, its predecessor's transaction ended. Raises Retryable."""
         producer, last = await self.producer(name)
         return KafkaTransactor(self, name, producer, self._config, last)
 
-    async def producer(self, name: str) -> tuple[AIOKafkaProducer, Last]:
-        """A producer of that id, which fences off the one before, and that one's last transaction.
+    async def producer(self, name: str) -> tuple[AIOKafkaProducer, Last | None]:
+        """A producer of that id, which fences off the one before, and that one's last transaction if that is known.
 
         Raises Retryable.
         """
@@ -107,7 +108,12 @@ class KafkaTransactions:
                 told = explain(error, self._config.arguments)
                 raise Retryable(f"transactional id {name} can't be taken over: {told}") from error
             raise
-        return producer, self._unsettled.get(name, Last())
+        return producer, self._unsettled.get(name)
+
+    async def left_open(self, producer: AIOKafkaProducer, last: Last | None) -> Collection[ClientPartition]:
+        """Where something is open of one that has just been opened. Raises KafkaError."""
+        found = await self._looks.left_open(producer) if self._looks else []
+        return found or await left_open(producer, last.partitions if last else ())
 
     def settled(self, name: str) -> None:
         """What was begun last under that id has ended."""
@@ -172,7 +178,7 @@ class KafkaTransactor:
         name: str,
         producer: AIOKafkaProducer,
         config: KafkaSinkConfig,
-        before: Last,
+        before: Last | None,
     ) -> None:
         self._owner = owner
         self._name = name
@@ -190,9 +196,11 @@ class KafkaTransactor:
         tp, before = ClientPartition(*partition), self._before
         try:
             async with asyncio.timeout(TRANSACTION_S):
-                open_ = await pending(self._producer, group, tp) or await left_open(self._producer, before.partitions)
-                if open_:
-                    await self._finish(group, tp, commit=before.committed)
+                hangs = await pending(self._producer, group, tp)
+                if hangs or await self._owner.left_open(self._producer, before):
+                    # If nobody knows any more how it was to end: its events are worked on again, if that is still
+                    # open as well, and are not otherwise. Then nothing may be lost; it may come twice.
+                    await self._finish(group, tp, commit=before.committed if before else not hangs)
                 self._owner.settled(self._name)
         except TimeoutError as error:
             raise Retryable(f"{self._name} could not be settled within {TRANSACTION_S:g} s") from error
@@ -204,6 +212,8 @@ class KafkaTransactor:
         told, how = sorted(f"{each.topic}/{each.partition}" for each in found), "committed" if commit else "aborted"
         log.warning("a transaction was left open", action="settle", name=self._name, now=how, on=told)
         await self._marked(group, tp)
+        if await self._halved(found):
+            raise Retryable(f"{told} could not be {how}")
 
     async def write(
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES

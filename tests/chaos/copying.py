@@ -131,7 +131,7 @@ async def main(options: Options) -> None:
     within = KafkaSourceConfig(
         options.group, {options.topic: "earliest"}, session_timeout_s=options.session_s, rebalance_s=10
     )
-    config = KafkaSinkConfig(client)
+    config = KafkaSinkConfig(client, prefix=options.topic)
     source = KafkaSource(client, within, KafkaTransactions(config))
     sink = KafkaSink(config)
     limits = Limits(in_flight=400, concurrency=options.concurrency, batch=50, drain_s=15, revoke_s=4, backoff_most_s=2)

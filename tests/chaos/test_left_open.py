@@ -64,6 +64,11 @@ class Place:
         """As the owner of the partition does it."""
         return await self.made.open(f"{self.group}-{self.tp.topic}-0")
 
+    def successors(self, *, looks: bool) -> KafkaTransactions:
+        """Of another process, which knows what is written to if it `looks`."""
+        client = KafkaClient(self.cluster.bootstrap, request_timeout_s=10)
+        return KafkaTransactions(KafkaSinkConfig(client, prefix=self.tp.topic if looks else None))
+
     def outputs(self, *names: str) -> list[Outbound]:
         """One for each of the topic's two partitions, by turns."""
         return [Outbound(self.out, None, name.encode(), partition=at % 2) for at, name in enumerate(names)]
@@ -216,6 +221,47 @@ async def test_what_was_under_way_is_looked_for_where_it_was(place: Place, monke
     after._before = Last(committed=True, partitions=[ClientPartition(place.out, number) for number in (0, 1)])
     await after.settle(place.group, place.tp)
     after.close()
+    assert await place.visible() == ["a", "b", "c"]
+
+
+async def aborted(transactor: KafkaTransactor, *records: Outbound) -> None:
+    """A transaction of it that comes to nothing, as of an owner that is killed."""
+    producer = transactor._producer
+    await producer.begin_transaction()
+    for record in records:
+        await producer.send_and_wait(record.topic, record.value, partition=record.partition)
+    await producer.abort_transaction()
+
+
+@pytest.mark.parametrize("looks", [True, False])
+async def test_what_is_open_of_one_that_is_dead_is_looked_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, looks: bool
+) -> None:
+    """Its offsets are there, and Kafka says that all is done; not looked for, an output is lost with the next abort."""
+    transactor = await announced(place, monkeypatch, offsets=False)
+    await transactor.write(place.outputs("b", "c"), place.group, {place.tp: 3})
+    transactor.close()
+    made = place.successors(looks=looks)
+    after = await made.open(f"{place.group}-{place.tp.topic}-0")
+    await after.settle(place.group, place.tp)
+    await aborted(after, *place.outputs("d", "e"))
+    after.close()
+    await made.stop()
+    assert await place.visible() == (["a", "b", "c"] if looks else ["a", "b"])
+
+
+async def test_what_nobody_knows_the_end_of_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was to put it right has died as well, and Kafka has forgotten: its offsets are there, so it goes on."""
+    transactor = await announced(place, monkeypatch, offsets=False)
+    await transactor.write(place.outputs("b", "c"), place.group, {place.tp: 3})
+    transactor.close()
+    for dies in (True, False):
+        made = place.successors(looks=True)
+        after = await made.open(f"{place.group}-{place.tp.topic}-0")
+        if not dies:
+            await after.settle(place.group, place.tp)
+        after.close()
+        await made.stop()
     assert await place.visible() == ["a", "b", "c"]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import CoordinationType
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, LeaderNotAvailableError
 
-from processor.cluster.hanging import Last, last_of
+from processor.cluster.hanging import Last, Looks, last_of
 
 NOT_FOUND = 105
 
@@ -68,3 +70,58 @@ async def test_nothing_is_known_of_some_ids() -> None:
     """Of a new one, of one that was taken over since, and on an old broker."""
     producers: list[Any] = [Producer((NOT_FOUND, "")), Producer((0, "Empty")), Producer()]
     assert [await last_of(producer, "g-in-0") for producer in producers] == [None, None, None]
+
+
+class Owner:
+    """A producer with an id, of a cluster of one broker where each of three has something open in topics of ours."""
+
+    looks = 0
+    gate = asyncio.Event()
+
+    def __init__(self, number: int) -> None:
+        self.client: Any = self
+        self._txn_manager = SimpleNamespace(producer_id=number)
+
+    async def fetch_all_metadata(self) -> Any:
+        type(self).looks += 1
+        await self.gate.wait()
+        topics = {"p.out": {0, 1}, "other": {0}}
+        return SimpleNamespace(
+            topics=lambda **_: topics,
+            partitions_for_topic=topics.get,
+            leader_for_partition=lambda _: 1,
+        )
+
+    async def send(self, node: int, request: Any, group: Any) -> Any:
+        (((topic, numbers, _),),) = (request._topics,)
+        producers = [(number, 0, 0, 0, 0, number if number < 4 else -1) for number in range(1, 6)]
+        told: list[Any] = [(number, 0, "", [producers[number]], {}) for number in numbers]
+        return SimpleNamespace(topics=[(topic, told, {})])
+
+
+async def test_who_asks_while_a_look_goes_on_shares_the_next() -> None:
+    """One that has begun before a producer was opened may have been answered before that, too."""
+    looks, owners = Looks("p."), [Owner(number) for number in range(1, 5)]
+    asking = [asyncio.create_task(looks.left_open(owners[0]))]
+    await asyncio.sleep(0)
+    assert Owner.looks == 1
+    asking += [asyncio.create_task(looks.left_open(each)) for each in owners[1:]]
+    await asyncio.sleep(0)
+    Owner.gate.set()
+    found = await asyncio.gather(*asking)
+    assert found == [[TopicPartition("p.out", 0)], [TopicPartition("p.out", 1)], [], []]
+    assert Owner.looks == 2
+
+
+async def test_a_look_that_fails_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for it looks by itself."""
+    looks, owners = Looks("p."), [Owner(1), Owner(2)]
+    Owner.gate.set()
+
+    async def away() -> None:
+        raise LeaderNotAvailableError
+
+    monkeypatch.setattr(owners[0], "fetch_all_metadata", away)
+    told = await asyncio.gather(*(looks.left_open(each) for each in owners), return_exceptions=True)
+    assert isinstance(told[0], LeaderNotAvailableError)
+    assert told[1] == [TopicPartition("p.out", 1)]
