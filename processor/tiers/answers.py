@@ -130,7 +130,8 @@ class Turn:
         known = Known(replace(completion, tokens=()), read, self.prompt.event)
         self.answers.keep(self.keys[0], known)
         for key in self.keys[1:]:
-            fits = shares(completion.text, self.prompt.form, self.gist, read.gave_way)
+            whole = completion.shown == self.prompt.shown  # else the server had no room for what was compared
+            fits = whole and shares(completion.text, self.prompt.form, self.gist, read.gave_way)
             self.answers.keep(key, known if fits else None)
 
     def invalid(self) -> None:

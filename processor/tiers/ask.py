@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -135,11 +135,12 @@ class Ask:
         known = turn.known
         if known is None:
             return None
+        completion = replace(known.completion, shown=prompt.shown) if turn.alike else known.completion
         try:
-            answer = self.check(prompt, known.completion, reading, known.read)
+            answer = self.check(prompt, completion, reading, known.read)
         except Invalid:
             return None
-        step = self._made([known.completion], {"queue": round(waited_ms, 2)}, answer)
+        step = self._made([completion], {"queue": round(waited_ms, 2)}, answer)
         step.reused = Reused(known.finding, turn.alike, step.usage)
         step.usage = Usage(cost_usd=0.0)
         self.tiers.reused(self.name, step)

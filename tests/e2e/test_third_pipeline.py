@@ -46,6 +46,20 @@ async def deployment(
         await made.close()
 
 
+async def test_a_question_is_asked_once_unless_that_is_switched_off(deployment: Deployment) -> None:
+    """As the settings are by default; each event has its finding, and the daemon counts what it saved."""
+    manifest = b'$ kubectl apply -f shop.yaml\nerror: error validating "shop.yaml": unknown field "spec.replica"\n'
+    for limits, asked in (({}, 1), ({"answers_bytes": 0}, 4)):
+        deployment.model.asked.clear()
+        await deployment.start(limits=limits)
+        places = await deployment.send(*[(manifest, SHOP)] * 4)
+        await deployment.until(lambda: set(places) <= deployment.findings.keys(), "each has its finding")  # noqa: B023
+        assert sum("spec.replica" in each.user for each in deployment.model.asked) == asked
+        reused = [deployment.findings[place]["data"]["steps"][0]["reused"] for place in places]
+        assert sum(each is not None for each in reused) == 4 - asked
+        assert await deployment.stop() == 0
+
+
 async def test_failed_deployments_become_tickets(deployment: Deployment, home: Path) -> None:
     """One fault that a rule knows, seen twice, and one that the model is asked about: three findings, two tickets."""
     theirs = yaml.safe_load((home / "config" / "faultstream.yaml").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from processor import app
 from processor.contract import Usage
-from processor.errors import Retryable
+from processor.errors import Rejected, Retryable
 from processor.lane import Shared
 from processor.line import Line
 from processor.logs.redact import redactor
@@ -235,6 +235,25 @@ async def test_alike_ends_at_the_scope() -> None:
     await made.find(b"one\ntwo\n" + LOG, 1, repo="acme/web")
     assert step(await made.find(b"three\nfour\n" + LOG, 2, repo="acme/api"))["reused"] is None
     assert step(await made.find(b"one\ntwo\n" + LOG, 3, repo="acme/shop"))["reused"] is not None
+
+
+async def test_a_server_that_has_no_room_answers_for_that_question_alone() -> None:
+    """What it was not shown was compared: one that is alike is asked. The finding says what its own prompt had."""
+
+    class Small(Asked):
+        async def complete(self, request: ChatRequest) -> Completion:
+            if len(request.messages[-1].content.split("|")) > 6:
+                raise Rejected("prompt_too_long")
+            return await super().complete(request)
+
+    model = Small()
+    made = bench(model)
+    first = await made.find(b"one\ntwo\nthree\nfour\n" + LOG, 1)
+    assert step(await made.find(b"five\nsix\nseven\neight\n" + LOG, 2))["reused"] is None
+    again = await made.find(b"one\ntwo\nthree\nfour\n" + LOG, 3)
+    assert step(first)["shrunk"] is not None
+    assert step(again)["shrunk"] == step(first)["shrunk"]
+    assert step(again)["reused"] is not None
 
 
 async def test_versions_of_an_adapter_don_t_share() -> None:
