@@ -14,11 +14,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
+import structlog
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import BrokerResponseError, IncompatibleBrokerVersion, KafkaError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Int64, Schema, String
+
+log = structlog.get_logger(__name__)
 
 EARLIEST: Final = -2
 """Asks for the first offset that is still there."""
@@ -254,4 +257,13 @@ async def placed(client: AIOKafkaClient, lost: Mapping[ClientPartition, int]) ->
     last = await offsets(client, dict.fromkeys(lost, LATEST), committed=False)
     if first is None or last is None:
         return None
-    return {tp: at if first[tp] <= at <= last[tp] else first[tp] for tp, at in lost.items()}
+    return {tp: put(tp, at, first[tp], last[tp]) for tp, at in lost.items()}
+
+
+def put(tp: ClientPartition, lost: int, first: int, last: int) -> int:
+    """Where to read on, of a log that lies between these offsets."""
+    if first <= lost <= last:
+        log.info("a broker told an old end", action="fetch", at=tp, offset=lost)
+        return lost
+    log.warning("an offset is not there any more", action="fetch", at=tp, offset=lost, now=first)
+    return first

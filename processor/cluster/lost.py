@@ -73,10 +73,6 @@ def _put(assignment: Any, lost: dict[ClientPartition, int], found: dict[ClientPa
     for tp, at in found.items():
         state = assignment.state_value(tp)
         if state.awaiting_reset and state.lost == lost[tp]:  # nobody has sought another place meanwhile
-            if at == lost[tp]:
-                log.info("a broker told an old end", action="fetch", at=tp, offset=at)
-            else:
-                log.warning("an offset is not there any more", action="fetch", at=tp, offset=lost[tp], now=at)
             state.reset_to(at)
 
 

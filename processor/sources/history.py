@@ -152,8 +152,8 @@ async def placed(consumer: AIOKafkaConsumer, tp: ClientPartition, lost: int) -> 
     found = await leaders.placed(consumer._client, {tp: lost})  # noqa: SLF001
     if found is not None:
         return found[tp]
-    first = int((await consumer.beginning_offsets([tp]))[tp])
-    return lost if first <= lost <= (await consumer.end_offsets([tp]))[tp] else first
+    first, last = await consumer.beginning_offsets([tp]), await consumer.end_offsets([tp])
+    return leaders.put(tp, lost, int(first[tp]), last[tp])
 
 
 async def _at(

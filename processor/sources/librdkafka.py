@@ -178,7 +178,6 @@ class LibrdkafkaFetch:
                     if part.aside and at <= part.aside[-1].offset:  # it is another topic of that name
                         part.aside.clear()
                         part.bytes = 0
-                    log.warning("an offset is not there any more", action="fetch", at=part.tp, offset=lost, now=at)
                 break
             except errors.IllegalStateError:
                 return  # revoked: another assignment follows

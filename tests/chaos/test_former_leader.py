@@ -15,8 +15,12 @@ from aiokafka.errors import KafkaError
 from structlog.testing import capture_logs
 
 from processor.cluster.client import KafkaClient
+from processor.contract import TopicPartition
+from processor.settings.kafka import Carrier
 from processor.sources.history import ends, outsider, partitions
+from processor.sources.kafka import KafkaSource, KafkaSourceConfig
 from tests.chaos.cluster import Cluster
+from tests.chaos.member import Joined
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session")]
 
@@ -110,21 +114,37 @@ async def test_the_end_that_it_tells_is_not_believed(three_brokers: Cluster) -> 
     pytest.fail("no broker told an old end: this shows nothing")
 
 
-async def test_nothing_is_read_again_for_it(three_brokers: Cluster) -> None:
+@asynccontextmanager
+async def joined(client: KafkaClient, former: Former) -> AsyncIterator[KafkaSource]:
+    """A member of a group that has read what there is."""
+    topic = former.tp.topic
+    source = KafkaSource(client, KafkaSourceConfig(f"g-{topic}", {topic: "earliest"}, session_timeout_s=100))
+    listener, found = Joined(), list[int]()
+    await source.start(listener)
+    try:
+        await asyncio.wait_for(listener.there.wait(), 30)
+        async with asyncio.timeout(30):
+            while len(found) < BEFORE:
+                found += [record.offset for record in await source.poll(1, 100)]
+        assert found == list(range(BEFORE))
+        yield source
+    finally:
+        await source.stop()
+
+
+@pytest.mark.parametrize("records", ["aiokafka", "librdkafka"])
+async def test_nothing_is_read_again_for_it(three_brokers: Cluster, records: Carrier) -> None:
     """An offset that it calls out of range is looked for at the leader."""
-    client = KafkaClient(three_brokers.bootstrap, request_timeout_s=100)
+    client = KafkaClient(three_brokers.bootstrap, request_timeout_s=100, records=records)
     for _ in range(TRIES):
         former = await Former.of(three_brokers)
         with capture_logs() as told:
-            async with connected(client, former) as consumer:
-                consumer.assign([former.tp])
-                consumer.seek(former.tp, 0)
-                assert (await consumer.getone()).offset == 0
+            async with joined(client, former) as source:
                 async with former.replaced():
-                    consumer.seek(former.tp, ALL - 10)
-                    reading = asyncio.create_task(consumer.getone())
-                    await asyncio.wait([reading], timeout=1)
-                assert (await reading).offset == ALL - 10
+                    source.seek(TopicPartition(*former.tp), ALL - 10)
+                    polling = asyncio.create_task(source.poll(60, 100))
+                    await asyncio.wait([polling], timeout=1)
+                assert (await polling)[0].offset == ALL - 10
         if any(each["event"] == "a broker told an old end" for each in told):
             return
         await in_sync(three_brokers)
