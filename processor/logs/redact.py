@@ -25,8 +25,9 @@ from processor.logs.scan import Hit, Scanner
 from processor.logs.secrets import SECRETS, Finder, Secret
 from processor.logs.secrets.assignment import assignments
 from processor.logs.secrets.commands import commands
+from processor.logs.secrets.layout import columns, manifests
 from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
-from processor.logs.secrets.unnamed import assigned, below, prefixed, wrapped
+from processor.logs.secrets.unnamed import assigned, below, unnamed, wrapped
 from processor.logs.secrets.values import matches, random_looking
 from processor.logs.secrets.wrapped import continued, ends_line
 
@@ -40,11 +41,13 @@ _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-POINTS: Final = frozenset({"named", "assigned", "prefixed", "wrapped", "below", "key-block", "key-end"})
+POINTS: Final = frozenset(
+    {"named", "assigned", "unnamed", "wrapped", "below", "column", "manifest", "key-block", "key-end"}
+)
 """Checks that look at each trigger by itself; the others at a line at a time."""
 _WRAPPED: Final = 20
 """The least bytes of a secret at the end of a line for it to go on with the next."""
-_NAMELESS: Final = frozenset({"assigned", "prefixed"})
+_NAMELESS: Final = frozenset({"assigned", "unnamed"})
 """Checks whose triggers have no literal text, and which find for themselves what they need of the line."""
 
 
@@ -104,12 +107,16 @@ class Redactor:
                 return assignments
             case "assigned":
                 return assigned
-            case "prefixed":
-                return prefixed
+            case "unnamed":
+                return unnamed
             case "wrapped":
                 return functools.partial(wrapped, secret=self._any)
             case "below":
                 return below
+            case "column":
+                return columns
+            case "manifest":
+                return manifests
             case "command":
                 return commands
             case "key-block":
@@ -243,7 +250,7 @@ class Session:
             if not text and not last:
                 break
             if changed:
-                text, held[number], changed = self._look(held[number] + text, last=last)
+                text, held[number], changed = self._look(held[number], text, last=last)
             elif len(held[number]) > 1:
                 text, held[number], changed = self._settle(held[number], text, last=last)
             elif text:
@@ -254,20 +261,26 @@ class Session:
         """One pass over what it holds back and, of a text that the pass before left as it was, what settles that."""
         near = text.find(b"\n", _REACH) + 1
         if near and not last:
-            clean, rest, changed = self._look(held + text[:near], last=False)
+            clean, rest, changed = self._look(held, text[:near], last=False)
             if len(rest) <= near:
                 return clean + text[near + 1 - len(rest) :], text[-1:], changed
-        return self._look(held + text, last=last)
+        return self._look(held, text, last=last)
 
-    def _look(self, data: bytes, *, last: bool) -> tuple[bytes, bytes, bool]:
-        """One pass over a text behind its first byte: what is clean, what is held back, and whether it was changed."""
-        block = data if last else data[: data.rfind(b"\n", 1) + 1] or data
+    def _look(self, held: bytes, text: bytes, *, last: bool) -> tuple[bytes, bytes, bool]:
+        """One pass over a text behind what it held back: what is clean, what is held back, whether it was changed."""
+        end = len(text) if last else text.rfind(b"\n") + 1
+        if end:  # most of what is looked at is copied once, and what is found clean once more
+            block, rest = b"".join((held, memoryview(text)[:end])), text[end:]
+        else:
+            data = held + text
+            end = data.rfind(b"\n", 1) + 1 or len(data)
+            block, rest = data[:end], data[end:]
         found = self._redactor.find(block)
-        cut = len(data) if last else _settled(block, found)
+        cut = len(block) if last else _settled(block, found)
         if cut <= 1:
-            return b"", data, False
+            return b"", block + rest, False
         spans = [span for span in found.spans if span.stop <= cut]
-        return self._replace(data, spans, cut), data[cut - 1 :], bool(spans)
+        return self._replace(block, spans, cut), block[cut - 1 :] + rest, bool(spans)
 
     def _replace(self, data: bytes, spans: list[Span], stop: int) -> bytes:
         """The text between the first byte and `stop` without secrets."""

@@ -21,6 +21,7 @@ from processor.logs.secrets.values import (
     opaque,
     random_looking,
     without_end,
+    wordlike,
 )
 
 _PLACEHOLDER: Final = re.compile(rb"\[[a-z0-9-]{2,40}:(?P<number>\d+)\]")
@@ -32,12 +33,13 @@ _NEAR: Final = 120
 _GLUE: Final = re.compile(
     rb"(?:\[\w{1,20}\])?(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}"
     rb"(?:\x1b\[[\d;]*m)?(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:(?:![\w-]+|&\w+) )?"
+    rb"(?:(?:\"\"|'')[ \t]?[=-]>[ \t]?)?(?:\{[ \t]?\\{0,3}[\"']value\\{0,3}[\"'][ \t]{0,2}[:=][ \t]{0,2})?"
     rb"(?:(?:[bLNuU]|<<|[A-Z]\w{1,30}\(|\(\w{1,20}\) (?:\(len=\d+\) )?)(?=[\"']))?"
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
 """`name = "value"` and its kin, the value also as `b"..."`, `N'...'` or `Some("...")`."""
 _GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?\x1b")
-_TAG_BEGINS: Final = frozenset(b">\"';")
+_TAG_BEGINS: Final = frozenset(b">\"';,\\")
 _BLANK: Final = frozenset(b" \t")
 _LISTED: Final = re.compile(rb"(?:\\{0,3}[\"'])?[ \t]?,[ \t]?(?:<<)?(?P<q>\\{0,3}[\"'])")
 """`"--password", "value"` in a list of arguments, `{password, "value"}` of Erlang."""
@@ -51,7 +53,10 @@ _SCALAR_BEGINS: Final = frozenset(b":\"'")
 """What each syntax below can begin with: most names are words of prose, and no syntax fits."""
 _WORD_BEFORE: Final = re.compile(rb"\b([A-Za-z]{2,12}) \Z")
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
-_TAG: Final = re.compile(rb"[\"']?(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|;[\w;=]{0,40}\](?=\S)")
+_TAG: Final = re.compile(
+    rb"[\"']?(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|,ParameterValue=(?=\S)"
+    rb"|\\{0,3}[\"'],[ \t]{0,4}\\{0,3}[\"'][vV]alue\\{0,3}[\"'][ \t]?:[ \t]?(?P<q3>\\{0,3}[\"'])|;[\w;=]{0,40}\](?=\S)"
+)
 _WITH: Final = re.compile(
     rb"(?:[ \t]+(?:is|was|set to|of|to|as|with|by):?|[ \t]+(?:for|of)[ \t]+(?:'[^'\n]{1,200}'|[^\s:]{1,80}):)[ \t]+"
     rb"(?P<q>[\"'`])?(?=\S)"
@@ -68,11 +73,14 @@ _SETTER: Final = re.compile(
     rb"(?:\{|\b(?:define|header|append|(?:set|put|add|with|environ|env)\w{0,20})\s?\(\s?[\"'])\Z"
 )
 _BESIDE: Final = re.compile(rb"[ \t](?P<q>[\"'`])?(?=[\w+@!$%^&*#])")
+_FOR: Final = re.compile(rb"[ \t]+(?:for|of)[ \t]+[^\n:]{1,80}:[ \t]+(?P<q>[\"'`])?(?=\S)")
 _BESIDE_BEFORE: Final = re.compile(rb"(?i)\b(?:with|using|invalid|incorrect|wrong|bad)(?: the)? \Z")
 _MOST_BEFORE_NEXT: Final = 42
 _BLOCK_SCALAR: Final = re.compile(
     rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
+_PUBLIC: Final = frozenset((b"dsa", b"ecdsa", b"eddsa", b"gpg", b"host", b"pgp", b"rsa"))
+"""In a sentence, of which keys the fingerprint or the public half follows."""
 _SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
 """Of a value in an unknown syntax, by what its name holds."""
 _SHORTEST_CANDIDATE: Final = 8
@@ -92,7 +100,11 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
     name = data[start:stop]
     if name.lower() == b"key":  # `API key: …`
         before = _WORD_BEFORE.search(data, max(first, start - 20), start)
+        if before and before[1].lower() in _PUBLIC and data[stop : stop + 1] == b" ":
+            return ()
         name = before[1] + b"_key" if before else name
+    elif name.lower() == b"phrase" and data[max(first, start - 5) : start].lower() == b"pass ":
+        name = b"passphrase"
     kind = holds(name)
     if kind == "key" and name.startswith(b"--"):  # `--key …`, of a tool that has but one
         kind = "session"
@@ -158,7 +170,7 @@ def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterat
     if follows in _GLUE_BEGINS and (glue := _GLUE.match(data, stop, last)):
         yield _value(data, glue.end(), last, glue["q"])
     if follows in _TAG_BEGINS and (tag := _TAG.match(data, stop, last)):
-        yield _value(data, tag.end(), last, tag["q"] or tag["q2"])
+        yield _value(data, tag.end(), last, tag["q"] or tag["q2"] or tag["q3"])
     if kind != "key" and follows in _BLANK:
         option = _AFTER_OPTION.match(data, stop, last)
         if option and _COMMANDS.search(data, max(0, start - 60), start + 2):
@@ -191,7 +203,7 @@ def _below(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[int,
 
 
 def _by_itself(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[int, int]]:
-    """Where a value lies that has a table's cell or the rest of the line to itself, or that an error tells; no word."""
+    """Where a value lies that has a table's cell or the rest of the line to itself, or that is told of; no word."""
     before = data[max(0, start - 60) : start]
     place = None
     if (cell := _CELL.match(data, stop, last)) and _CELL_BEFORE.search(before):
@@ -200,6 +212,8 @@ def _by_itself(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[
         place = _value(data, alone.end(), last, alone["q"])
     elif (beside := _BESIDE.match(data, stop, last)) and _BESIDE_BEFORE.search(before):
         place = _value(data, beside.end(), last, beside["q"])
+    elif told := _FOR.match(data, stop, last):
+        place = _value(data, told.end(), last, told["q"])
     if place and not _WORDY.match(data[slice(*place)]) and not _FILE.search(data[slice(*place)]):
         yield place
 
@@ -252,6 +266,8 @@ def _password(data: bytes, place: tuple[int, int], value: bytes) -> bool:
         return True
     if value.count(b" ") > 1:
         return False
+    if len(value) >= _SHORTEST["password"] and sign == b"=" and not wordlike(value):
+        return True
     after = data[stop : stop + 1]
     if before in b"=:@>\"'" or after in (b"", b"\n", b"\r", b",", b'"', b"'"):
         return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from processor.logs.secrets.kinds import Place
-from processor.logs.secrets.values import _PROSE, _WORDY, harmless
+from processor.logs.secrets.values import _PROSE, _WORDY, harmless, opaque
 
 LINES: Final = 12
 """Lines that a command goes on over."""
@@ -22,6 +22,15 @@ _Takes = Literal["secret", "pair", "literal", "other"]
 _GAP: Final = r"(?:[ \t]{1,3}|[\"'], ?[\"'])"
 _OPTIONS: Final = r"(?:--?[A-Za-z][\w-]{0,30}(?:[ =][\w./:@-]{1,60})?[ \t]{1,3}){0,3}"
 """Options of the program itself, before what it is told to do."""
+_SECRETS: Final = "(?:secret|credential|password)s?"
+_SETTINGS: Final = "(?:config|context|env|kv|param(?:eter)?|setting|appsetting|var|variable)s?"
+_WRITE: Final = "(?:set|put|add|create|store|update|edit|push|patch|write|import|upload|encrypt)"
+_GIVEN: Final = "--value --body --data --secret --secret-value --secret-string --plaintext --text -v -b"
+_NOT: Final = (
+    "--app -a --repo -R --env -e --environment --project -p --scope -s --org -o --group -g --name -n --vault-name "
+    "--namespace --site --team --profile --region --stack --title --type"
+)
+"""How many tools name what they keep, and what is done with it: `tool secrets set NAME=SECRET`."""
 _MOST: Final = 100
 """Words of a command that are looked at."""
 
@@ -34,7 +43,8 @@ class Command:
     `literal` are the options whose values are a secret, `NAME:SECRET` or `NAME=SECRET`, `other` those whose values are
     none. `attached`: a short option's value may follow it without a space. `place`: which of the words that are no
     options is a secret, counted from 0 or, below it, from the end. `literals`: such words may be `NAME=SECRET`.
-    `leads`: the first such word begins another command. `needs`: what else the words must hold.
+    `leads`: the first such word begins another command. `needs`: what else the words must hold. `random`: only
+    what looks so is a secret, or where the words before it tell of one.
     """
 
     program: str
@@ -48,6 +58,7 @@ class Command:
     literals: bool = False
     leads: bool = False
     needs: str = ""
+    random: bool = False
     takes: dict[bytes, _Takes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +118,7 @@ COMMANDS: Final = (
     Command(r"(?:useradd|usermod)", value="-p --password"),
     Command(r"rabbitmqctl", r"(?:add_user|change_password|authenticate_user)", place=1),
     Command(r"mysqladmin", r"password", place=0),
-    Command(r"nmcli", r"(?:dev|device|d) (?:wifi|w) connect", value="password", other="ifname bssid name"),
+    Command(r"nmcli", r"(?:dev|device|d) (?:wifi|w) con\w{0,4}", value="password", other="ifname bssid name"),
     Command(r"mosquitto_(?:pub|sub|rr)", value="-P --pw", other="-u -h -p -t -m -q -i -L"),
     Command(r"security", r"(?:create-keychain|unlock-keychain)", value="-p"),
     Command(r"security", r"set-key-partition-list", value="-k", other="-S -l -D"),
@@ -120,6 +131,18 @@ COMMANDS: Final = (
     Command(r"jenkins-cli\.jar", pair="-auth", other="-s"),
     Command(r"bw", r"login", place=1, needs=r"@"),
     Command(r"samba-tool", r"user (?:create|add)", place=1),
+    Command(r"bw", r"unlock", place=0),
+    Command(r"[\w.-]{2,24}", rf"(?:{_SECRETS})(?: |:)(?:{_WRITE})", value=_GIVEN, other=_NOT, literals=True, place=1),
+    Command(
+        r"[\w.-]{2,24}",
+        rf"(?:{_SETTINGS})(?: |:| --)(?:{_WRITE})",
+        value=_GIVEN,
+        literal="--set --settings",
+        other=_NOT,
+        literals=True,
+        place=1,
+        random=True,
+    ),
 )
 """Every command whose words tell by their place alone that they are secret."""
 
@@ -142,6 +165,7 @@ _PLAIN_NAMES: Final = re.compile(
     rb"(?i)(?:^|[_.-])(?:user|username|login|e?mail|host|hostname|server|port|region|endpoint|dbname"
     rb"|namespace|bucket|type|env|environment|mode|driver|dialect|ttl|policies)$"
 )
+_TELLS: Final = re.compile(rb"(?i)secret|passw|token|credential|api.?key")
 _KNOWN: Final = frozenset((b"public", b"private"))
 """Communities of SNMP that everyone has."""
 
@@ -155,7 +179,10 @@ def commands(data: bytes, first: int, last: int, end: int) -> Iterator[Place]:
         words = list(_arguments(row, data, command.end(), last))
         first = words[-1][1] if words else command.end()
         for start, stop in _places(row, data, words):
-            if _declared(data[start:stop]):
+            value = data[start:stop]
+            if row.random and not (opaque(value, ids=True) or _TELLS.search(data, words[0][0], start)):
+                continue
+            if _declared(value):
                 yield start, stop, _KIND
 
 

@@ -16,12 +16,14 @@ Check = Literal[
     "key-end",
     "named",
     "assigned",
-    "prefixed",
+    "unnamed",
+    "column",
+    "manifest",
     "below",
     "wrapped",
     "command",
 ]
-"""What a match must also be: see `processor.logs.secrets.values`. The last eight have code instead of an expression."""
+"""What a match must also be: see `processor.logs.secrets.values`. The last ten have code instead of an expression."""
 
 
 Place = tuple[int, int, str]

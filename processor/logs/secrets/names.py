@@ -11,8 +11,8 @@ Holds = Literal["password", "token", "session", "key", "nothing"]
 can hardly be anything else, and no number in hexadecimal digits."""
 
 TRIGGER: Final = (
-    r"(?:passw|passphrase|passcode|kennwort|[._-]pass\b|pwd|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token|[^a-z]cred(?:s|ential)"
-    r"|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
+    r"(?:passw|pass ?phrase|passcode|kennwort|[._-]pass\b|pwd|psw|[a-z_-]pw\b|\bpw[\"']?[=:]|secret|token"
+    r"|[^a-z]cred(?:s|ential)|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
     r"|session(?:_?id|_?key)?[\"'\]]{0,2}[ \t]{0,2}[=:|]|session_?id\b|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer"
     r"|crumb[\"']{0,2}[ \t]{0,2}[=:]"
     r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
@@ -23,7 +23,7 @@ SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \
 
 _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PASSWORD: Final = re.compile(
-    rb"passw(?:or)?d(?!s)|passphrase|passcode|^(?!by|com|tres|encom|under|over)[a-z]{0,12}pass$|pwd$|^[a-z]{0,8}pw$|secret(?!s)"
+    rb"passw(?:or)?d(?!s)|passphrase|passcode|^(?!by|com|tres|encom|under|over)[a-z]{0,12}pass$|pwd$|pswd?$|^[a-z]{0,8}pw$|secret(?!s)"
     rb"|^(?:wpa)?psk$|kennwort|^identified$"
 )
 _TOKEN: Final = re.compile(

@@ -1,4 +1,4 @@
-"""Secrets that nothing names: random values that are assigned to something, and credentials wrapped in base64."""
+"""Secrets that nothing names: random values, assigned to something or alone, and credentials wrapped in base64."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Place
 from processor.logs.secrets.names import NEUTRAL, holds
-from processor.logs.secrets.values import mixed, random_looking, without_end
+from processor.logs.secrets.values import mixed, opaque, random_looking, without_end
 
 ASSIGNED: Final = r"[=:][ \t]?[\"']?(?:[A-Za-z+_-][A-Za-z+/_-]{0,20})?[0-9][A-Za-z0-9+/_-]{11}"
 """Hyperscan: a run of the characters of keys with a digit early on, behind the sign of an assignment."""
-PREFIXED: Final = r"[A-Za-z0-9][_-][A-Za-z]{0,12}[0-9][A-Za-z0-9]{12}"
-"""Hyperscan: a run of letters with a digit early on, behind the sign that ends a prefix."""
+RANDOM: Final = r"(?:(?:^|[ \t\r\"'`(<{,;|>_.-])[A-Za-z]{0,24}|\[[A-Za-z]{1,24})[0-9][A-Za-z0-9]{12}"
+"""Hyperscan: a run of letters with a digit early on, behind what else may stand before a secret, no colour."""
 WRAPPED: Final = (
     r"(?:eyJ|eyA|ewog|ewoJ|ew0K|LS0t)[A-Za-z0-9+/]{20}"  # JSON, key blocks
     r"|(?:cG9zdGdyZX|bXlzcWw6Ly|bW9uZ29kYj|cmVkaXM6Ly|cmVkaXNzOi8v|YW1xcDovL|YW1xcHM6Ly|aHR0cHM6Ly|aHR0cDovL)"
@@ -36,21 +36,66 @@ BELOW_LINES: Final = 2
 _NAME: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$@/-"
 _RUN: Final = re.compile(rb"[ \t]?[\"']?(?P<value>[A-Za-z0-9+/_.~-]{20,4096}={0,2})")
 _NO_SECRET: Final = re.compile(
-    rb"(?i)sha\d|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id$|[a-z]Id$|path|file|dir"
+    rb"(?i)sha\d|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id(?:[._-]\d)?$|[a-z]Id$|path|file|dir"
     rb"|url|uri|name|class|test|version|branch|tag|expected|actual|got|want|left|right|output|public|h1|crc|nonce|trace|span"
     rb"|request|build|layer|symbol|error|warning|note|at$|in$|key$"
 )
 _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_DOTTED: Final = _TOKEN + b"."
 _PREFIXED: Final = re.compile(
-    rb"(?!sha\d|md5|h1)[A-Za-z][A-Za-z0-9]{0,14}[_-](?P<random>[A-Za-z0-9_-]{20,400})(?![\w./\\+=-])"
+    rb"(?!sha\d|md5|h1|[A-Z]{1,4}_kw)[A-Za-z][A-Za-z0-9]{1,14}[_-](?P<random>[A-Za-z0-9_-]{20,400})(?![\w./\\+=-])"
 )
+_PREFIXED_HEX: Final = re.compile(
+    rb"(?P<prefix>[A-Za-z]{2,12})(?:_[a-z][a-z0-9]{0,3})?_[0-9a-f]{32,128}(?![\w./\\+=-])"
+)
+_NO_PREFIX: Final = NEUTRAL | frozenset(
+    b"network net container volume disk node pod host job run task step temp tmp log lock stack app service svc group "
+    b"device snapshot backup session env db database cluster deployment release docker compose project".split()
+)
+"""What has a number in hexadecimal digits behind it that is no secret."""
+_VERSIONED: Final = re.compile(rb"[-_]v?\d+(?:\.\d+)+(?:[-_]|\Z)")
+"""Within a value, that it is the name of a package."""
+_UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
+_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){0,3}(?=[\s\"'`)\]}>|,;]|\.?(?:\s|\Z))")
+_ALONE_AFTER: Final = frozenset(b" \t\n\"'`([{<|>")
+_ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
+_NO_TOKEN: Final = (
+    b"AAAAB3", b"AAAAC3", b"AAAAE2", b"MIIBIjANBg", b"MIICIjANBg", b"MIGfMA0G", b"MFkwEwYH", b"Qm", b"_Z",
+)  # fmt: skip
+"""How keys that are public, addresses by content and names of compilers begin."""
+_SIGN: Final = re.compile(rb"[=:][ \t]?\\{0,3}[\"'`]?\Z")
+_LEAST: Final = 20
+"""Bytes of a value that nothing but an assignment, a prefix or an option tells of."""
+_DIGITS: Final = 13
+"""So many digits in a row are a number, or one less that is assigned."""
+_LEAST_NAME: Final = 3
+_LEAST_PLAIN: Final = 24
+_LEAST_ALONE: Final = 32
+"""The same of a value that nothing tells of, of letters and digits alone or with other signs."""
+_JOINS: Final = frozenset(b"+/.")
+_JOINED: Final = (b"+", b"/", b".", b"=")
+"""What values are made of beside letters, digits, `_` and `-`."""
+_SMALL: Final = re.compile(rb"[a-z0-9]{20,128}")
+_PUBLIC_MEMBER: Final = re.compile(rb"\"(?:kid|n|x|y|x5t|x5c)\"[ \t]?:[ \t]?\"\Z")
+"""Of a key in JSON."""
+_WIDTHS: Final = frozenset((60, 64, 70, 72, 76))
+"""Of lines into which base64 is broken."""
+_OPTION: Final = re.compile(rb"(?:^|[\s\"'])--?(?P<name>[A-Za-z][\w.-]{0,30})[\"']?,?[ \t][\"']?\Z")
+_TELLS: Final = re.compile(
+    rb"(?i)(?:sha\d{1,3}|md5|hash|digest|check|integrity|commit|revision|etag|finger|image|cache|uuid|layer|trace|span"
+    rb"|request|public|ssh-|expected|version)[\w.-]*[^A-Za-z0-9\n]{1,4}\Z"
+)
+"""Before a value, that it is none."""
 _VALUE_BELOW: Final = re.compile(
     rb"\r?\n(?:[^\n]{0,40}\n)?(?:[^\n]{0,60}[ \t])?(?P<value>[A-Za-z0-9+/_.~=-]{32,512})[ \t]*(?=\r?\n|\Z)"
 )
 _NO_SECRET_BELOW: Final = NEUTRAL | frozenset(
     b"id ids uuid hashes digests checksums thumbprint sum commit commits revision image layer gpg pgp pub".split()
 )
+_WORD: Final = re.compile(rb"[A-Za-z0-9_-]+")
+_BLANK: Final = re.compile(rb"\s")
+_FIELDS: Final = re.compile(rb"[:|]")
 _WORDS: Final = re.compile(rb"[A-Za-z][a-z]+|[A-Z]+|\d+")
 _HEX: Final = re.compile(rb"(?i)[0-9a-f]+")
 _COMMIT: Final = 40
@@ -62,19 +107,29 @@ _LONGEST: Final = 65_536
 
 def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """A random value that is assigned to a name which tells of nothing else: `X_CONFIG=9fQ…`."""
+    if data[end - _DIGITS + 1 : end].isdigit():
+        return ()
     low = max(first, end - 40)
     sign = max(data.rfind(b"=", low, end), data.rfind(b":", low, end))
     run = _RUN.match(data, sign + 1)
-    if run is None or not mixed(run["value"]):
+    if run is None:
+        return ()
+    value = without_end(run["value"])
+    small = not mixed(value)
+    if small and not _SMALL.fullmatch(value):
         return ()
     before = data[max(first, data.rfind(b"\n", sign - 100, sign) + 1, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
     name = before[len(before.rstrip(_NAME)) :]
-    if not name or _harmless_name(name):
+    if not name or _harmless_name(name) or (small and not _names_small(name, value)):
         return ()
-    value = without_end(run["value"])
-    if value.count(b".") < 2 and random_looking(value, shortest=20):
-        return ((run.start("value"), run.start("value") + len(value), "assigned-value"),)
-    return ()
+    start = run.start("value")
+    if value.startswith((b"//", *_NO_TOKEN)) or _VERSIONED.search(value):
+        return ()
+    if value.count(b".") > 1 or not random_looking(value, shortest=_LEAST):
+        return _encoded(data, start, end)
+    if _PUBLIC_MEMBER.search(data, max(first, start - 12), start):
+        return ()
+    return ((start, start + len(value), "assigned-value"),)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -82,14 +137,103 @@ def _harmless_name(name: bytes) -> bool:
     return bool(_NO_SECRET.search(name)) and holds(name) == "nothing"
 
 
-def prefixed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
-    """A token of a format that is not known, but made as most are: a short word, then random letters and digits."""
+def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
+    """The secret that a trigger ended in, if a prefix or its looks alone tell that it is one."""
+    if data[end - _DIGITS : end].isdigit():
+        return ()
     low = max(first, end - 80)
-    before = data[low:end]
-    start = end - len(before) + len(before.rstrip(_TOKEN))
+    start = low + len(data[low:end].rstrip(_TOKEN))
+    word = _WORD.match(data, start)
+    if word is None:
+        return ()
+    text = word[0]
+    if text == text.lower() or text == text.upper():  # digests, most of them
+        return _prefixed_hex(data, start, end) if b"_" in text else ()
+    if len(text) < _LEAST and data[start - 1] not in _JOINS and data[word.end() : word.end() + 1] not in _JOINED:
+        return ()
+    found = _prefixed(data, start, end) or _alone(data, first, low, end)
+    return () if found and _told_public(data, first, found[0][0]) else found
+
+
+def _prefixed(data: bytes, start: int, end: int) -> Sequence[Place]:
+    """A token of a format that is not known, but made as most are: a short word, then random letters and digits."""
     run = _PREFIXED.match(data, start)
     if run and data[start - 1 : start] not in _NO_TOKEN_AFTER and run.end() >= end and _random_part(run["random"]):
         return ((*run.span(), "prefixed-token"),)
+    return ()
+
+
+def _prefixed_hex(data: bytes, start: int, end: int) -> Sequence[Place]:
+    """The same with digits in hexadecimal, as long as those of keys are: `web_4be1…`."""
+    run = _PREFIXED_HEX.match(data, start)
+    if run is None or run.end() < end or data[start - 1 : start] in _NO_TOKEN_AFTER or _harmless_name(run["prefix"]):
+        return ()
+    return ((*run.span(), "prefixed-token"),) if run["prefix"].lower() not in _NO_PREFIX else ()
+
+
+def _names_small(name: bytes, value: bytes) -> bool:
+    """Whether a value without capital letters may be a secret by its name, and has more than hexadecimal digits."""
+    return len(name) >= _LEAST_NAME and not _NO_SECRET.search(name) and _beyond_hex(value)
+
+
+def _beyond_hex(value: bytes) -> bool:
+    """Whether so much of a value is no hexadecimal digit as chance has it, or half of that."""
+    return len(value.translate(None, b"0123456789abcdef")) * 4 >= len(value)
+
+
+def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
+    """A random value with nothing around it: so long that no identifier is, or behind an option of a command."""
+    before = data[low:end]
+    start = low + len(before.rstrip(_DOTTED))
+    if data[start - 1] not in _ALONE_AFTER:
+        return _encoded(data, start, end)
+    word = _ALONE.match(data, start)
+    if word is None or word.end() < end:
+        return _encoded(data, start, end)
+    part = max(word[0].split(b"."), key=len)
+    if len(part) < _LEAST or not mixed(part):
+        return ()
+    lead = data[max(first, data.rfind(b"\n", low, start) + 1, start - 60) : start]
+    option = _OPTION.search(lead)
+    if (
+        len(part) < _LEAST_ALONE
+        and not option
+        and not (part.isalnum() and part == word[0] and len(part) >= _LEAST_PLAIN)
+    ):
+        return ()
+    if not random_looking(part, shortest=_LEAST):
+        return ()
+    if _told(lead, option) or word[0].startswith(_NO_TOKEN) or _VERSIONED.search(word[0]) or _UUID.search(part):
+        return ()
+    if len(part) in _WIDTHS and not lead.strip() and data[word.end() : word.end() + 1] in (b"\n", b"\r", b""):
+        return ()
+    return ((*word.span(), "token"),)
+
+
+def _told(lead: bytes, option: re.Match[bytes] | None) -> bool:
+    """Whether what stands before a value tells that it is no secret, or is a name that was judged."""
+    if option and _NO_SECRET.search(option["name"]) and holds(option["name"]) in ("nothing", "key"):
+        return True
+    return bool(_SIGN.search(lead))
+
+
+def _told_public(data: bytes, first: int, start: int) -> bool:
+    """Whether what stands before a random value tells that it is a digest or the public part of a key."""
+    lead = data[max(first, data.rfind(b"\n", max(0, start - 60), start) + 1, start - 60) : start]
+    return bool(_TELLS.search(lead) or _PUBLIC_MEMBER.search(lead))
+
+
+def _encoded(data: bytes, start: int, end: int) -> Sequence[Place]:
+    """Base64 with its end that holds a user and a password, or the like: `OWY3Y…fHdyaXRl`."""
+    if data[start - 1] not in _ALONE_AFTER and data[start - 1 : start] not in (b"=", b":"):
+        return ()
+    word = _ENCODED.match(data, start)
+    text = decoded(word[0]) if word and word.end() >= end else None
+    if word is None or text is None or _BLANK.search(text) or text[:1] in b"{[<":
+        return ()
+    parts = _FIELDS.split(text)
+    if len(parts) > 1 and any(opaque(part, ids=True) for part in parts):
+        return ((*word.span(), "base64-secret"),)
     return ()
 
 

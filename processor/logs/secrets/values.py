@@ -46,11 +46,18 @@ _FILE: Final = re.compile(
     rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
 _LETTERS: Final = re.compile(rb"[a-z]+")
+_CAMEL: Final = re.compile(rb"(?:[A-Z][a-z]{2,}){2,}[A-Z]{0,3}\d{0,4}[A-Z]{0,3}")
+_ADDRESS: Final = re.compile(rb"0x[0-9a-f]{6,16}")
 _WEIGHED: Final = (0.0, *(n * math.log2(n) for n in range(1, _JUDGED + 1)))
 """By how often a byte is there what it takes off the entropy, times the bytes."""
-_CHANGE: Final = re.compile(
-    rb"(?<=[a-z])[0-9]|(?<=[0-9])[A-Za-z]|(?<=[A-Z])[0-9]|(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]|[!%^*#@$&~]"
+_CLASSES: Final = bytes(
+    ord("a" if chr(byte).islower() else "A" if chr(byte).isupper() else "0" if chr(byte).isdigit() else "!")
+    if byte in b"!%^*#@$&~" or (byte < 128 and chr(byte).isalnum())
+    else ord(" ")
+    for byte in range(256)
 )
+_CHANGES: Final = (b"a0", b"0a", b"0A", b"A0", b"aA", b"Aa", b"!")
+"""What changes from one character to the next, by their classes."""
 _PAIRS: Final = frozenset(
     tuple(pair.encode())
     for pair in re.findall(
@@ -151,10 +158,12 @@ def random_looking(value: bytes, *, ids: bool = False, shortest: int = 12) -> bo
         return False
     if _UUID.match(value):
         return True
+    if _CAMEL.fullmatch(value) or _ADDRESS.fullmatch(value):
+        return False
     rest = _IDS.sub(b"", value)
     if len(rest) < 8 or wordlike(rest):  # a number in hexadecimal digits, with words around it at most
         return ids and len(value) >= 20 and len(rest) < 8
-    changes = len(_CHANGE.findall(rest))
+    changes = sum(map(rest.translate(_CLASSES).count, _CHANGES))
     return changes * 5 >= len(rest) and _entropy(rest) >= 3.0
 
 

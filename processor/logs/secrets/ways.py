@@ -37,6 +37,13 @@ WAYS: Final[tuple[Secret, ...]] = (
         caseless=True,
     ),
     Secret(
+        "authorization",  # in a scheme of its own
+        r"authorization[\"']?\s?[:=]",
+        r"\bauthorization\\?[\"']?\s{0,3}[:=]\s{0,3}\[?\\?[\"']?[A-Za-z][\w.-]{1,30}\s{1,3}(?:[\w-]{1,30}=\\?[\"']?)?(?P<s>[^\s\"'`<>(){}\\,]{8,8192})",
+        "parameter",
+        caseless=True,
+    ),
+    Secret(
         "cookie",
         r"\b(?:set-)?cookie2?[\"']?\s?[:=]|(?:-b|--cookie)[ =]",
         r"(?:(?<=[:;=\s\"'])|(?<=\[))[\w.%-]{1,80}=(?P<s>[^\s;,\"'<>=]{8,8192}=?=?)(?=[\s;,\"']|$)",
@@ -77,8 +84,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "url-parameter",
-        r"[?&#;](?:[a-z_-]*token|jwt|sig|signature|[a-z_-]*key|secret|[a-z_-]*secret|pass|passwd|password|pwd|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]*|sid|st|ticket|credential|assertion)=",
-        r"[?&#;](?:[a-z_-]{0,40}token|jwt|sig|signature|[a-z_-]{0,40}key|[a-z_-]{0,40}secret|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]{0,20}|sid|st|ticket|credential|assertion)=(?P<s>[^\s&\"'<>#]{8,4096})",
+        r"[?&#;](?:[a-z_-]*token|jwt|sig|signature|hmac|[a-z_-]*key|secret|[a-z_-]*secret|pass|passwd|password|pwd|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]*|sid|st|ticket|credential|assertion)=",
+        r"[?&#;](?:[a-z_-]{0,40}token|jwt|sig|signature|hmac|[a-z_-]{0,40}key|[a-z_-]{0,40}secret|auth|x-amz-(?:signature|credential|security-token)|x-goog-signature|code|hapikey|session[a-z_-]{0,20}|sid|st|ticket|credential|assertion)=(?P<s>[^\s&\"'<>#]{8,4096})",
         "parameter",
         caseless=True,
     ),
@@ -87,6 +94,13 @@ WAYS: Final[tuple[Secret, ...]] = (
         r"[?&](?:pass|passwd|password|pwd)=",
         r"[?&](?:pass|passwd|password|pwd)=(?P<s>[^\s&\"'<>#]{2,4096})",
         "password",
+        caseless=True,
+    ),
+    Secret(
+        "url-token",  # in its path
+        r"/(?:t|tokens?|api-?key|auth|access[_-]token)/[0-9A-Za-z_-]{16}",
+        r"://[^\s/\"'<>]{3,200}/(?:[^\s/\"'<>]{1,80}/){0,6}?(?:t|tokens?|api-?key|auth|access[_-]token)/(?P<s>[0-9A-Za-z_-]{16,400})(?![\w.-])",
+        "parameter",
         caseless=True,
     ),
     Secret(
@@ -100,6 +114,25 @@ WAYS: Final[tuple[Secret, ...]] = (
         r"\bcurl(?:\.exe)? |\bhttps? -a |\bxh -a ",
         r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[uUa]|--user|--proxy-user|--auth|--cert)[ =]?(?P<q>[\"'])?[\w.@%+/-]{0,100}:(?P<s>(?(q)[^\"'\n]{2,300}|[^\s\"']{2,300}))",
         "password",
+    ),
+    Secret(
+        "user-password",  # of any tool
+        r"\s(?:-u|--user|--userpass|--auth|--basic-auth|--login)[ =][\"']?[\w.@-]{1,60}:[^\s:]",
+        r"(?<=\s)(?:-u|--user|--userpass|--auth|--basic-auth|--login)[ =][\"']?(?P<u>[\w.@-]{1,60}):(?!(?P=u)\b)(?P<s>(?=\S{0,60}[^a-z_\s-])[^\s\"'/:]{4,200})(?=[\s\"']|$)",
+        "password",
+    ),
+    Secret(
+        "command-password",  # put where a name was
+        r"\bs[/|#@,][^\s/|#@,]{0,60}(?:pass|secret|token|key|pwd)[^\s/|#@,]{0,30}[/|#@,]\S",
+        r"\bs(?P<d>[/|#@,])[^\s/|#@,]{0,60}(?:pass|secret|token|key|pwd)[^\s/|#@,]{0,30}(?P=d)(?P<s>(?:(?!(?P=d))\S){4,400})(?P=d)",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "command-token",
+        r"\s-p(?:at)? [\"']?[0-9a-z-]{32}",
+        r"(?<=\s)-p(?:at)? [\"']?(?P<s>[0-9a-z-]{32,200})(?=[\s\"']|$)",
+        "parameter",
     ),
     Secret(
         "login-password",
@@ -163,6 +196,18 @@ WAYS: Final[tuple[Secret, ...]] = (
         "password",
     ),
     Secret(
+        "command-password",  # into whatever takes a secret from its input, or keeps one
+        r"\b(?:echo|printf) \S[^\n]{2,200}(?:\||>) ?\S",
+        r"\b(?:echo|printf)\s(?:-n\s|'%s'\s|\"%s\"\s)?(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n|$]{3,400}|[^\s\"'|$]{3,400}))(?(q)(?P=q))\s{0,3}(?:\||>)(?=[^\n|>]{0,120}?(?:secret|passw|\bpass\b|\blog-?in\b|\bauth\b|token|-stdin\b|\bkinit\b|credential|vault|\benv add\b|keychain|\bunlock\b))",
+        "password",
+    ),
+    Secret(
+        "command-password",  # with signs in it that are none of a port's, a folder's or a project's name
+        r"\s-(?:p|P|w|W|pw) [\"']?[^\s\"'/]{4,60}[!@#$%^&*?]",
+        r"(?<=\s)-(?:p|P|w|W|pw) (?P<q>[\"'])?(?P<s>(?=\S{0,60}[a-z])(?=\S{0,60}[A-Z])(?=\S{0,60}\d)(?=\S{0,60}[!@#$%^&*?])[^\s\"'/\\=:,;(){}\[\]<>|]{8,64})(?(q)(?P=q))(?=\s|$)",
+        "password",
+    ),
+    Secret(
         "command-password",
         r"\s-(?:K|iv) [0-9A-Fa-f]{32}",
         r"(?<=\s)-(?:K|iv) (?P<s>[0-9A-Fa-f]{32,128})",
@@ -200,6 +245,18 @@ WAYS: Final[tuple[Secret, ...]] = (
         r"[\"']?(?!-)(?P<s>[^\s\"']{6,400})",
         "parameter",
         caseless=True,
+    ),
+    Secret(
+        "command-token",  # the same of any tool
+        r"\b(?:login|auth|authenticate|activate|unlock)[ \t](?:--?[a-z-]{1,30}[ =])?[\"']?[A-Za-z0-9_.-]{16}",
+        r"(?<![\w-])[a-z][\w.-]{1,30}(?:\s[a-z][\w.-]{1,30})?\s(?:login|auth|authenticate|activate|unlock)\s(?:--?[a-z-]{1,30}[ =])?[\"']?(?P<s>[A-Za-z0-9_.-]{16,400})(?=[\s\"']|$)",
+        "parameter",
+    ),
+    Secret(
+        "command-token",
+        r"\s--?(?:api|auth|key|access|login)[ =][\"']?[A-Za-z0-9_.-]{16}",
+        r"(?<=\s)--?(?:api|auth|key|access|login)[ =][\"']?(?P<s>[A-Za-z0-9_.-]{16,400})(?=[\s\"']|$)",
+        "parameter",
     ),
     Secret(
         "netrc",
