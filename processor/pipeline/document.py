@@ -192,10 +192,10 @@ class ModelPart(Part):
     tier: str = Field("lite", description="Tier of model servers (`models` in the settings).", examples=["lite"])
     max_tokens: int = Field(192, ge=8, le=2048, description="Most tokens of an answer.", examples=[192])
     reuse: Literal["never", "same", "alike"] = Field(
-        "same",
+        "never",
         description="Which questions are not asked again while their answer is remembered (`limits.answers_bytes`): "
-        "those that are the `same`, byte for byte; those that are `alike`, too, of the same fault and with the same "
-        "choices and marked lines, times and places in files aside; or none (`never`).",
+        "none; those that are the `same`, byte for byte; or those that are `alike`, too, of the same fault and with "
+        "the same choices and marked lines, times and places in files aside.",
         examples=["alike"],
     )
     within: Duration | None = Field(
