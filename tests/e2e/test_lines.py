@@ -50,7 +50,7 @@ async def deployment(
 
 def shipped(run: int, name: str) -> list[bytes]:
     """The lines of a recorded build as fluent-bit sends them."""
-    labels = {"run": f"r{run}", "repo": f"acme/{run % 3}", "job": "test"}
+    labels = {"run": f"r{run}", "repo": f"lines/{run % 3}", "job": "test"}
     texts = [*sample(name).decode("utf-8", "replace").split("\n"), END]
     return [json.dumps({"@timestamp": 1_767_225_600.5 + at, "log": f"{text}\n", "labels": labels}).encode()
             for at, text in enumerate(texts)]  # fmt: skip
