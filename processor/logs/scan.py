@@ -73,19 +73,20 @@ class Scanner:
     def _counting(self, data: bytes, hits: Sequence[Hit]) -> Iterator[Hit]:
         """The hits but for those that should stand behind something that is not there; no byte is read twice."""
         known: dict[int, tuple[int, int, bool]] = {}  # by index the line, how far it was read, whether it is there
-        behind = self._behind
-        for hit in hits:
-            index, end = hit
-            if index in behind:
-                line = data.rfind(b"\n", 0, end) + 1
+        line = beyond = -1
+        for index, end in hits:
+            if end > beyond:
+                line, beyond = data.rfind(b"\n", 0, end) + 1, data.find(b"\n", end)
+                beyond = len(data) if beyond < 0 else beyond
+            if index in self._behind:
                 begun, read, there = known.get(index, (-1, 0, False))
                 if begun != line:
                     read, there = line, False
-                there = there or behind[index].search(data, max(line, read - _OVERLAP), end) is not None
+                there = there or self._behind[index].search(data, max(line, read - _OVERLAP), end) is not None
                 known[index] = line, end, there
                 if not there:
                     continue
-            yield hit
+            yield index, end
 
     def _scratches(self) -> list[hyperscan.Scratch]:
         scratches: list[hyperscan.Scratch] | None = getattr(self._local, "scratches", None)

@@ -15,8 +15,8 @@ from processor.logs.secrets.values import mixed, opaque, random_looking, without
 
 ASSIGNED: Final = r"[=:][ \t]?[\"']?(?:[A-Za-z+_-][A-Za-z+/_-]{0,20})?[0-9][A-Za-z0-9+/_-]{11}"
 """Hyperscan: a run of the characters of keys with a digit early on, behind the sign of an assignment."""
-RANDOM: Final = r"(?:(?:^|[ \t\r\"'`(<{,;|>_.-])[A-Za-z]{0,24}|\[[A-Za-z]{1,24})[0-9][A-Za-z0-9]{12}"
-"""Hyperscan: a run of letters with a digit early on, behind what else may stand before a secret, no colour."""
+RANDOM: Final = r"(?:[0-9][A-Z]|[A-Z][0-9])[A-Za-z0-9]{7}"
+"""Hyperscan: a digit beside a capital letter, and more behind them, as nearly all long random values have it."""
 WRAPPED: Final = (
     r"(?:eyJ|eyA|ewog|ewoJ|ew0K|LS0t)[A-Za-z0-9+/]{20}"  # JSON, key blocks
     r"|(?:cG9zdGdyZX|bXlzcWw6Ly|bW9uZ29kYj|cmVkaXM6Ly|cmVkaXNzOi8v|YW1xcDovL|YW1xcHM6Ly|aHR0cHM6Ly|aHR0cDovL)"
@@ -43,10 +43,10 @@ _NO_SECRET: Final = re.compile(
 _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _DOTTED: Final = _TOKEN + b"."
 _PREFIXED: Final = re.compile(
-    rb"(?!sha\d|md5|h1|[A-Z]{1,4}_kw)[A-Za-z][A-Za-z0-9]{1,14}[_-](?P<random>[A-Za-z0-9_-]{20,400})(?![\w./\\+=-])"
+    rb"(?!sha\d|md5|h1|[A-Z]{1,4}_kw)[A-Za-z][A-Za-z0-9]{1,14}[_-](?P<random>[A-Za-z0-9_-]{20,400}+)(?![\w./\\+=-])"
 )
 _PREFIXED_HEX: Final = re.compile(
-    rb"(?P<prefix>[A-Za-z]{2,12})(?:_[a-z][a-z0-9]{0,3})?_[0-9a-f]{32,128}(?![\w./\\+=-])"
+    rb"(?P<prefix>[A-Za-z]{2,12})(?:_[a-z][a-z0-9]{0,3})?_[0-9a-f]{32,128}+(?![\w./\\+=-])"
 )
 _NO_PREFIX: Final = NEUTRAL | frozenset(
     b"network net container volume disk node pod host job run task step temp tmp log lock stack app service svc group "
@@ -57,9 +57,9 @@ _VERSIONED: Final = re.compile(rb"[-_]v?\d+(?:\.\d+)+(?:[-_]|\Z)")
 """Within a value, that it is the name of a package."""
 _UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
-_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){0,3}(?=[\s\"'`)\]}>|,;]|\.?(?:\s|\Z))")
+_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,3}+(?=[\s\"'`)\]}>|,;]|\.?(?:\s|\Z))")
 _ALONE_AFTER: Final = frozenset(b" \t\n\"'`([{<|>")
-_ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
+_ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}+={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
 _NO_TOKEN: Final = (
     b"AAAAB3", b"AAAAC3", b"AAAAE2", b"MIIBIjANBg", b"MIICIjANBg", b"MIGfMA0G", b"MFkwEwYH", b"Qm", b"_Z",
 )  # fmt: skip
@@ -67,8 +67,9 @@ _NO_TOKEN: Final = (
 _SIGN: Final = re.compile(rb"[=:][ \t]?\\{0,3}[\"'`]?\Z")
 _LEAST: Final = 20
 """Bytes of a value that nothing but an assignment, a prefix or an option tells of."""
-_DIGITS: Final = 13
-"""So many digits in a row are a number, or one less that is assigned."""
+_DIGITS: Final = 12
+_BEFORE_NUMBER: Final = frozenset(b"=: \"'")
+"""So many digits in a row, right behind the sign of an assignment, are a number."""
 _LEAST_NAME: Final = 3
 _LEAST_PLAIN: Final = 24
 _LEAST_ALONE: Final = 32
@@ -107,7 +108,7 @@ _LONGEST: Final = 65_536
 
 def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """A random value that is assigned to a name which tells of nothing else: `X_CONFIG=9fQ…`."""
-    if data[end - _DIGITS + 1 : end].isdigit():
+    if data[end - _DIGITS : end].isdigit() and data[end - _DIGITS - 1] in _BEFORE_NUMBER:
         return ()
     low = max(first, end - 40)
     sign = max(data.rfind(b"=", low, end), data.rfind(b":", low, end))
@@ -117,7 +118,7 @@ def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     value = without_end(run["value"])
     small = not mixed(value)
     if small and not _SMALL.fullmatch(value):
-        return ()
+        return _prefixed_hex(data, run.start("value"), end)
     before = data[max(first, data.rfind(b"\n", sign - 100, sign) + 1, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
     name = before[len(before.rstrip(_NAME)) :]
     if not name or _harmless_name(name) or (small and not _names_small(name, value)):
@@ -139,16 +140,14 @@ def _harmless_name(name: bytes) -> bool:
 
 def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """The secret that a trigger ended in, if a prefix or its looks alone tell that it is one."""
-    if data[end - _DIGITS : end].isdigit():
-        return ()
     low = max(first, end - 80)
     start = low + len(data[low:end].rstrip(_TOKEN))
     word = _WORD.match(data, start)
     if word is None:
         return ()
     text = word[0]
-    if text == text.lower() or text == text.upper():  # digests, most of them
-        return _prefixed_hex(data, start, end) if b"_" in text else ()
+    if text == text.upper():
+        return ()
     if len(text) < _LEAST and data[start - 1] not in _JOINS and data[word.end() : word.end() + 1] not in _JOINED:
         return ()
     found = _prefixed(data, start, end) or _alone(data, first, low, end)
@@ -194,12 +193,9 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     if len(part) < _LEAST or not mixed(part):
         return ()
     lead = data[max(first, data.rfind(b"\n", low, start) + 1, start - 60) : start]
-    option = _OPTION.search(lead)
-    if (
-        len(part) < _LEAST_ALONE
-        and not option
-        and not (part.isalnum() and part == word[0] and len(part) >= _LEAST_PLAIN)
-    ):
+    option = _OPTION.search(lead) if b"-" in lead else None
+    shortest = _LEAST if option else _LEAST_PLAIN if part.isalnum() and part == word[0] else _LEAST_ALONE
+    if len(part) < shortest:
         return ()
     if not random_looking(part, shortest=_LEAST):
         return ()
