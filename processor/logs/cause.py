@@ -16,6 +16,8 @@ from processor.logs.anchor import first_placed, near_error, said, sure_package, 
 from processor.logs.extract.located import BORDER
 from processor.logs.patterns import DETAILS
 from processor.logs.prose import compares, is_empty, quoted, telling, words
+from processor.logs.streams import behind
+from processor.logs.structured import unfold
 
 CLEAR: Final = 0.3
 """Share of the highest score in the excerpt from which on a line is taken for one that belongs to the fault."""
@@ -43,6 +45,8 @@ _NEXT: Final = 8
 
 _ABOVE, _BELOW = 25, 40
 """Lines around a failing test's name in which is looked for why it failed."""
+_SOURCE: Final = re.compile(r"\s*(?:[>❯]\s*)?\d{1,5}\s*[:|│](?:\s|$)")
+"""A line of source with its number, as runners print it around a fault."""
 _RIGHT_BELOW: Final = 6
 """Lines below it in which that may be said without any word of an error."""
 
@@ -50,7 +54,7 @@ LIKELY: Final = 0.55
 """How strongly a message must blame a test before it is looked at for why."""
 
 _STATUS: Final = words(
-    "ago following elapsed milliseconds runner sec seconds stdout stderr subprocess thread time took"
+    "ago following elapsed milliseconds panic runner sec seconds stdout stderr subprocess thread time took"
 )
 _PATHS: Final = re.compile(r"\S*[/\\]\S*|\S+\.\w{1,4}(?=[\s:,)\]]|$)(?::\d+)*")
 """Words and paths beside a test's name that don't say why it failed."""
@@ -58,6 +62,21 @@ _PATHS: Final = re.compile(r"\S*[/\\]\S*|\S+\.\w{1,4}(?=[\s:,)\]]|$)(?::\d+)*")
 
 _DIFFERENCE: Final = frozenset({"difference-part-1"})
 """Patterns on lines that go on with others, and yet are what there is to say."""
+
+_COUNTS: Final = re.compile(
+    r"\W*(?:x )?(?:(?:failed|found|result|total)\W+)?\d+ [\w ()-]{0,40}?"
+    r"(?:error|warning|problem|violation|issue|failure|finding)(?:s|\(s\))?(?!\w)[^:]*",
+    re.IGNORECASE,
+)
+"""A line that only counts what was found; what that is stands above it, or right below."""
+_FINDING: Final = re.compile(
+    r"\W*(?:error|fatal)\b.*\w|\s*(?:[\w.@-]{1,60}[\\/]){0,12}[\w.-]{1,60}\.[A-Za-z]\w{0,7}(?:[:(]\d[\d:,]*\)?)?(?:::\S+)?:\s*\S",
+    re.IGNORECASE,
+)
+"""A line that says what was found, and where."""
+_ABOVE_COUNT, _BELOW_COUNT = 12, 3
+_ECHO: Final = re.compile(r"(?:\$|\++|##\[group\]Run|\[command\]\S*) \S")
+"""Shells and CI systems print a command before it runs."""
 
 _BARE: Final = re.compile(r"^\W*\w*(?:Error|Exception|Failure)\W*$")
 
@@ -88,26 +107,62 @@ def cause(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]]) -> 
         known = [number for number in numbers if number in scores]
         return max(known, key=lambda number: (scores[number], places.get(number, -len(scores))), default=0)
 
-    if tests := sure_tests(candidates):
+    because = frozenset[int]()
+    tests, package = sure_tests(candidates), sure_package(excerpt, candidates)
+    if tests and (package is None or not _came_first(package, tests, excerpt)):
         test = _blamed(tests)
-        found = best(why(test, candidates["tests"], excerpt) or test.lines)
-    elif (package := sure_package(excerpt, candidates)) is not None:
+        because = why(test, candidates["tests"], excerpt)
+        found = best(because or test.lines)
+    elif package is not None:
         found = best(number for number in package.lines if near_error(number, excerpt))
     else:
         found = first_placed((number for number in excerpt.ranked if _says(texts.get(number, ""))), candidates) or 0
         likely = _likely(candidates)
         if not found and likely is not None:
             found = best(why(likely, candidates["tests"], excerpt))
-    if found and scores[found] >= clear:
+    if found and (scores[found] >= clear or found in because):
         return found
     end = next((number for number, text in texts.items() if _AFTERWARDS.match(text)), excerpt.total_lines + 1)
     telling_lines = [at for at, text in texts.items() if _says(text) and (at < end or at in places)]
     likeliest = best(telling_lines)
     if likeliest and scores[likeliest] >= clear > 0:
-        return likeliest
+        return _counted(likeliest, telling_lines, scores, texts)
     top = best(scores)
+    if not likeliest or (scores[top] <= 0 and likeliest not in places):
+        return _printed({at: text for at, text in texts.items() if at < end}, telling_lines) or top
     beside = [number for number in telling_lines if -BEFORE <= number - top <= AFTER]
     return max(beside, key=lambda number: (scores[number], -abs(number - top)), default=likeliest or top)
+
+
+def _came_first(package: Candidate, tests: Iterable[Candidate], excerpt: Excerpt) -> bool:
+    """Whether an error blames a package before any failing test is named: it is what they fail of."""
+    first = min((line for test in tests for line in test.lines), default=0)
+    return any(number < first for number in package.lines if number in excerpt.ranked)
+
+
+def _counted(chosen: int, telling_lines: Iterable[int], scores: Mapping[int, float], texts: Mapping[int, str]) -> int:
+    """The likeliest of the findings that line `chosen` counts; `chosen` where it counts none."""
+    if not _COUNTS.fullmatch(_bare(texts[chosen])):
+        return chosen
+    near_it = [at for at in telling_lines if -_ABOVE_COUNT <= at - chosen <= _BELOW_COUNT and _finds(texts[at])]
+    return max(near_it, key=lambda number: (scores[number], -number), default=chosen)
+
+
+def _printed(texts: Mapping[int, str], telling_lines: Iterable[int]) -> int:
+    """Of what the last command printed the first finding, else the last line that says something; 0 if none does."""
+    echoed = max((at for at, text in texts.items() if _ECHO.match(_bare(text))), default=0)
+    after = [at for at in telling_lines if at > echoed]
+    found = next((at for at, text in texts.items() if at > echoed and _finds(text) and not is_empty(text)), 0)
+    return found or next((at for at in reversed(after) if not _COUNTS.fullmatch(_bare(texts[at]))), 0)
+
+
+def _bare(text: str) -> str:
+    """What a line says behind the name of the program that leads it."""
+    return unfold(text)[-1] if behind(text) is not text else said(text)
+
+
+def _finds(text: str) -> bool:
+    return _FINDING.match(_bare(text)[:300]) is not None and not _COUNTS.fullmatch(_bare(text))
 
 
 def _blamed(tests: Iterable[Candidate]) -> Candidate:
@@ -133,8 +188,10 @@ def why(test: Candidate, tests: Iterable[Candidate], excerpt: Excerpt) -> frozen
     They name it and more, or stand between its lines and another test's: as an error, else right below its name.
     """
     texts = {line.number: line.text for line in excerpt.lines}
-    saying = (number for number, text in texts.items() if _says(text) and not VALUES.match(text))
-    telling_lines = {number for number in saying if _beyond(texts[number], test.name)}
+    saying = (
+        number for number, text in texts.items() if _says(text) and not VALUES.match(text) and not _SOURCE.match(text)
+    )
+    telling_lines = {number for number in saying if _beyond(behind(texts[number]), test.name)}
     if own := telling_lines.intersection(test.lines):
         return frozenset(own)
     last = _last(test.name)

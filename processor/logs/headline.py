@@ -12,7 +12,8 @@ from typing import Final
 
 from processor.contract import Candidate, Excerpt
 from processor.logs.cause import VALUES, continues, failed_test, why
-from processor.logs.prose import quoted, telling
+from processor.logs.extract.located import BORDER
+from processor.logs.prose import quoted, telling, words
 from processor.logs.structured import unfold
 
 ENOUGH: Final = 200
@@ -32,13 +33,16 @@ _HEADED: Final = re.compile(r"\s*\d+:\d+\s")
 _HEADER: Final = re.compile(r"\S*[\w-]\.\w{1,8}")
 _HEADER_ABOVE: Final = 200
 
-_OPEN: Final = (":", "(", "[", "{")
+_OPEN: Final = (":", "(", "[", "{", "→", "->")
 """Ends of a message that the next line goes on with."""
-_COUNTS: Final = re.compile(r"\b\d+ (?:\w+ )?(?:errors?|problems?|violations?|issues?)\b[^:]*$")
+_COUNTS: Final = re.compile(
+    r"\b\d+ (?:\w+ )?(?:errors?|problems?|violations?|issues?)\b[^:]*$"
+    r"|\b(?:errors?|problems?|violations?|issues?) (?:were |have been )?(?:encountered|found|detected)\.?$"
+)
 """A message that only counts those below it."""
 _COUNTED: Final = 2
 _REST_LINES: Final = 4
-_WORDS: Final = re.compile(r"^(?!\[\w+\]$).*\w")
+_WORDS: Final = re.compile(r"^(?!\[\w+\]$|\[Pipeline\]).*\w")
 
 _HOOK: Final = re.compile(r"(?P<name>\w.*?)\.{3,}(?:\([^)]*\))?Failed")
 _ABOUT_HOOK: Final = re.compile(r"- (?:hook id|exit code|duration): .*")
@@ -55,6 +59,11 @@ _LIBRARY: Final = re.compile(r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib(?:64)?[
 _FRAME_LINES: Final = 60
 """Where a Python exception was thrown: the last call of one's own above it."""
 
+_LEGEND: Final = re.compile(r"[-+] ?(?:actual|expected|received)\b.*[-+] ?(?:actual|expected|received)\b")
+_SIDE: Final = re.compile(r"\s*(?P<side>[-+])\s*\S.*")
+_LEGEND_LINES, _SIDE_LINES = 20, 10
+"""A runner says which side is which, and prints both values below."""
+
 _COMMAND: Final = re.compile(
     r"(?:(?P<step>##\[group\]Run )|\[command\]|\$ |\++ )(?P<command>\S.{1,80}?)"
     r"(?P<collapsed> # collapsed multi-line command)?"
@@ -62,6 +71,9 @@ _COMMAND: Final = re.compile(
 _COMMAND_LINES: Final = 40
 _THIN: Final = 2
 """Words of its own that a sentence needs; with fewer, such as a bare path, the command that printed it goes before."""
+
+_LIST: Final = 6
+"""Lines above an entry of a list on which the message that opens it stands."""
 
 _TOLD: Final = 3
 """Lines of a message in JSON."""
@@ -85,7 +97,8 @@ def headline(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], 
     line = texts.get(number, "")
     if changed := _changed(texts, number):
         return _ROOTS.sub("", changed)
-    said = _hook(texts, number) or _shellcheck(texts, number) or "; ".join(map(quoted, unfold(line)[:_TOLD]))
+    said = _hook(texts, number) or _shellcheck(texts, number) or _message(line)
+    said = _opened(texts, number, said)
     if _HEADED.match(line) and (file := _file_above(texts, number)):
         said = f"{file}:{said}"
     rest = _rest(texts, number, said)
@@ -93,8 +106,12 @@ def headline(excerpt: Excerpt, candidates: Mapping[str, tuple[Candidate, ...]], 
         said = _joined(said, more)
     said += _place(texts, number, said) or _thrown(texts, number, said)
     test = failed_test(candidates)
+    if _LEGEND.search(line):
+        said = _difference(texts, number - 1) or said
     if test is not None and number in why(test, candidates["tests"], excerpt):
         said = _of_test(test.name, said)
+    elif test is not None and number in test.lines and not telling(said) - words(test.name):
+        said = _joined(said, _difference(texts, number))
     elif len(telling(said)) < _THIN:
         said = _of_command(texts, number, said)
     return " ".join(_ROOTS.sub("", said).split())
@@ -107,6 +124,24 @@ def _of_test(name: str, said: str) -> str:
     # a test's class and method without their package
     short = ".".join(name.split(".")[-2:]) if re.fullmatch(r"[\w$.]+", name) else name
     return f"{short if len(short) <= LONG else last}: {said}"
+
+
+def _message(line: str) -> str:
+    """What a line says, without the name of the program that leads it."""
+    parts = unfold(line)
+    led = len(parts) > 1 and parts[0] is line
+    return "; ".join(map(quoted, parts[led:][:_TOLD]))
+
+
+def _opened(texts: Mapping[int, str], number: int, said: str) -> str:
+    """A single word, such as a package that a tool lists, behind the message that opens the list."""
+    if not said or " " in said:
+        return said
+    for above in range(number - 1, max(0, number - _LIST), -1):
+        text = quoted(texts.get(above, ""))
+        if " " in text:
+            return f"{text} {said}" if text.endswith(":") and telling(text) else said
+    return said
 
 
 def _joined(said: str, more: str) -> str:
@@ -134,6 +169,18 @@ def _values(texts: Mapping[int, str], number: int) -> Iterator[str]:
             yield " ".join(quoted(text).split())
         elif text.strip() and not continues(text):
             return
+
+
+def _difference(texts: Mapping[int, str], number: int) -> str:
+    """The two values that a failing test compares, where its runner shows them as a difference."""
+    for below in range(number + 1, number + 1 + _LEGEND_LINES):
+        if BORDER.match(texts.get(below, "")):
+            return ""
+        if found := _LEGEND.search(texts.get(below, "")):
+            sides = (_SIDE.fullmatch(texts.get(at, "")) for at in range(below + 1, below + 1 + _SIDE_LINES))
+            values = {side["side"]: " ".join(side[0].split()) for side in sides if side is not None}
+            return ", ".join([found[0].rstrip("):"), *values.values()]) if len(values) > 1 else ""
+    return ""
 
 
 def _place(texts: Mapping[int, str], number: int, said: str) -> str:

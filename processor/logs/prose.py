@@ -19,6 +19,7 @@ _EMPTY: Final = re.compile(
     r"|the (?:command|script|step|task|job|build)\b.*\b(?:exited|failed|returned)\b[\w :-]{0,40}"
     r"|error: \S+ exited with \d+"
     r"|.*failed to execute goal .*(?:compilation failure:?|there are test failures\.?)"
+    r"|coverage: [\d.]+% of statements.*|\$ \S.*|finished: \w+|\[pipeline\] .*"
     r"|\S* ?recipe for target .* failed"
     r"|npm err! failed at the .* script"
     r"|##\[\w+\].{0,40}"
@@ -36,8 +37,10 @@ _EMPTY: Final = re.compile(
 """Sentences and lines, in lower case, that say which command failed and not why."""
 
 _ELSEWHERE: Final = re.compile(
-    r"^\W*(?:hint|help|tip|note)\b ?:|^\W*help \d+\]|see (?:the )?log for details|complete log of this run"
-    r"|for lists of detected|json\.parse note:"
+    r"^\W*(?:hint|help|tip|note)\b ?:(?!.*\berror: | test did not )"
+    r"|^\W*help \d+\]|see (?:the )?log for details|complete log of this run"
+    r"|: dependency problems found|enforcer rules have failed\. look above|: failed with \d+ bugs and"
+    r"|for lists of detected|the most similar commands? (?:is|are)|json\.parse note:"
     r"|the following (?:error|exception)s? (?:has |have )?occurred|not a problem with npm|for documentation about"
     r"|process didn't exit successfully|additional logging output|curl failed to verify the legitimacy"
     r"|\bout of date! the latest version|\bnew (?:\w+ )?version (?:of \S+ )?(?:is )?available|caniuse-lite is outdated"

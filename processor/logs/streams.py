@@ -1,7 +1,7 @@
 """Logs in which several programs talk at once, each line led by the name of who says it.
 
-`web-1  | text` (docker compose), `@acme/web:build: text` (turbo), `[web] text` (concurrently, lerna, ant),
-`packages/web test: text` (pnpm). What lines
+`web-1  | text` (docker compose), `[CI/build]   | text` (act), `@acme/web:build: text` (turbo), `[web] text`
+(concurrently, lerna, ant), `packages/web test: text` (pnpm). What lines
 say is looked for behind the name, and neighbours are the lines of the same speaker. Output of `make -j` has no names:
 its lines stay neighbours of whatever stands beside them.
 """
@@ -14,6 +14,7 @@ from typing import Final
 
 _NAME: Final = (
     rb"(?:[A-Za-z@][\w.@/-]{0,60} {0,40}\| ?"
+    rb"|\[[A-Za-z][^\]\n]{0,80}\] {1,20}\| ?"
     rb"|@?[\w/-]{1,60}(?:[:#][a-z][\w-]{0,40}): "
     rb"|@[\w-]{1,40}/[\w.-]{1,60}: "
     rb"|[\w@.-]{0,40}/[\w@./-]{1,60} [a-z][\w:-]{0,40}(?::|\$) "

@@ -51,7 +51,7 @@ BUILD = (
     crate(rf"can't find crate for `{NAME}`", 0.8),
     crate(rf"unlinked crate `{NAME}`", 0.75),
     crate(rf"undeclared crate or module `{NAME}`", 0.65),
-    crate(rf"unresolved import `{NAME}", 0.6),
+    crate(rf"unresolved import `(?!(?:crate|self|super)\b){NAME}", 0.6),
     crate(rf"maybe a missing crate `{NAME}`", 0.8),
     crate(rf"found crate `{NAME}` compiled by an incompatible version", 0.9),
     crate(rf"newer version of crate `{NAME}`", 0.85),

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from processor.contract import Candidate, Excerpt
 from processor.logs.extract import classes
 from processor.logs.extract.ecosystems import PATTERNS
-from processor.logs.extract.located import BORDER, locate
+from processor.logs.extract.located import BORDER, locate, summed
 from processor.logs.extract.patterns import LONGEST, Kind, Pattern
 from processor.logs.memory import Lines
 
@@ -107,6 +107,7 @@ def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str
     """The candidates of an excerpt, as `candidates`, from what a MentionReader found on its lines and those beyond."""
     seen: dict[tuple[Kind, str, str], _Seen] = {}
     place: dict[int, int] | None = None
+    texts = {line.number: line.text for line in excerpt.lines} if any(on_lines) else {}
     for index, (line, mentions) in enumerate(zip((*excerpt.lines, *excerpt.beyond), on_lines, strict=True)):
         if not mentions:
             continue
@@ -117,6 +118,8 @@ def collect(excerpt: Excerpt, on_lines: Sequence[Sequence[Mention]]) -> dict[str
         if index >= len(excerpt.lines):
             near = BEYOND
         for pattern, name, version, key in mentions:
+            if pattern.kind == "test" and summed(line.number, line.text, texts):
+                continue
             if key not in seen:
                 seen[key] = _Seen(pattern, name)
             seen[key].add(line.number, version, pattern.weight * near)

@@ -96,7 +96,12 @@ PATTERNS: tuple[Pattern, ...] = (
     module(rf"Could not import extension {DOTTED}", 0.8),
     module(rf"ibrary stub for module named \"{DOTTED}\"", 0.75),
     module(rf"[Ss]kipping analyzing [\"']{DOTTED}", 0.7),
-    package("pypi", r"[Ll]ibrary stubs not installed for \"(?P<name>\w+)", 0.8, clean=lambda name: f"types-{name}"),
+    package(
+        "pypi",
+        r"[Ll]ibrary stubs not installed for \"(?P<name>\w+)",
+        0.8,
+        clean=lambda name: f"types-{distribution(name)}",
+    ),
     package("pypi", r"fixture '(?P<name>\w+)' not found", 0.8, clean=fixture),
     package("pypi", r"error: unrecognized arguments: (?P<name>--?[\w-]+)", 0.8, clean=option),
     package("pypi", r"(?P<name>sphinx_rtd_theme) is no longer a hard dependency", 0.9),

@@ -19,13 +19,23 @@ _TESTS: Final = re.compile(
 )
 _WORDS: Final = re.compile(r"[A-Za-z_]\w+")
 BORDER: Final = re.compile(
-    r"\s*(?:=== (?:RUN|NAME|PAUSE|CONT)\b|--- (?:PASS|SKIP)|\[ (?:RUN|      OK|  PASSED) |ok (?:\d+\b|\t| {2})"
+    r"\s*(?:=== (?:RUN|NAME|PAUSE|CONT)\b|--- (?:PASS|SKIP)|\[ (?:RUN|      OK|  PASSED) |ok (?:\d+\b|\s)"
     r"|test \S.* \.\.\. ok$|✓|✔|√|PASS(?:ED)?\b|\S+::\S+ PASSED)"
 )
 """Lines that begin another test, or say that one passed: what stands beyond them is not the failing test's."""
+_FAILED: Final = re.compile(r"\S.*\| FAIL \|")
+_SUM: Final = re.compile(r"\d+ tests?, \d+ passed, \d+ failed")
+_SUM_BELOW: Final = 3
 _FOREIGN: Final = re.compile(
     r"node_modules|[\\/](?:site|dist)-packages[\\/]|/gems/|/vendor/|/usr/lib|/lib(?:64)?/python\d|/rustc/|\.jar:"
 )
+
+
+def summed(number: int, text: str, texts: Mapping[int, str]) -> bool:
+    """Whether line `number` tells that a suite failed, no test: Robot Framework counts its tests right below."""
+    if not _FAILED.match(text):
+        return False
+    return any(_SUM.match(texts.get(below, "")) for below in range(number + 1, number + 1 + _SUM_BELOW))
 
 
 class Place(NamedTuple):

@@ -111,6 +111,9 @@ NODE = (
     ),
     test(r"^\s+\d+\) (?P<name>(?!\[)[^:]{3,120}):?$", 0.55, cue="^ +[0-9]+\\) "),
     test(r"^\s*\d+\) \[[\w -]+\] › (?P<name>.+?)(?: ─+)?$", 0.95, cue="[0-9]\\) \\[.*\\] › "),
+    test(
+        r"^\s*\d+\) (?P<name>\S+\.[cm]?[jt]sx?:\d+:\d+ › .+?)(?: ─+)?$", 0.95, cue=r"^ *[0-9]+\) .*\.[cm]?[jt]sx?:.* › "
+    ),
     test(r"^\s+(?:✘ +\d+ )?\[[\w -]+\] › (?P<name>\S.*?)(?: ─+)?$", 0.9, cue="^ .*\\[.*\\] › "),
     test(r"^[A-Z][\w ]+ [\d.]+ \([^)]*\) (?P<name>.+) FAILED$", 0.9, cue="\\) .* FAILED$"),
     test(r"^\s*not ok \d+ (?:- )?(?P<name>[^#]+?)(?: # (?!SKIP|TODO).*)?$", 0.9, cue="^ *not ok [0-9]"),
@@ -132,7 +135,9 @@ GO_AND_RUST = (
         cue=r"\[(It|BeforeEach|AfterEach|BeforeSuite)\]",
     ),
     test(r"^\s+(?P<name>Test\w+) \([\d.]+m?s\)$", 0.9, cue="^[ \t]+Test\\w+ \\([0-9.]+m?s\\)"),
-    test(r"^test (?P<name>\S+(?: - \S+ \(line \d+\))?)\s+\.\.\. FAILED", 1.0, cue="^test .* FAILED"),
+    test(
+        r"^test (?P<name>\S+(?: - \S+ \(line \d+\))?)(?: - should panic)?\s+\.\.\. FAILED", 1.0, cue="^test .* FAILED"
+    ),
     test(r"^---- (?P<name>\S+) stdout ----", 0.95, cue="^---- .* stdout ----"),
     test(
         r"^\s+(?:FAIL|TIMEOUT|ABORT|SIG[A-Z]+) \[\s*[\d.]+s\] (?:\(\s*\d+/\d+\) )?\S+ (?P<name>\S+)",
