@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+import orjson
+
 from processor.bound import Bound
 from processor.usage import Usage as Usage  # noqa: PLC0414  it is part of the contract
 
@@ -334,6 +336,14 @@ class Step:
     unused: str | None = None
     shrunk: dict[str, int] | None = None
     reused: Reused | None = None
+
+
+def packed(value: object) -> bytes:
+    """JSON of a record's value, in as much memory as it takes: it may wait for the brokers for some time.
+
+    orjson (3.13) gives room for the worst case, eight times and more of what it writes, and goes on holding it.
+    """
+    return bytes(memoryview(orjson.dumps(value)))
 
 
 def deciding(steps: Sequence[Step]) -> Step | None:

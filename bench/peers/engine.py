@@ -14,7 +14,7 @@ from typing import get_args
 import orjson
 
 from bench.peers.clocked import measured
-from processor.contract import Outbound, Record, TopicPartition
+from processor.contract import Outbound, Record, TopicPartition, packed
 from processor.engine import Limits
 from processor.errors import Rejected
 from processor.lifecycle import settle
@@ -44,7 +44,7 @@ class Ask:
             await asyncio.sleep(self._model_s)
         log = await at_once(event["data"])
         answer = {"id": event["id"], "repo": event["repo"], "commit": event["commit"], "log": log}
-        return (Outbound(self._out, record.key, orjson.dumps(answer)),)
+        return (Outbound(self._out, record.key, packed(answer)),)
 
     def reject(self, record: Record, error: Rejected) -> Sequence[Outbound]:
         """Nothing is rejected here."""

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
 from processor.contract import (
     FORMAT,
     Confidence,
@@ -27,6 +25,7 @@ from processor.contract import (
     Step,
     Usage,
     deciding,
+    packed,
 )
 from processor.logs.anchor import fingerprint
 from processor.logs.numbered import numbered
@@ -140,12 +139,12 @@ class Emit:
     def records(self, finding: Finding, traceparent: str = "", *, tickets: bool = True) -> list[Outbound]:
         """The finding's record, with a copy for review where it is unsure, and, for `tickets`, its signal."""
         key = finding.fingerprint.encode()
-        value = orjson.dumps(self.cloud_event(finding, traceparent))
+        value = packed(self.cloud_event(finding, traceparent))
         made = [Outbound(self.findings_topic, key, value, STRUCTURED)]
         if finding.review:
             made.append(Outbound(self.review_topic, key, value, STRUCTURED))
         if self.ticket and tickets:
-            signal = orjson.dumps({"kind": "finding", "finding": slim(finding), "outcome": None, "v": FORMAT})
+            signal = packed({"kind": "finding", "finding": slim(finding), "outcome": None, "v": FORMAT})
             made.append(Outbound(self.signals_topic, str(finding.build.get("repo", "")).encode(), signal))
         return made
 

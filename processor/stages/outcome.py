@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import orjson
-
-from processor.contract import FORMAT, Event, Outbound
+from processor.contract import FORMAT, Event, Outbound, packed
 
 OUTCOME: Final = "outcomes"
 """Stands for a pipeline in the ids of outcomes."""
@@ -24,4 +22,4 @@ def outcome(prefix: str, event: Event) -> Outbound:
         "outcome": {"id": event.origin.id(OUTCOME), "state": "passed", **said},
         "v": FORMAT,
     }
-    return Outbound(f"{prefix}.signals", str(said["repo"]).encode(), orjson.dumps(value))
+    return Outbound(f"{prefix}.signals", str(said["repo"]).encode(), packed(value))

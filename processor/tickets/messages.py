@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from processor.contract import FORMAT, Origin, Outbound, Record, too_new, update_first
+from processor.contract import FORMAT, Origin, Outbound, Record, packed, too_new, update_first
 from processor.errors import Fatal, Rejected
 from processor.sinks.dead_letters import dead_letter
 from processor.tickets.attachment import Attachment
@@ -147,7 +147,7 @@ class Command:
 
     def record(self, topics: Topics) -> Outbound:
         """The record of the command."""
-        return Outbound(topics.commands, self.fingerprint.encode(), orjson.dumps(self))
+        return Outbound(topics.commands, self.fingerprint.encode(), packed(self))
 
 
 Owing = Literal["attach", "recount"]
@@ -238,7 +238,7 @@ class TicketState:
 
     def record(self, topics: Topics, partition: int) -> Outbound:
         """The record of the state, on the partition that the fingerprint's commands have."""
-        return Outbound(topics.state, self.fingerprint.encode(), orjson.dumps(self), partition=partition)
+        return Outbound(topics.state, self.fingerprint.encode(), packed(self), partition=partition)
 
 
 Action = Literal[
@@ -284,7 +284,7 @@ class TicketEvent:
 
     def record(self, topics: Topics) -> Outbound:
         """The record of the event."""
-        return Outbound(topics.events, self.fingerprint.encode(), orjson.dumps(self))
+        return Outbound(topics.events, self.fingerprint.encode(), packed(self))
 
 
 def event(action: Action, command: Command, key: str | None = None, reason: str = "") -> TicketEvent:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
-import orjson
 import structlog
 
-from processor.contract import FORMAT, Event, Finding, Outbound, Reading, Step
+from processor.contract import FORMAT, Event, Finding, Outbound, Reading, Step, packed
 from processor.errors import FaultstreamError
 from processor.models.chat import Model
 from processor.pipeline import Pipeline
@@ -141,7 +140,7 @@ class Shadow:
             if name not in self.prose:
                 self.metrics.compared(finding.pipeline, name, same=each["same"])
         self.metrics.shadowed(finding.pipeline, "invalid" if agree is None else "agrees" if agree else "differs")
-        value = orjson.dumps(_said(finding, asked, fields, agree))
+        value = packed(_said(finding, asked, fields, agree))
         return Outbound(self.topic, finding.fingerprint.encode(), value, (("content-type", b"application/json"),))
 
 
