@@ -47,7 +47,9 @@ POINTS: Final = frozenset(
 """Checks that look at each trigger by itself; the others at a line at a time."""
 _WRAPPED: Final = 20
 """The least bytes of a secret at the end of a line for it to go on with the next."""
-_NAMELESS: Final = frozenset({"assigned", "unnamed"})
+_APART: Final = {"assigned": 12, "unnamed": 8}
+"""By check how far behind a trigger's end others end in the same value at most, and in another one never."""
+_NAMELESS: Final = frozenset(_APART)
 """Checks whose triggers have no literal text, and which find for themselves what they need of the line."""
 
 
@@ -138,8 +140,8 @@ class Redactor:
             find, secret = self._finders[index], self._secrets[index]
             if index in self._nameless:  # most hits, of which hardly one is a secret
                 first = max(0, end - _CONTEXT)
-                reached[index] = end
                 places = find(data, first, end, end)
+                reached[index] = end if places else end + _APART[secret.check]
                 if not places:
                     continue
             else:
