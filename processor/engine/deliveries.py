@@ -25,7 +25,7 @@ class _Engine(Protocol):
 class Deliveries:
     """Runs deliveries. `size` and `most_bytes` bound the records of one and the bytes of their outputs.
 
-    It waits `linger_s` for more unless `size` records are there.
+    It waits `linger_s` for more unless as much is there.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Deliveries:
         """Delivers until it is cancelled."""
         while True:
             await self._wanted.wait()
-            if self._inflight.count < self._size and not self._journal.waits:
+            if not (self._enough() or self._journal.waits):
                 await asyncio.sleep(self._linger_s)
             self._wanted.clear()
             held = list(self._inflight.partitions.values())
@@ -85,6 +85,11 @@ class Deliveries:
                     if batch.entries or batch.asides:
                         self._running[key] = batch
                         self._engine.job(self._deliver(key, batch), "deliver")
+
+    def _enough(self) -> bool:
+        """Whether a delivery is as large as it may become, so that waiting would bring nothing."""
+        most = self._most_bytes
+        return self._inflight.count >= self._size or sum(self._inflight.ready(most).values()) >= most
 
     async def _deliver(self, key: Partition | None, batch: Batch) -> None:
         written = False
