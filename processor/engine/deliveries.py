@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from processor.contract import Outbound
@@ -69,8 +70,7 @@ class Deliveries:
         """Delivers until it is cancelled."""
         while True:
             await self._wanted.wait()
-            if not (self._enough() or self._journal.waits):
-                await asyncio.sleep(self._linger_s)
+            await self._linger()
             self._wanted.clear()
             held = list(self._inflight.partitions.values())
             # Another begins each time: with one batch over all, the first with much to deliver would starve the rest.
@@ -85,6 +85,13 @@ class Deliveries:
                     if batch.entries or batch.asides:
                         self._running[key] = batch
                         self._engine.job(self._deliver(key, batch), "deliver")
+
+    async def _linger(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_s):
+                while not (self._enough() or self._journal.waits):
+                    self._wanted.clear()
+                    await self._wanted.wait()
 
     def _enough(self) -> bool:
         """Whether a delivery is as large as it may become, so that waiting would bring nothing."""
