@@ -41,9 +41,7 @@ _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
 _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
-POINTS: Final = frozenset(
-    {"named", "assigned", "unnamed", "wrapped", "below", "column", "manifest", "key-block", "key-end"}
-)
+POINTS: Final = frozenset({"named", "assigned", "unnamed", "wrapped", "below", "key-block", "key-end"})
 """Checks that look at each trigger by itself; the others at a line at a time."""
 _WRAPPED: Final = 20
 """The least bytes of a secret at the end of a line for it to go on with the next."""
