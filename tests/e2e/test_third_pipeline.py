@@ -46,10 +46,14 @@ async def deployment(
         await made.close()
 
 
-async def test_a_question_is_asked_once_unless_that_is_switched_off(deployment: Deployment) -> None:
-    """As the settings are by default; each event has its finding, and the daemon counts what it saved."""
+async def test_a_question_is_asked_once_where_the_pipeline_says_so(deployment: Deployment, home: Path) -> None:
+    """Not by default, nor where the daemon has no room for it; each event has its finding, and tells what it saved."""
     manifest = b'$ kubectl apply -f shop.yaml\nerror: error validating "shop.yaml": unknown field "spec.replica"\n'
-    for limits, asked in (({}, 1), ({"answers_bytes": 0}, 4)):
+    document = home / "pipelines" / "deploys" / "pipeline.yaml"
+    theirs = yaml.safe_load(document.read_text(encoding="utf-8"))
+    for reuse, limits, asked in (({}, {}, 4), ({"reuse": "same"}, {}, 1), ({"reuse": "same"}, {"answers_bytes": 0}, 4)):
+        mine = theirs | {"model": theirs.get("model", {}) | reuse}
+        document.write_text(yaml.safe_dump(mine), encoding="utf-8")
         deployment.model.asked.clear()
         await deployment.start(limits=limits)
         places = await deployment.send(*[(manifest, SHOP)] * 4)
