@@ -29,7 +29,7 @@ from processor.logs.secrets.layout import columns, manifests
 from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
 from processor.logs.secrets.unnamed import assigned, below, unnamed, wrapped
 from processor.logs.secrets.values import matches, random_looking
-from processor.logs.secrets.wrapped import continued, ends_line
+from processor.logs.secrets.wrapped import Wrapped, ends_line
 
 REDACTION: Final = "config/redaction.yaml"
 """Where in a home stands what else is secret; see `processor.logs.secrets.own`."""
@@ -168,17 +168,19 @@ class Redactor:
 
     def _wrapped(self, data: bytes, spans: list[Span], opened: list[int]) -> list[Span]:
         """The spans, and what goes on with one of them on the next lines, where a tool wrapped its own."""
-        more: list[Span] = []
+        more: dict[int, Span] = {}
+        rows = Wrapped(data)
         for span in spans:
             if span.name == "private-key" or not ends_line(data, span.stop):
                 continue
             if not random_looking(data[span.start : span.stop], ids=True, shortest=_WRAPPED):
                 continue
-            parts, whole = continued(data, span.stop)
+            parts, whole = rows.continued(span.stop)
             if not whole:
                 opened.append(span.first)
-            more += (Span(start, stop, span.name, span.first) for start, stop in parts)
-        return _untangle([(0, span) for span in spans] + [(1, span) for span in more]) if more else spans
+            for start, stop in parts:
+                more.setdefault(start, Span(start, stop, span.name, span.first))
+        return _untangle([(0, span) for span in spans] + [(1, span) for span in more.values()]) if more else spans
 
     def _redacted(self, data: bytes, start: int, stop: int) -> bool:
         """Whether a value touches a placeholder: it was redacted before."""

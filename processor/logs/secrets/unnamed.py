@@ -94,7 +94,8 @@ _VALUE_BELOW: Final = re.compile(
 _NO_SECRET_BELOW: Final = NEUTRAL | frozenset(
     b"id ids uuid hashes digests checksums thumbprint sum commit commits revision image layer gpg pgp pub".split()
 )
-_WORD: Final = re.compile(rb"[A-Za-z0-9_-]+")
+_WORD: Final = re.compile(rb"[A-Za-z0-9_-]{1,512}+")
+"""Bounded, for it is looked at again for each trigger within."""
 _BLANK: Final = re.compile(rb"\s")
 _FIELDS: Final = re.compile(rb"[:|]")
 _WORDS: Final = re.compile(rb"[A-Za-z][a-z]+|[A-Z]+|\d+")
@@ -142,6 +143,8 @@ def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """The secret that a trigger ended in, if a prefix or its looks alone tell that it is one."""
     low = max(first, end - 80)
     start = low + len(data[low:end].rstrip(_TOKEN))
+    if start == low > first and data[start - 1] in _TOKEN:
+        return ()  # a blob: were it a secret, a trigger nearer to its beginning would have told
     word = _WORD.match(data, start)
     if word is None:
         return ()
@@ -197,11 +200,11 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     shortest = _LEAST if option else _LEAST_PLAIN if part.isalnum() and part == word[0] else _LEAST_ALONE
     if len(part) < shortest:
         return ()
+    if len(part) in _WIDTHS and not lead.strip() and data[word.end() : word.end() + 1] in (b"\n", b"\r", b""):
+        return ()
     if not random_looking(part, shortest=_LEAST):
         return ()
     if _told(lead, option) or word[0].startswith(_NO_TOKEN) or _VERSIONED.search(word[0]) or _UUID.search(part):
-        return ()
-    if len(part) in _WIDTHS and not lead.strip() and data[word.end() : word.end() + 1] in (b"\n", b"\r", b""):
         return ()
     return ((*word.span(), "token"),)
 

@@ -20,16 +20,30 @@ def ends_line(data: bytes, stop: int) -> bool:
     return data[stop : stop + 1] in (b"\n", b"") or data[stop : stop + 2] == b"\r\n"
 
 
-def continued(data: bytes, stop: int) -> tuple[list[tuple[int, int]], bool]:
-    """Where a secret that ends its line at `stop` goes on, and whether the data holds the line that tells its end."""
-    parts: list[tuple[int, int]] = []
-    while len(parts) < _MOST and ends_line(data, stop):
-        line = data.find(b"\n", stop) + 1
-        if not line or line == len(data):
-            return parts, False
-        rest = _GOES_ON.match(data, line)
-        if rest is None or not random_looking(rest["rest"], shortest=12):
-            break
-        parts.append(rest.span("rest"))
-        stop = rest.end()
-    return parts, True
+class Wrapped:
+    """Where secrets of `data` go on. Each line is looked at once, however many that end before it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._rests: dict[int, tuple[int, int] | None] = {}
+
+    def continued(self, stop: int) -> tuple[list[tuple[int, int]], bool]:
+        """Where a secret that ends its line at `stop` goes on; whether the data holds the line that tells its end."""
+        parts: list[tuple[int, int]] = []
+        while len(parts) < _MOST and ends_line(self._data, stop):
+            line = self._data.find(b"\n", stop) + 1
+            if not line or line == len(self._data):
+                return parts, False
+            if line not in self._rests:
+                self._rests[line] = self._rest(line)
+            rest = self._rests[line]
+            if rest is None:
+                break
+            parts.append(rest)
+            stop = rest[1]
+        return parts, True
+
+    def _rest(self, line: int) -> tuple[int, int] | None:
+        """What of a line a secret can go on with."""
+        found = _GOES_ON.match(self._data, line)
+        return found.span("rest") if found and random_looking(found["rest"], shortest=12) else None

@@ -123,3 +123,13 @@ def test_thousands_of_headers_on_a_line_are_read_once(part: bytes) -> None:
     began = time.process_time()
     redactor().redact(line)
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("width", [76, 300, 1_000_000])
+def test_a_megabyte_of_base64_is_looked_at_once(width: int) -> None:
+    """The time grows with the text, however many of its lines look like the next one's beginning."""
+    drawn = random.Random(7).choices(string.ascii_letters + string.digits, k=1_000_000)  # noqa: S311 (no secret)
+    lines = "\n".join("".join(drawn[at : at + width]) for at in range(0, len(drawn), width))
+    began = time.process_time()
+    redactor().redact_text(lines)
+    assert time.process_time() - began < 6
