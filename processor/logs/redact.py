@@ -27,6 +27,7 @@ from processor.logs.secrets.assignment import assignments
 from processor.logs.secrets.commands import commands
 from processor.logs.secrets.layout import columns, manifests
 from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
+from processor.logs.secrets.public import public
 from processor.logs.secrets.unnamed import assigned, below, unnamed, wrapped
 from processor.logs.secrets.values import matches, random_looking
 from processor.logs.secrets.wrapped import Wrapped, ends_line
@@ -157,7 +158,7 @@ class Redactor:
                     reached[index] = line
                 places = find(data, first, last, end)
             for at, stop, name in places:
-                if self._redacted(data, at, stop) or self._allowed(data[at:stop]):
+                if self._redacted(data, at, stop) or self._allowed(data[at:stop]) or public(data, at):
                     continue
                 if secret.check == "key-block" and stop == len(data):
                     opened.append(at)

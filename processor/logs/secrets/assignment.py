@@ -38,14 +38,18 @@ _GLUE: Final = re.compile(
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
 """`name = "value"` and its kin, the value also as `b"..."`, `N'...'` or `Some("...")`."""
+_TYPED: Final = re.compile(rb"(?::[ \t]?| )[&A-Za-z][\w\[\]<>&?|., ]{1,40}?[ \t]?=[ \t]?(?P<q>[\"'])")
+"""`name: Type = "value"`, and without the colon in Go."""
+_LONGEST_TYPE: Final = 46
 _GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?\x1b")
+_TYPE_BEGINS: Final = frozenset(b": ")
 _TAG_BEGINS: Final = frozenset(b">\"';,\\")
 _BLANK: Final = frozenset(b" \t")
-_LISTED: Final = re.compile(rb"(?:\\{0,3}[\"'])?[ \t]?,[ \t]?(?:<<)?(?P<q>\\{0,3}[\"'])")
+_LISTED: Final = re.compile(rb"(?:\\{0,3}[\"'])?[ \t]?,[ \t]{0,20}(?:<<)?(?P<q>\\{0,3}[\"'])")
 """`"--password", "value"` in a list of arguments, `{password, "value"}` of Erlang."""
 _CELL: Final = re.compile(rb"[ \t]*(?:\||\xe2\x94\x82)[ \t]*(?=[^\s|])")
 _CELL_BEFORE: Final = re.compile(rb"(?:\||\xe2\x94\x82)[ \t]*\Z")
-_ALONE: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?=[^\s:=]+[ \t]*(?:\r?\n|\Z))")
+_ALONE: Final = re.compile(rb"[ \t]+(?:\.{3,60}[ \t]+)?(?P<q>[\"'])?(?=[^\s:=]+[ \t]*(?:\r?\n|\Z))")
 _ALONE_BEFORE: Final = re.compile(rb"(?:\A|\n|[\dZ\])|]:?[ \t])[ \t]*\Z")
 """`password value` alone on its line, but for a stamp before."""
 _LIST_BEGINS: Final = frozenset(b"\\\"',")
@@ -54,7 +58,8 @@ _SCALAR_BEGINS: Final = frozenset(b":\"'")
 _WORD_BEFORE: Final = re.compile(rb"\b([A-Za-z]{2,12}) \Z")
 _AFTER_OPTION: Final = re.compile(rb"[ \t]+(?P<q>[\"'])?(?!-)")
 _TAG: Final = re.compile(
-    rb"[\"']?(?P<q>>)(?=[^<\s=])|[\"'] value=(?P<q2>[\"'])|,ParameterValue=(?=\S)"
+    rb"(?:[\"'][^<>\n]{0,60}>[ \t]*<value|[\"']?)(?P<q>>)(?:(?=[^<\s=])|<!\[CDATA\[)"
+    rb"|[\"'] value=(?P<q2>[\"'])|,ParameterValue=(?=\S)"
     rb"|\\{0,3}[\"'],[ \t]{0,4}\\{0,3}[\"'][vV]alue\\{0,3}[\"'][ \t]?:[ \t]?(?P<q3>\\{0,3}[\"'])|;[\w;=]{0,40}\](?=\S)"
 )
 _WITH: Final = re.compile(
@@ -62,8 +67,10 @@ _WITH: Final = re.compile(
     rb"(?P<q>[\"'`])?(?=\S)"
 )
 _NEXT_LINE: Final = re.compile(
-    rb"(?:[\"'>,|\-:= \t<\/\w]{0,40}\r?\n(?:[^\n]{0,60}?)(?:\bvalue[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<string>)"
-    rb"|[\"']?\]?=>[ \t]*\r?\n[^\n]{0,60}?\bstring\(\d+\) )"
+    rb"(?:[\"'>,|\-:= \t<\/\w{]{0,40}\r?\n(?:[^\n]{0,60}?)"
+    rb"(?:\b(?:value|default)[\"']?[ \t]{0,4}[:=][ \t]{0,4}|<(?:string|value)>)"
+    rb"|[\"']?\]?=>[ \t]*\r?\n[^\n]{0,60}?\bstring\(\d+\) "
+    rb"|[\"']?[ \t]?[:=][ \t]?[A-Z]\w{1,20}\([ \t]*\r?\n(?:[^\n]{0,60}?[ \t])??(?=[\"']))"
     rb"(?P<q>[\"'])?",
     re.IGNORECASE,
 )
@@ -76,9 +83,12 @@ _BESIDE: Final = re.compile(rb"[ \t](?P<q>[\"'`])?(?=[\w+@!$%^&*#])")
 _FOR: Final = re.compile(rb"[ \t]+(?:for|of)[ \t]+[^\n:]{1,80}:[ \t]+(?P<q>[\"'`])?(?=\S)")
 _BESIDE_BEFORE: Final = re.compile(rb"(?i)\b(?:with|using|invalid|incorrect|wrong|bad)(?: the)? \Z")
 _MOST_BEFORE_NEXT: Final = 42
+_HEREDOC: Final = (b" = <<", b" =<<", b"= <<", b"=<<")
 _BLOCK_SCALAR: Final = re.compile(
-    rb"[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?[ \t]*\r?\n(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
+    rb"(?:[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?|[ \t]?=[ \t]?<<[-~]?[\"']?\w{2,20}[\"']?)[ \t]*\r?\n"
+    rb"(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
+_REVISION: Final = re.compile(rb"(?i)\b(?:at|commit|rev(?:ision)?|sha|head)[ :=]{1,2}\Z")
 _PUBLIC: Final = frozenset((b"dsa", b"ecdsa", b"eddsa", b"gpg", b"host", b"pgp", b"rsa"))
 """In a sentence, of which keys the fingerprint or the public half follows."""
 _SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
@@ -108,7 +118,7 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
     kind = holds(name)
     if kind == "key" and name.startswith(b"--"):  # `--key …`, of a tool that has but one
         kind = "session"
-    if kind == "nothing" or _in_base64(data, start, stop):
+    if kind == "nothing" or _in_base64(data, start, stop) or (kind == "password" and _named_only(data, first, start)):
         return ()
     placeholder = data[start - 1 : start] == b"[" and _PLACEHOLDER.match(data, start - 1)
     if placeholder:  # of one half of a pair of secrets: the other is near
@@ -135,6 +145,8 @@ def _near(data: bytes, stop: int, last: int, kind: Holds) -> Sequence[Place]:
         candidate = _CANDIDATE.match(data, begun.start(), line) or begun
         value = without_end(candidate[0])
         if random_looking(value, ids=kind != "session", shortest=_SHORTEST[kind]):
+            if _REVISION.search(data, max(0, candidate.start() - 12), candidate.start()):
+                continue
             stop = candidate.start() + len(value)
             near = stop + _NEAR + _SHORTEST_CANDIDATE
             found.append((candidate.start(), stop, "password" if kind == "password" else "token"))
@@ -147,6 +159,13 @@ def _in_base64(data: bytes, start: int, stop: int) -> bool:
         return True
     before = data[max(0, start - 2) : start]
     return before.endswith(b"+") and (before[:-1].isalnum() or before[:-1] == b"/")
+
+
+def _named_only(data: bytes, first: int, start: int) -> bool:
+    """Whether what stands before `secret` tells that the name of one follows."""
+    if data[start - 1 : start] == b":":
+        return data.find(b"arn:aws", max(first, start - 60), start) >= 0
+    return data.endswith((b"o such ", b"nknown "), first, start)
 
 
 def _plain(text: bytes) -> bool:
@@ -169,6 +188,9 @@ def _tight(data: bytes, start: int, stop: int, last: int, kind: Holds) -> Iterat
     follows = data[stop] if stop < last else ord("\n")
     if follows in _GLUE_BEGINS and (glue := _GLUE.match(data, stop, last)):
         yield _value(data, glue.end(), last, glue["q"])
+    may_be_typed = follows in _TYPE_BEGINS and data.find(b"=", stop + 2, min(last, stop + _LONGEST_TYPE)) > 0
+    if may_be_typed and (typed := _TYPED.match(data, stop, last)):
+        yield _value(data, typed.end(), last, typed["q"])
     if follows in _TAG_BEGINS and (tag := _TAG.match(data, stop, last)):
         yield _value(data, tag.end(), last, tag["q"] or tag["q2"] or tag["q3"])
     if kind != "key" and follows in _BLANK:
@@ -198,7 +220,8 @@ def _below(data: bytes, start: int, stop: int, last: int) -> Iterator[tuple[int,
             tag = _TAG_BELOW.match(data, stop, last)
             if tag:
                 yield _value(data, tag.end(), last, None)
-    if follows in _SCALAR_BEGINS and (scalar := _BLOCK_SCALAR.match(data, stop, last)):
+    begins = follows in _SCALAR_BEGINS or data.startswith(_HEREDOC, stop)
+    if begins and (scalar := _BLOCK_SCALAR.match(data, stop, last)):
         yield _value(data, scalar.end(), last, None)
 
 
@@ -245,7 +268,7 @@ def _fits(data: bytes, name: bytes, place: tuple[int, int], kind: Holds) -> bool
     if not value or harmless(value) or value.lower() == name.lower():
         return False
     if kind == "password":
-        return _password(data, place, value)
+        return not (name == b"pass" and value.isdigit()) and _password(data, place, value)
     if value.isalpha() and holds(value) != "nothing":  # `<add key="SmtpPassword" …`
         return False
     if kind == "key":

@@ -132,6 +132,9 @@ COMMANDS: Final = (
     Command(r"bw", r"login", place=1, needs=r"@"),
     Command(r"samba-tool", r"user (?:create|add)", place=1),
     Command(r"bw", r"unlock", place=0),
+    Command(r"ssh-keygen", value="-N -P", other="-t -f -b -C -m -a -O"),
+    Command(r"SUSEConnect", value="-r --regcode"),
+    Command(r"cloudflared", r"service install", place=0),
     Command(r"[\w.-]{2,24}", rf"(?:{_SECRETS})(?: |:)(?:{_WRITE})", value=_GIVEN, other=_NOT, literals=True, place=1),
     Command(
         r"[\w.-]{2,24}",

@@ -16,7 +16,7 @@ LINES: Final = 16
 """How far below its header or its name a secret stands."""
 _TOLD: Final = r"(?i:(?:[a-z]{2,12}[ _-]?)?(?:passw(?:or)?d|passphrase|pwd|secret|token|api[ _-]?key|access[ _-]?key))"
 COLUMN: Final = (
-    rf"\|[ \t]*{_TOLD}[ \t]*(?:\||\r?$)|\w,{_TOLD}(?:,\w|\r?$)"
+    rf"\|[ \t]*{_TOLD}[ \t]*(?:\||\r?$)|\w\"?,\"?{_TOLD}\"?(?:,\"?\w|\r?$)"
     r"|[A-Z][ \t]{2,40}(?:[A-Z]{2,12}[ _-])?(?:PASSWORD|SECRET|TOKEN|API[ _-]?KEY)(?:[ \t]{2}|[ \t]?\r?$)"
 )
 """Hyperscan: the header of a column of secrets."""

@@ -15,7 +15,7 @@ TRIGGER: Final = (
     r"|[^a-z]cred(?:s|ential)|auth[^oe]|authoriz|key[\W_\d]|cookie[\"'\]]{0,2}[ \t]{0,2}[=:]|[._-]cookie"
     r"|session(?:_?id|_?key)?[\"'\]]{0,2}[ \t]{0,2}[=:|]|session_?id\b|sessid|[._-]sid\b|signature|[?&_]sig=|jwt|bearer"
     r"|crumb[\"']{0,2}[ \t]{0,2}[=:]"
-    r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login)"
+    r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login|reporter_id)"
 )
 """Hyperscan, caseless: something in a line that may be part of such a name."""
 SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \t]{0,2}[=:]"
@@ -42,7 +42,7 @@ _KEYS: Final = frozenset(
     b"session recovery root data cluster registry publish stripe algolia sendgrid mailgun maps firebase twilio "
     b"datadog dd mandrill opsgenie wandb openai anthropic cohere heroku nuget rubygems pagerduty sauce "
     b"browserstack percy cypress azure aws gcp google s3 connection primary secondary function host devops bot "
-    b"routing gem npm pypi codecov snyk sentry memory".split()
+    b"global routing gem npm pypi codecov snyk sentry memory".split()
 )
 NEUTRAL: Final = frozenset(
     b"cache cached restore public max min num count total unexpected prompt completion input output sort "
@@ -61,8 +61,10 @@ _DESCRIPTION: Final = frozenset(
     b"spec suite handler callback factory builder parser generator source scope scopes count counter index "
     b"position offset interface impl exception resolver middleware util utils example template placeholder "
     b"description desc title label encoding env var variable hash digest fingerprint map list array set "
-    b"iterator stream bucket buffer".split()
+    b"iterator stream bucket buffer encoder decoder backend".split()
 )
+_TOLD: Final[dict[bytes, Holds]] = {b"reporter_id": "token", b"erlang_cookie": "password"}
+"""Names that no other word would tell of, by their end."""
 _SECRET_IDS: Final = (b"session_id", b"secret_id")
 
 
@@ -72,10 +74,14 @@ def holds(name: bytes) -> Holds:
     words = [word.lower() for word in _WORDS.findall(name[-120:])]
     while words and words[-1].isdigit():
         words.pop()
+    if told := _TOLD.get(b"_".join(words[-2:])):
+        return told
     if not words or name == b"PASS" or _FILE.search(name) or not NEUTRAL.isdisjoint(words):
         return "nothing"
     if words[-1] in _DESCRIPTION and b"_".join(words[-2:]) not in _SECRET_IDS:
         return "token" if words[-3:] == [b"private", b"key", b"id"] else "nothing"
+    if words[-1] == b"secret" and b"existing" in words:  # the name of one, in charts of Helm
+        return "nothing"
     if any(_PASSWORD.search(word) for word in words):
         return "password" if words[-2:] != [b"secret", b"id"] else "token"
     if any(_TOKEN.search(word) for word in words):

@@ -10,8 +10,8 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Secret
 
-_BEFORE: Final = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f]))"
-"""A token begins where no other word runs into it, but for escapes such as `\\n` and `%3D`."""
+_BEFORE: Final = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=[\[;\d]\dm)|(?<=\x1b\[m))"
+"""A token begins where no other word runs into it, but for escapes such as `\\n`, `%3D` and those of colours."""
 
 
 def _token(name: str, literal: str, rest: str, *, before: str = _BEFORE) -> Secret:
@@ -41,6 +41,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     # Clouds
     _token("aws-key", r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}", r"(?![A-Z0-9])"),
+    _token("amazon-token", r"amzn\.mws\.[0-9a-f]{8}-[0-9a-f-]{27}", ""),
     _token("gcp-hmac-key", r"GOOG(?:1E)?[0-9A-Z]{20}", r"[0-9A-Z]*"),
     _token("hubspot-token", r"pat-(?:na|eu|ap)[0-9]-[0-9a-f]{8}-[0-9a-f-]{27}", ""),
     Secret("newrelic-key", r"[0-9a-f]{32}NRAL", r"(?:[a-z]{2}\d\d[x]{2})?[0-9a-f]{32,40}NRAL"),
@@ -50,6 +51,13 @@ TOKENS: Final[tuple[Secret, ...]] = (
         "azure-key",
         r"(?:AccountKey|SharedAccessKey|SharedSecret)=",
         r"(?:AccountKey|SharedAccessKey|SharedSecret)=(?P<s>[A-Za-z0-9+/=]{20,})",
+    ),
+    Secret(
+        "azure-key",  # of the services that sign their keys
+        r"(?:\+(?:ACR|ASt|AEh|ASb|ABa|AMC|ARm)|A(?:CDb|IoT|PIM|z(?:Ca|Fu|Se)))[A-Za-z0-9+/]{4}",
+        r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{33,80}(?:\+(?:ACR|ASt|AEh|ASb|ABa|AMC|ARm)|A(?:CDb|IoT|PIM|z(?:Ca|Fu|Se)))"
+        r"[A-Za-z0-9+/_-]{4,8}(?:={1,2}|(?![\w+/=-]))",
+        "opaque",
     ),
     _token("azure-secret", r"[0-9A-Za-z_~.]{3}[78]Q~[0-9A-Za-z_~.-]{31}", r"[\w~.-]{0,3}", before=r"(?<![\w~.-])"),
     _token("digitalocean-token", r"do[opr]_v1_[0-9a-f]{64}", ""),
@@ -61,12 +69,14 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("scalingo-token", r"tk-us-[0-9A-Za-z_-]{48}", r"[\w-]*"),
     _token(
         "yandex-key",
-        r"(?:AQVN[0-9A-Za-z_-]{35}|YC[0-9A-Za-z_-]{38}|t1\.[0-9A-Za-z_-]{10,128}\.[0-9A-Za-z_-]{60})",
+        r"(?:AQVN[0-9A-Za-z_-]{35}|YC[0-9A-Za-z_-]{38}|YCA[A-Z]E[0-9A-Za-z_-]{20}|t1\.[0-9A-Za-z_-]{10,128}\.[0-9A-Za-z_-]{60})",
         r"[\w=-]*",
     ),
     _token("aws-bedrock-key", r"ABSK[0-9A-Za-z+/]{80}", r"[\w+/=]*"),
     _token("openshift-token", r"sha256~[0-9A-Za-z_-]{40}", r"[\w-]*"),
     _token("rancher-token", r"token-[a-z0-9]{5}:[a-z0-9]{40}", r"\w*"),
+    _token("scaleway-key", r"SCW[A-Z0-9]{17}", r"(?![A-Z0-9])"),
+    _token("aiven-password", r"AVNS_[0-9A-Za-z_-]{15}", r"[\w-]*"),
     _token("alibaba-key", r"LTAI[0-9A-Za-z]{12}", r"[0-9A-Za-z]{0,12}"),
     _token("tencent-key", r"AKID[0-9A-Za-z]{32}", ""),
     _token("flyio-token", r"(?:FlyV1 fm[12][ar]?_|fo1_)[0-9A-Za-z_+/=-]{20}", r"[\w+/=,-]*"),
@@ -104,7 +114,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("artifactory-token", r"eyJ2ZXIiOi[0-9A-Za-z_-]{40}", r"[\w.-]*"),
     _token("adafruit-key", r"aio_[0-9A-Za-z]{28}", r"\w*"),
     # Chat and mail
-    _token("slack-token", r"(?:xox[abceoprs]-|xapp-\d-)[0-9A-Za-z-]{10}", r"[\w.-]*"),
+    _token("slack-token", r"(?:xox[abcdeoprs]-|xwfp-|xapp-\d-)[0-9A-Za-z-]{10}", r"[\w.%-]*"),
     Secret(
         "slack-webhook",
         r"hooks\.slack\.com/(?:services|workflows|triggers)/",
@@ -117,7 +127,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "discord-token",
-        r"[MNO][DTjzgk][A-Za-z0-9_-]{22}[A-Za-z0-9_-]{0,2}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
+        r"(?:MT|Mj|Mz|ND|NT|Nj|Nz|OD|OT)[A-Za-z0-9_-]{22,24}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
         _BEFORE + r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w-]|\.\w)",
         "opaque",
     ),
@@ -142,7 +152,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
         r"https?://[^\s/\"'<>]{3,200}/(?:[\w-]{1,40}/){0,5}?(?:hooks/catch|hooks?|webhooks?|incoming|with/key|integration)/(?P<s>[0-9A-Za-z_-]{6,200}(?:/[0-9A-Za-z_-]{5,200}){0,4})",
         "parameter",
     ),
-    _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?", before=r"(?:(?<![0-9A-Za-z])|(?<=/bot))"),
+    _token("telegram-token", r"[0-9]{8,10}:AA[0-9A-Za-z_-]{32}", r"[\w-]?", before=rf"(?:{_BEFORE}|(?<=/bot))"),
     _token("sendgrid-key", r"SG\.[0-9A-Za-z_-]{16,32}\.[0-9A-Za-z_-]{16}", r"[\w-]*"),
     _token("brevo-key", r"x(?:keysib|smtpsib)-[0-9a-f]{64}-[0-9A-Za-z]{16}", ""),
     _token("mailersend-key", r"mlsn\.[0-9a-f]{64}", ""),
@@ -153,7 +163,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("twilio-key", r"SK[0-9a-f]{32}", r"(?!\w)"),
     Secret("twilio-key", r"AC[0-9a-f]{32}[\"']?[,:]", r"\bAC[0-9a-f]{32}[\"']?[,:] ?[\"']?(?P<s>[0-9a-f]{32})(?!\w)"),
     # Payment and software services
-    _token("stripe-key", r"(?:[sr]k_(?:live|test)_|whsec_)[0-9A-Za-z]{14}", r"\w*"),
+    _token("stripe-key", r"(?:[sr]k_(?:live|test)_|whsec_)[0-9A-Za-z][0-9A-Za-z_-]{13}", r"[\w-]*"),
     _token("square-key", r"(?:sq0(?:atp|csp|idp)-|EAAA)[0-9A-Za-z_-]{22}", r"[\w-]*"),
     _token("shopify-token", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}", ""),
     _token("braintree-token", r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}", ""),
@@ -165,7 +175,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("openai-key", r"sk-(?:proj-|svcacct-|admin-|or-v1-|None-)?[0-9A-Za-z_-]{20}", r"[\w-]*"),
     _token(
         "ai-key",
-        r"(?:gsk_[0-9A-Za-z]{40}|pplx-[0-9A-Za-z]{40}|xai-[0-9A-Za-z]{60}|r8_[0-9A-Za-z]{30}|lsv2_(?:pt|sk)_[0-9a-f]{32}|pcsk_[0-9A-Za-z]{4,8}_[0-9A-Za-z]{40}|nvapi-[0-9A-Za-z_-]{40}|tgp_v1_[0-9A-Za-z_-]{30}|fw_[0-9A-Za-z]{22}|jina_[0-9a-f]{32}|tvly-[0-9A-Za-z-]{20}|fc-[0-9a-f]{32}|sk_[0-9a-f]{48})",
+        r"(?:gsk_[0-9A-Za-z]{40}|pplx-[0-9A-Za-z]{40}|xai-[0-9A-Za-z]{60}|r8_[0-9A-Za-z]{30}|lsv2_(?:pt|sk)_[0-9a-f]{32}|pcsk_[0-9A-Za-z]{4,8}_[0-9A-Za-z]{40}|nvapi-[0-9A-Za-z_-]{40}|tgp_v1_[0-9A-Za-z_-]{30}|fw_[0-9A-Za-z]{22}|jina_[0-9a-f]{32}|tvly-[0-9A-Za-z-]{20}|fc-[0-9a-f]{32}|sk_[0-9a-f]{48}|csk-[0-9a-z]{40}|wandb_v1_[0-9A-Za-z_-]{40})",
         r"[\w-]*",
     ),
     _token("huggingface-token", r"(?:hf_|api_org_)[0-9A-Za-z]{30}", r"\w*"),
@@ -180,9 +190,13 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("doppler-token", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[0-9A-Za-z._-]{40}", r"\w*"),
     _token("onepassword-token", r"ops_eyJ[0-9A-Za-z+/=_-]{100}", r"[\w+/=-]*"),
     _token("onepassword-key", r"A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}", ""),
-    _token("infisical-token", r"st\.[0-9a-f]{24}\.[0-9a-f]{32}\.[0-9a-f]{32}", ""),
+    Secret(
+        "infisical-token",
+        r"st\.[0-9a-f]{8}",
+        _BEFORE + r"st\.(?:[0-9a-f]{24}|[0-9a-f]{8}-[0-9a-f-]{27})\.[0-9a-f]{32}\.[0-9a-f]{32}",
+    ),
     _token("grafana-token", r"gl(?:c|sa)_[0-9A-Za-z+/=_]{32}", r"[\w+/=]*"),
-    _token("grafana-key", r"eyJrIjoi[0-9A-Za-z]{70}", r"[\w=]*"),
+    _token("grafana-key", r"eyJrIjoi[0-9A-Za-z+/]{50}", r"[\w+/=]*"),
     _token("newrelic-key", r"NR(?:AK|JS|II|RA|IQ)-[0-9A-Za-z_-]{19}", r"[\w-]*"),
     _token("sentry-token", r"sntry[su]_[0-9A-Za-z+/=_-]{40}", r"[\w+/=-]*"),
     Secret("sentry-dsn", r"://[0-9a-f]{32}(?::[0-9a-f]{32})?@[\w.-]*", r"://(?P<s>[0-9a-f]{32}(?::[0-9a-f]{32})?)@"),
@@ -224,7 +238,23 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("polymarket-key", r"(?:lnprod|lntest)_[0-9A-Za-z]{30}", r"\w*"),
     _token("linear-key", r"lin_(?:api|oauth)_[0-9A-Za-z]{32}", r"\w*"),
     _token("notion-token", r"(?:ntn_[0-9A-Za-z]{40}|secret_[0-9A-Za-z]{43})", r"\w*"),
-    _token("postman-key", r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}", ""),
+    _token("linkedin-secret", r"WPL_AP1\.[0-9A-Za-z]{16}\.", r"[\w+/=]*"),
+    _token("snyk-token", r"snyk_(?:uat|sat)\.[0-9a-f]{8}\.[0-9A-Za-z_-]{20}", r"[\w.-]*"),
+    _token("wakatime-key", r"waka_[0-9a-f]{8}-[0-9a-f-]{27}", ""),
+    _token("axiom-token", r"xa[ap]t-[0-9a-f]{8}-[0-9a-f-]{27}", ""),
+    _token("checkly-key", r"cu_[0-9a-f]{32}", r"(?!\w)"),
+    _token("chromatic-token", r"chpt_[0-9a-f]{12}", r"\w*"),
+    _token("inngest-key", r"signkey-(?:prod|test|branch)-[0-9a-f]{32}", r"\w*"),
+    _token("jetbrains-token", r"perm[:-][0-9A-Za-z+/=%]{2,60}\.[0-9A-Za-z+/=%]{2,60}\.[0-9A-Za-z]{20}", r"\w*"),
+    _token("stytch-secret", r"secret-(?:test|live)-[0-9A-Za-z_-]{30}", r"[\w=-]*"),
+    _token("depot-token", r"depot_(?:project|user|org)_[0-9a-f]{40}", r"\w*"),
+    _token("rootly-token", r"rootly_[0-9a-f]{40}", r"\w*"),
+    Secret(
+        "rapidapi-key",
+        r"[0-9a-f]msh[0-9a-f]{15}p1",
+        _BEFORE + r"[0-9a-f]{8,12}msh[0-9a-f]{15}p1[0-9a-f]{6}jsn[0-9a-f]{10,14}",
+    ),
+    _token("postman-key", r"(?:PMAK-[0-9a-f]{24}-|PMAT-[0-9A-Z]{24})", r"\w*"),
     _token("figma-token", r"fig[dou]_[0-9A-Za-z_-]{30}", r"[\w-]*"),
     _token("tailscale-key", r"tskey-(?:auth|api|client|scim|webhook)-[0-9A-Za-z]{8,20}-[0-9A-Za-z]{16}", r"\w*"),
     _token("netlify-token", r"nfp_[0-9A-Za-z]{36}", r"\w*"),
@@ -232,7 +262,7 @@ TOKENS: Final[tuple[Secret, ...]] = (
     _token("planetscale-token", r"pscale_(?:tkn|pw|oauth)_[0-9A-Za-z_.-]{30}", r"[\w.-]*"),
     _token("airtable-token", r"pat[0-9A-Za-z]{14}\.[0-9a-f]{64}", ""),
     _token("age-key", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", ""),
-    _token("dynatrace-token", r"dt0[a-z]01\.[0-9A-Z]{24}\.[0-9A-Z]{64}", ""),
+    _token("dynatrace-token", r"dt0[a-z][0-9]{2}\.[0-9A-Z]{24}\.[0-9A-Z]{64}", ""),
     _token(
         "service-token",
         r"(?:shippo_(?:live|test)|fnd|rdme|scw|cmp|pk_live|ak_live|flb_live|ory_(?:at|rt|pat)|dckr_rt|sv|sec_live|glprt)_[0-9A-Za-z]{30}",
@@ -252,8 +282,8 @@ TOKENS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "password-hash",
-        r"\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{20}|pbkdf2_sha\d+\$",
-        r"(?:\{S?SHA(?:256|512)?\}|pbkdf2_sha\d+\$\d+\$)[\w+/=$-]{20,400}",
+        r"\{S?SHA(?:256|512)?\}[A-Za-z0-9+/]{20}|pbkdf2_sha\d+\$|SCRAM-SHA-\d{1,3}\$",
+        r"(?:\{S?SHA(?:256|512)?\}|pbkdf2_sha\d+\$\d+\$|SCRAM-SHA-\d{1,3}\$\d{1,7}:)[\w+/=$:-]{20,400}",
     ),
 )
 """Every format of a token that is known by itself."""

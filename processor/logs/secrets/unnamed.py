@@ -21,7 +21,7 @@ WRAPPED: Final = (
     r"(?:eyJ|eyA|ewog|ewoJ|ew0K|LS0t)[A-Za-z0-9+/]{20}"  # JSON, key blocks
     r"|(?:cG9zdGdyZX|bXlzcWw6Ly|bW9uZ29kYj|cmVkaXM6Ly|cmVkaXNzOi8v|YW1xcDovL|YW1xcHM6Ly|aHR0cHM6Ly|aHR0cDovL)"
     r"[A-Za-z0-9+/]{8}"  # addresses
-    r"|[A-Za-z0-9+/]{15}[A-Za-z0-9+/=][\"']? ?\| ?(?:base64|openssl)"
+    r"|[A-Za-z0-9+/]{14}[A-Za-z0-9+/=]{2}[\"']? ?\| ?(?:base64|openssl)"
 )
 """Hyperscan: base64 of what often holds credentials."""
 
@@ -36,10 +36,12 @@ BELOW_LINES: Final = 2
 _NAME: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$@/-"
 _RUN: Final = re.compile(rb"[ \t]?[\"']?(?P<value>[A-Za-z0-9+/_.~-]{20,4096}={0,2})")
 _NO_SECRET: Final = re.compile(
-    rb"(?i)sha\d|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id(?:[._-]\d)?$|[a-z]Id$|path|file|dir"
+    rb"(?i)sha\d|md5|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id(?:[._-]\d)?$|[a-z]Id$|path|file|dir"
     rb"|url|uri|name|class|test|version|branch|tag|expected|actual|got|want|left|right|output|public|h1|crc|nonce|trace|span"
     rb"|request|build|layer|symbol|error|warning|note|at$|in$|key$"
 )
+_NO_SECRET_KEY: Final = re.compile(rb"(?i)\b(?:cache|restore|primary|public|sort|partition) keys?\Z")
+_KEY: Final = (b"key", b"Key")
 _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _DOTTED: Final = _TOKEN + b"."
 _PREFIXED: Final = re.compile(
@@ -57,10 +59,11 @@ _VERSIONED: Final = re.compile(rb"[-_]v?\d+(?:\.\d+)+(?:[-_]|\Z)")
 """Within a value, that it is the name of a package."""
 _UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
-_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,3}+(?=[\s\"'`)\]}>|,;]|\.?(?:\s|\Z))")
+_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,3}+(?=[\s\"'`)\]}>|,;\x1b]|\.?(?:\s|\Z))")
 _ALONE_AFTER: Final = frozenset(b" \t\n\"'`([{<|>")
 _ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}+={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
 _NO_TOKEN: Final = (
+    b"LS0tLS1CRUdJTiBDRVJU", b"LS0tLS1CRUdJTiBQVUJM",
     b"AAAAB3", b"AAAAC3", b"AAAAE2", b"MIIBIjANBg", b"MIICIjANBg", b"MIGfMA0G", b"MFkwEwYH", b"Qm", b"_Z",
 )  # fmt: skip
 """How keys that are public, addresses by content and names of compilers begin."""
@@ -80,12 +83,14 @@ _JOINED: Final = (b"+", b"/", b".", b"=")
 _SMALL: Final = re.compile(rb"[a-z0-9]{20,128}")
 _PUBLIC_MEMBER: Final = re.compile(rb"\"(?:kid|n|x|y|x5t|x5c)\"[ \t]?:[ \t]?\"\Z")
 """Of a key in JSON."""
+_COLOUR_GOES_ON: Final = frozenset(b"[;")
+_COLOUR: Final = re.compile(rb"\x1b\[[\d;]{0,11}m")
 _WIDTHS: Final = frozenset((60, 64, 70, 72, 76))
 """Of lines into which base64 is broken."""
 _OPTION: Final = re.compile(rb"(?:^|[\s\"'])--?(?P<name>[A-Za-z][\w.-]{0,30})[\"']?,?[ \t][\"']?\Z")
 _TELLS: Final = re.compile(
     rb"(?i)(?:sha\d{1,3}|md5|hash|digest|check|integrity|commit|revision|etag|finger|image|cache|uuid|layer|trace|span"
-    rb"|request|public|ssh-|expected|version)[\w.-]*[^A-Za-z0-9\n]{1,4}\Z"
+    rb"|request|public|ssh-|expected|version|\bid\b|\bw(?=/))[\w.-]*[^A-Za-z0-9\n]{1,4}\Z"
 )
 """Before a value, that it is none."""
 _VALUE_BELOW: Final = re.compile(
@@ -122,7 +127,12 @@ def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
         return _prefixed_hex(data, run.start("value"), end)
     before = data[max(first, data.rfind(b"\n", sign - 100, sign) + 1, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
     name = before[len(before.rstrip(_NAME)) :]
-    if not name or _harmless_name(name) or (small and not _names_small(name, value)):
+    if (
+        not name
+        or _harmless_name(name)
+        or (name in _KEY and _NO_SECRET_KEY.search(before))
+        or (small and not _names_small(name, value))
+    ):
         return ()
     start = run.start("value")
     if value.startswith((b"//", *_NO_TOKEN)) or _VERSIONED.search(value):
@@ -143,6 +153,8 @@ def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """The secret that a trigger ended in, if a prefix or its looks alone tell that it is one."""
     low = max(first, end - 80)
     start = low + len(data[low:end].rstrip(_TOKEN))
+    if data[start - 1] in _COLOUR_GOES_ON:
+        start = _coloured(data, start)
     if start == low > first and data[start - 1] in _TOKEN:
         return ()  # a blob: were it a secret, a trigger nearer to its beginning would have told
     word = _WORD.match(data, start)
@@ -187,8 +199,10 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     """A random value with nothing around it: so long that no identifier is, or behind an option of a command."""
     before = data[low:end]
     start = low + len(before.rstrip(_DOTTED))
-    if data[start - 1] not in _ALONE_AFTER:
+    begun = _coloured(data, start) if data[start - 1] in _COLOUR_GOES_ON else start
+    if begun == start and data[start - 1] not in _ALONE_AFTER:
         return _encoded(data, start, end)
+    start = begun
     word = _ALONE.match(data, start)
     if word is None or word.end() < end:
         return _encoded(data, start, end)
@@ -207,6 +221,12 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     if _told(lead, option) or word[0].startswith(_NO_TOKEN) or _VERSIONED.search(word[0]) or _UUID.search(part):
         return ()
     return ((*word.span(), "token"),)
+
+
+def _coloured(data: bytes, start: int) -> int:
+    """Where a word begins that seemed to begin at `start`, if that is within a terminal's code for a colour."""
+    code = _COLOUR.search(data, max(0, start - 12), start + 4)
+    return code.end() if code and code.end() > start else start
 
 
 def _told(lead: bytes, option: re.Match[bytes] | None) -> bool:

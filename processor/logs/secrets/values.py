@@ -17,7 +17,7 @@ _HARMLESS: Final = re.compile(
     rb"secret|password|token|key|string|str|bytes|text|bool|boolean|int|number|any|object|unknown|example|changeme|env|inherit|"
     rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars?\..*|env\..*|(?:local|module|data|each)\.[a-z_.]+|"
     rb"(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|props\..*|[a-z]:\\.*|"
-    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|\w+\(.*|&\w+|\{.*)$"
+    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|\([a-z]+|amd64|arm64|i386|migrat(?:ing|ed)|revert(?:ing|ed)|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|\w+\(.*|&\w+|\{.*)$"
 )
 _VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}(?:\.\d+)?[a-z%]{0,3}$")
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -45,6 +45,7 @@ _FILE: Final = re.compile(
     rb"\.(?:[cm]?[jt]sx?|py|java|kt|go|rs|rb|php|cs|c|cc|cpp|h|hpp|json|ya?ml|xml|toml|txt|log|md|html?|css|sh|lock|jar|whl|"
     rb"tgz|gz|zip|tar|pem|crt|cer|pub|so|dll|exe|o|a|d|png|svg|snap|csproj|sln|gradle|properties|conf|cfg|ini|sql)(?:[:(@,.].*)?$"
 )
+_DIGIT_RUNS: Final = re.compile(rb"\d+")
 _LETTERS: Final = re.compile(rb"[a-z]+")
 _CAMEL: Final = re.compile(rb"(?:[A-Z][a-z]{2,}){2,}[A-Z]{0,3}\d{0,4}[A-Z]{0,3}")
 _ADDRESS: Final = re.compile(rb"0x[0-9a-f]{6,16}")
@@ -141,9 +142,10 @@ def opaque(value: bytes, *, ids: bool = False) -> bool:
         return ids
     if _WORDY.match(value) or _FILE.search(value) or value.count(b".") > 3:
         return False
-    if wordlike(value) and not _LONG_ID.search(value):
+    if wordlike(value) and not (_LONG_ID.search(value) or _restless(value)):
         return False
-    if b"/" in value[:2] and not (len(value) > 19 and mixed(value)):
+    path = value[:1] == b"/" or (value[1:2] == b"/" and not _LONG_ID.search(value))
+    if path and not (len(value) > 19 and mixed(value)):
         return False
     return _classes(value) >= 2 and _entropy(value) >= (2.7 if len(value) < 16 else 3.0)
 
@@ -178,6 +180,13 @@ def wordlike(value: bytes) -> bool:
         return False
     common = sum(map(_PAIRS.__contains__, pairwise(small)))
     return common * 100 >= pairs * (88 if pairs < 9 else 75 if pairs < 16 else 66)
+
+
+def _restless(value: bytes) -> bool:
+    """Whether digits stand in so many places between capital and small letters that a value's words are chance's."""
+    if len(value) < 12 or not mixed(value) or len(_DIGIT_RUNS.findall(value)) < 3:
+        return False
+    return sum(map(value.translate(_CLASSES).count, _CHANGES)) * 2 >= len(value)
 
 
 def mixed(value: bytes) -> bool:

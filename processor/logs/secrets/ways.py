@@ -15,8 +15,8 @@ _SCHEME: Final = (
     r"(?:bearer|basic|token|digest|negotiate|ntlm|apikey|api-key|ssws|geniekey|key|oauth|hmac|aws4-hmac-sha256)"
 )
 _HEADERS: Final = (
-    r"(?:(?:proxy-)?authorization|x-[a-z-]{0,40}(?:key|token|auth|secret|api|signature|session|pat)|(?:private|job|deploy|circle|dd|nuget|gitlab|registry)-(?:api-?key|token|key)|api-key|apikey"
-    r"|ocp-apim-subscription-key|set-cookie2?|cookie)"
+    r"(?:(?:proxy-)?authorization|x-[a-z-]{0,40}(?:key|token|auth|secret|api|signature(?:-256)?|session|pat)|(?:private|job|deploy|circle|dd|nuget|gitlab|registry)-(?:api-?key|token|key)|api-key|apikey"
+    r"|ocp-apim-subscription-key|(?:set-cookie2?|cookie)(?![\"']?\s{0,3}[:=]\s{0,3}[\w-]{1,40}$))"
 )
 _WORD: Final = r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,8192}|[^\s\"']{2,8192}))"
 """A word of a command line."""
@@ -24,7 +24,7 @@ _WORD: Final = r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,8192}|[^\s\"']{2,8192}))"
 WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "authorization",
-        r"(?:authorization|x-[a-z-]*(?:key|token|auth|secret|api|signature|session|pat)|api-?key|(?:private|job|deploy|circle)-token|subscription-key|set-cookie2?|\bcookie)[\"']?\s?[:=]|authorization header",
+        r"(?:authorization|x-[a-z-]*(?:key|token|auth|secret|api|signature(?:-256)?|session|pat)|api-?key|(?:private|job|deploy|circle)-token|subscription-key|set-cookie2?|\bcookie)[\"']?\s?[:=]|authorization header",
         rf"\b{_HEADERS}(?: header)?\\?[\"']?\s{{0,3}}[:=]\s{{0,3}}\[?\\?[\"']?(?:{_SCHEME}\s{{1,3}}(?:[\w-]{{1,30}}=\\?[\"']?)?)?(?P<s>(?!{_SCHEME}\b)[^\s\"'`<>(){{}}\\]{{6,8192}})",
         "password",
         caseless=True,
@@ -110,9 +110,47 @@ WAYS: Final[tuple[Secret, ...]] = (
         caseless=True,
     ),
     Secret(
+        "connection-key",  # in the braces of ODBC
+        r";\s?(?:pwd|password)\s?=\s?\{",
+        r";\s?(?:pwd|password)\s?=\s?\{(?P<s>(?!\{)[^{}\n]{3,200})\}",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "xml-password",  # as Maven encrypts it
+        r">\{[A-Za-z0-9+/]{22}",
+        r">\{(?P<s>[A-Za-z0-9+/]{22,200}={0,2})\}<",
+        "opaque",
+    ),
+    Secret(
+        "connection-password",  # given to a function by its place
+        r"\b(?:getConnection|PDO|__construct|(?:mysqli?|pg|oci|odbc|mssql|sqlsrv|ftp|imap|ldap)_\w{0,10}(?:connect|open|login|bind)|UsernamePasswordCredentials|PasswordAuthentication|NetworkCredential|sp_addlogin)\b",
+        r"\b(?:(?:getConnection|PDO|__construct|(?:mysqli?|pg|oci|odbc|mssql|sqlsrv|ftp|imap|ldap)_\w{0,10}(?:connect|open|login|bind))\([^,()\n]{1,200},|(?:UsernamePasswordCredentials|PasswordAuthentication|NetworkCredential)(?:\]::new)?\(|\bsp_addlogin\s)\s?N?(?:[\"'][^\"'\n]{1,80}[\"']|\$?\w{1,40})\s?,\s?N?[\"'](?P<s>[^\"'\n]{3,200})[\"']",
+        "password",
+    ),
+    Secret(
+        "password",  # wrapped in a type of its own
+        r"\b(?:Secret|SecretStr|SecretString|SecretValue|Password|Passphrase|ApiKey|Sensitive)\([\"'][^\"'\n]{4,200}[\"']\)",
+        r"\b(?:Secret|SecretStr|SecretString|SecretValue|Password|Passphrase|ApiKey|Sensitive)\([\"'](?P<s>(?=[^\"'\n]{0,199}\d)[^\s\"']{6,200})[\"']\)",
+        "password",
+    ),
+    Secret(
+        "password",  # the new one, where both are shown
+        r"(?:password|passwd|pwd|secret|token|_key)[\"']?\s{0,9}[=:]\s{0,3}\S{1,200} -> [\"']",
+        r"(?:password|passwd|pwd|secret|token|_key)[\"']?\s{0,9}[=:]\s{0,3}\S{1,200} -> [\"'](?P<s>[^\"'\n]{3,4096})[\"']",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "password",  # in other languages than English
+        r"contraseña|contrasena|senha|de passe|de_passe|wachtwoord|lösenord|hasło|пароль|密码|密碼|口令|パスワード|비밀번호",
+        r"(?:contrase(?:ñ|n)a|senha|mot[_ -]?de[_ -]?passe|wachtwoord|lösenord|hasło|пароль|密码|密碼|口令|パスワード|비밀번호)[\"']?\s?(?:[:=]|：)\s?[\"']?(?P<s>[^\s\"',;]{4,200})",
+        "password",
+    ),
+    Secret(
         "curl-user",
         r"\bcurl(?:\.exe)? |\bhttps? -a |\bxh -a ",
-        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[uUa]|--user|--proxy-user|--auth|--cert)[ =]?(?P<q>[\"'])?[\w.@%+/-]{0,100}:(?P<s>(?(q)[^\"'\n]{2,300}|[^\s\"']{2,300}))",
+        r"\b(?:curl|http|https|xh)\b[^\n]{0,400}?\s(?:-[a-zA-Z]{0,8}[uUaE]|--user|--proxy-user|--auth|--cert)[ =]?(?P<q>[\"'])?[\w.@%+/-]{0,100}:(?P<s>(?(q)[^\"'\n]{2,300}|[^\s\"']{2,300}))",
         "password",
     ),
     Secret(
@@ -137,14 +175,14 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "login-password",
         r"\blogin .{0,200}-p|--(?:src-|dest-)?creds[ =]|\btwine upload |\bconan user |\bnuget sources |\b(?:az|ibmcloud) .{0,60} -p ",
-        r"\b(?:docker|podman|nerdctl|helm|skopeo|oras|buildah|crane|az|oc|cf|conan|twine|ibmcloud|cloudctl|argocd|rancher|vault|gcloud)\b[^\n]{0,600}?\s(?:-p|-?-password)[ =]?"
+        r"\b(?:docker|podman|nerdctl|helm|skopeo|oras|buildah|crane|az|oc|cf|conan|twine|ibmcloud|cloudctl|argocd|rancher|vault|gcloud)\b[^\n]{0,600}?\s(?:-p|-?-password(?!-))[ =]?"
         + _WORD,
         "password",
     ),
     Secret(
         "credentials",
-        r"--(?:src-|dest-)?creds[ =]|--credentials?[ =]|--auth[ =]|-credential |\bcredentials?(?:: |=)|\bcreds?(?:: |=)|\bbundle config |\bBUNDLE_\w+[:=]",
-        r"(?:--(?:src-|dest-)?creds|--credentials?|--auth|-credential|\bcredentials?:?|\bcreds?:?|\bbundle config (?:set )?(?:--\w{1,20} )?[^\s=:]{1,80}|\bBUNDLE_\w{1,80}:?)[ =][\"']?[\w.@-]{1,80}:(?P<s>[^\s\"'/]{3,300})",
+        r"--(?:src-|dest-)?creds[ =]|--credentials?[ =]|--auth[ =]|-credential |login with |\bcredentials?(?:: |=| are )|\bcreds?(?:: |=| are )|\bbundle config |\bBUNDLE_\w+[:=]",
+        r"(?:--(?:src-|dest-)?creds|--credentials?|--auth|-credential|\blogin with|\bcredentials?:?(?: are)?|\bcreds?:?(?: are)?|\bbundle config (?:set )?(?:--\w{1,20} )?[^\s=:]{1,80}|\bBUNDLE_\w{1,80}:?)[ =][\"']?[\w.@-]{1,80}:(?P<s>[^\s\"'/]{3,300})",
         "password",
         caseless=True,
     ),
@@ -157,23 +195,29 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "command-password",
-        r"\blftp |\bsmbclient |\bnet use |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\bbindpw |\brootpw |<\(echo |\bexpect: send|\bhttp-basic|-(?:src|dest)?(?:store|key)pass",
-        r"(?:\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:src|dest)?(?:store|key)pass[ =]|<\(echo (?:-n )?|expect: send |\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
+        r"\blftp |\bsmbclient |\bnet use |\bpass:|--passphrase[ =]|\brequirepass |\bmasterauth |pass -?\S|\bbindpw |\brootpw |<\(echo |\bexpect: send|\bsend '|\bsend \"|\bsend -- |\bhttp-basic|-(?:src|dest)?(?:store|key)pass|\+login |-setcookie |\bcf auth |travis encrypt |nuget push ",
+        r"(?:\blftp\b[^\n]{0,100}?\s-u[ ][\w.@-]{1,60},|\bsmbclient\b[^\n]{0,200}?\s-U[ ][\w.@\\-]{1,60}%|\bnet use\b[^\n]{0,200}?\\\S{1,200}\s|\bpass:|--passphrase[ =]|\b(?:requirepass|masterauth|bindpw|rootpw)[ ](?:--iscrypted )?|-(?:src|dest)?(?:store|key)pass[ =]|<\(echo (?:-n )?|expect: send |\bsend (?:-- )?(?=[\"'][^\s\"']{0,60}\d[^\s\"']{0,60}\\{1,2}[rn][\"'])|\+login [\w.@-]{1,60} |-setcookie |\bcf auth [\w.@-]{1,60} |\btravis encrypt (?!-)|\bnuget push [^\s-]\S{0,200} (?=[0-9A-Za-z_.-]{20})|\bhttp-basic[.\w-]{0,60}\s\S{1,60}\s)"
         r"(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')\\]{2,400}))",
         "password",
     ),
     Secret(
         "command-password",
-        r"\+ (?:echo|printf) (?:-n )?\S{6,200}\r?$",
-        r"\+ (?:echo|printf) (?:-n )?[\"']?(?P<s>[^\s\"']{6,200})[\"']?\r?\n[^\n]{0,200}(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)",
+        r"\+ (?:echo|printf) (?:-n )?\S{6,200} ?\r?$",
+        r"\+ (?:echo|printf) (?:-n )?[\"']?(?P<s>[^\s\"']{6,200})[\"']?[ ]?\r?\n[^\n]{0,200}(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)",
         "password",
         lines=1,
     ),
     Secret(
         "command-password",  # a here-string
         r"<<< ?[\"']?\S",
-        r"(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b)[^\n]{0,200}?<<<\s?(?P<q>[\"'])?(?:[\w.-]{1,60}:)?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')]{2,400}))",
+        r"(?:-stdin\b|\bchpasswd\b|\bpasswd\b|\bsudo -S\b|\blogin\b|\bsecrets?\b|\benv add\b|\bkinit\b|\bunlock\b)[^\n]{0,200}?<<<\s?(?P<q>[\"'])?(?:[\w.-]{1,60}:)?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"')]{2,400}))",
         "password",
+    ),
+    Secret(
+        "command-password",  # the same to any tool
+        r"\w <<< ?[\"']?[A-Za-z0-9]{6}",
+        r"(?<=\w )<<<\s?[\"']?(?P<s>[^\s\"'():]{12,400})[\"']?[ \t]*$",
+        "opaque",
     ),
     Secret(
         "xml-password",
@@ -192,13 +236,13 @@ WAYS: Final[tuple[Secret, ...]] = (
     Secret(
         "command-password",
         r"\| ?(?:sudo|docker|podman|helm|oras|chpasswd|gh auth|passwd|openssl|gpg|buildah|nerdctl|az|crane) ?",
-        r"\b(?:echo|printf)\s(?:-n\s|'%s'\s|\"%s\"\s)?[\"']?(?:[\w.-]{1,60}:)?(?P<s>[^\s\"'|:$]{3,400})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s)?(?:docker|podman|helm|oras|chpasswd|gh|passwd|openssl|gpg|buildah|nerdctl|az|crane|-S)",
+        r"\b(?:echo|printf)\s(?:-n?e?n?\s|'%s'\s|\"%s\"\s)?[\"']?(?:[\w.-]{1,60}:)?(?P<s>[^\s\"'|:$]{3,400})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s)?(?:docker|podman|helm|oras|chpasswd|gh|passwd|openssl|gpg|buildah|nerdctl|az|crane|-S)",
         "password",
     ),
     Secret(
         "command-password",  # into whatever takes a secret from its input, or keeps one
         r"\b(?:echo|printf) \S[^\n]{2,200}(?:\||>) ?\S",
-        r"\b(?:echo|printf)\s(?:-n\s|'%s'\s|\"%s\"\s)?(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n|$]{3,400}|[^\s\"'|$]{3,400}))(?(q)(?P=q))\s{0,3}(?:\||>)(?=[^\n|>]{0,120}?(?:secret|passw|\bpass\b|\blog-?in\b|\bauth\b|token|-stdin\b|\bkinit\b|credential|vault|\benv add\b|keychain|\bunlock\b))",
+        r"\b(?:echo|printf)\s(?:-n?e?n?\s|'%s'\s|\"%s\"\s)?(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n|$]{3,400}|[^\s\"'|$]{3,400}))(?(q)(?P=q))\s{0,3}(?:\||>)(?=[^\n|>]{0,120}?(?:secret|passw|\bpass\b|\blog-?in\b|\bauth\b|token|-stdin\b|\bkinit\b|credential|vault|\benv add\b|keychain|\bunlock\b))",
         "password",
     ),
     Secret(
@@ -226,6 +270,19 @@ WAYS: Final[tuple[Secret, ...]] = (
         "password",
     ),
     Secret(
+        "command-password",  # as Windows has options
+        r"(?:-u|/u|-user|/user|-username|/username):\S{1,80} [-/]p",
+        r"\s[-/](?:u|user|username):\S{1,80} [-/](?:p|pass|password|pwd):[\"']?(?P<s>[^\s\"']{2,400})",
+        "password",
+        caseless=True,
+    ),
+    Secret(
+        "command-password",  # of FTP, POP3 and IMAP, as a client shows what it sends
+        r"-> PASS \S|C: PASS \S|^> PASS \S|\d LOGIN \S|AUTHENTICATE XOAUTH2|:IDENTIFY ",
+        r"(?:(?:-> |C: |^> )PASS |\b[A-Za-z]{0,4}\d{1,5} LOGIN \S{1,80} |AUTHENTICATE XOAUTH2 |NickServ :IDENTIFY )(?P<s>[^\s/]{4,4096})[ \t]*\r?$",
+        "password",
+    ),
+    Secret(
         "secure-string",
         r"\bConvertTo-SecureString\s",
         r"\bConvertTo-SecureString\s+(?:-(?:String|AsPlainText|Force)\s+){0,3}(?P<q>[\"'])?(?P<s>(?(q)[^\"'\n]{2,400}|[^\s\"'()|-][^\s\"'()|]{1,400}))",
@@ -240,8 +297,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "command-token",
-        r"\b(?:cargo login|vault login|snyk auth|ngrok (?:config )?a|flyctl auth|netlify |heroku auth|doctl auth|setapikey|poetry config|composer config|npm config|yarn config|pnpm config|gh auth|codecov |bash <\(curl|gem push|nuget push|github-oauth)",
-        r"(?:\b(?:cargo|vault|snyk|ngrok|flyctl|netlify|heroku|doctl|nuget|poetry|composer|npm|yarn|pnpm|gh|firebase|codecov|k6|gem|dotnet|bash)\b[^\n]{0,120}?\s(?:login|auth|authtoken|add-authtoken|auth[ :]token|auth init -t|set[Aa]pi[Kk]ey|pypi-token[.\w-]{0,30}|github-oauth[.\w-]{0,40}|\S{0,60}_auth(?:Token)?|npmAuthToken|--key|-k|-t|--auth)(?:\s|=|\s<<<\s)|github-oauth\"?: ?\{\"?[\w.]+\"?: ?)"
+        r"\b(?:cargo login|vault login|snyk auth|ngrok (?:config )?a|flyctl auth|netlify |heroku auth|doctl auth|setapikey|poetry config|composer config|npm config|yarn config|pnpm config|gh auth|codecov |bash <\(curl|gem push|nuget push|github-oauth|codecovcli |transifex |anaconda )",
+        r"(?:\b(?:cargo|vault|snyk|ngrok|flyctl|netlify|heroku|doctl|nuget|poetry|composer|npm|yarn|pnpm|gh|firebase|codecov|codecovcli|transifex|anaconda|k6|gem|dotnet|bash)\b[^\n]{0,120}?\s(?:login|auth|authtoken|add-authtoken|auth[ :]token|auth init -t|set[Aa]pi[Kk]ey|pypi-token[.\w-]{0,30}|github-oauth[.\w-]{0,40}|\S{0,60}_auth(?:Token)?|npmAuthToken|--key|-k|-t|--auth)(?:\s|=|\s<<<\s)|github-oauth\"?: ?\{\"?[\w.]+\"?: ?)"
         r"[\"']?(?!-)(?P<s>[^\s\"']{6,400})",
         "parameter",
         caseless=True,
@@ -254,8 +311,8 @@ WAYS: Final[tuple[Secret, ...]] = (
     ),
     Secret(
         "command-token",
-        r"\s--?(?:api|auth|key|access|login)[ =][\"']?[A-Za-z0-9_.-]{16}",
-        r"(?<=\s)--?(?:api|auth|key|access|login)[ =][\"']?(?P<s>[A-Za-z0-9_.-]{16,400})(?=[\s\"']|$)",
+        r"\s--?(?:api|auth|key|access|login|serial)[ =][\"']?[A-Za-z0-9_.-]{16}",
+        r"(?<=\s)--?(?:api|auth|key|access|login|serial)[ =][\"']?(?P<s>[A-Za-z0-9_.-]{16,400})(?=[\s\"']|$)",
         "parameter",
     ),
     Secret(

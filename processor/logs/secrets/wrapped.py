@@ -17,7 +17,7 @@ _GOES_ON: Final = re.compile(
 
 def ends_line(data: bytes, stop: int) -> bool:
     """Whether a line ends where a secret does."""
-    return data[stop : stop + 1] in (b"\n", b"") or data[stop : stop + 2] == b"\r\n"
+    return data[stop : stop + 1] in (b"\n", b"") or data[stop : stop + 2] in (b"\r\n", b"\\\n")
 
 
 class Wrapped:

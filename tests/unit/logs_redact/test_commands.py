@@ -15,6 +15,9 @@ CHANCE = random.Random(41)  # noqa: S311  repeatable, and no secret
 HEX = "0123456789abcdef"
 
 GIVEN = (
+    "ssh-keygen -t ed25519 -N {s} -f id",
+    "SUSEConnect -r {s}",
+    "cloudflared service install {s}",
     "snmpwalk -v3 -l authPriv -u bot -a SHA -A {s} -x AES -X {s} 192.0.2.1 system",
     "snmpget -v2c -c {s} 192.0.2.1 sysName.0",
     "snmpbulkwalk -v3 -u bot -A{s} 192.0.2.1",
