@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import structlog
 
-from processor.contract import Outbound
+from processor.contract import Outbound, TopicPartition
 from processor.engine.inflight import Aside, Batch, Entry, Partition
 from processor.engine.ports import Sink, Source
 from processor.errors import Retryable, Unwritable
@@ -44,7 +44,10 @@ class Delivery(Protocol):
         """Partitions are let go. Must return at once."""
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
-        """Publishes the batch's outputs and commits its offsets, however long the brokers are away. Raises Lost."""
+        """Publishes the batch's outputs and commits its offsets, however long the brokers are away. Raises Lost.
+
+        Where it says in between that the batch is `published`, it may get the next one meanwhile.
+        """
 
     async def mark(self, partition: Partition, offset: int, note: str) -> None:
         """Writes a note down beside the partition's committed offset, which is `offset`.
@@ -73,12 +76,18 @@ class Backoff:
 
 
 class AtLeastOnce:
-    """Outputs are acknowledged before offsets are committed: a crash in between repeats, and never loses."""
+    """Outputs are acknowledged before offsets are committed: a crash in between repeats, and never loses.
+
+    While offsets are on their way the next batch is published. One commit is under way at a time; the next one takes
+    along all that was published meanwhile.
+    """
 
     def __init__(self, source: Source, sink: Sink, backoff: Backoff | None = None) -> None:
         self._source = source
         self._sink = sink
         self._backoff = backoff or Backoff()
+        self._uncommitted: list[Batch] = []  # in order; all of their outputs are acknowledged
+        self._committing = asyncio.Lock()
 
     @property
     def by_partition(self) -> bool:
@@ -105,6 +114,11 @@ class AtLeastOnce:
 
     async def deliver(self, batch: Batch, substitute: Substitute) -> None:
         """Publishes, awaits the acknowledgements, commits; each is repeated until it succeeds."""
+        await self._write(batch, substitute)
+        batch.published()
+        await self._commit(batch)
+
+    async def _write(self, batch: Batch, substitute: Substitute) -> None:
         outputs = batch.outputs
         try:
             if outputs:
@@ -112,7 +126,6 @@ class AtLeastOnce:
         except Unwritable as error:
             refused = {id(owner): owner for owner in map(batch.owner, error.positions)}
             await self._publish([letter for owner in refused.values() for letter in substitute(owner, error)])
-        await self._commit(batch)
 
     async def _publish(self, outputs: list[Outbound]) -> None:
         attempt = 0
@@ -124,18 +137,34 @@ class AtLeastOnce:
                 await self._wait("publish", attempt, error)
 
     async def _commit(self, batch: Batch) -> None:
-        attempt = 0
-        while True:
-            # A partition that was lost meanwhile is its next owner's to commit.
-            lost = {e.partition.tp for e in batch.entries if e.partition.closed}
-            try:
-                offsets = {tp: at for tp, at in batch.offsets.items() if tp not in lost}
-                return await self._source.commit(offsets, batch.notes)
-            except Retryable as error:
-                attempt += 1
-                await self._wait("commit", attempt, error)
+        self._uncommitted.append(batch)
+        async with self._committing:
+            attempt = 0
+            while batch in self._uncommitted:  # else it went along with an earlier one
+                together = list(self._uncommitted)
+                try:
+                    await self._source.commit(*_reached(together))
+                except Retryable as error:
+                    attempt += 1
+                    await self._wait("commit", attempt, error)
+                else:
+                    del self._uncommitted[: len(together)]
 
     async def _wait(self, step: str, attempt: int, error: Retryable) -> None:
         seconds = self._backoff.seconds(attempt, error.wait)
         log.warning("delivery waits", action="deliver", step=step, attempt=attempt, wait_s=seconds, error=str(error))
         await asyncio.sleep(seconds)
+
+
+def _reached(batches: Iterable[Batch]) -> tuple[dict[TopicPartition, int], dict[TopicPartition, str]]:
+    """The offsets after all of these batches, which are in order, and the notes beside them.
+
+    A partition that was lost meanwhile is its next owner's to commit, be that this process again.
+    """
+    offsets: dict[TopicPartition, int] = {}
+    notes: dict[TopicPartition, str] = {}
+    for batch in batches:
+        lost = {entry.partition.tp for entry in batch.entries if entry.partition.closed}
+        for tp in batch.offsets.keys() - lost:
+            offsets[tp], notes[tp] = batch.offsets[tp], batch.notes.get(tp, "")
+    return offsets, notes

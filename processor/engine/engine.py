@@ -376,11 +376,9 @@ class Engine:
             sizes = [output.size for output in outputs]
         entry.weight = sum(sizes)
         entry.outputs = outputs
-        partition = entry.partition
         self._waiting.over(entry)
         self._dispatcher.leave(entry)
-        if partition.entries and partition.entries[0] is entry:
-            self._deliveries.wake()
+        self._deliveries.finished(entry)
         self._changed.set()
 
     def _retry(self, entry: Entry, error: Retryable) -> None:

@@ -13,7 +13,7 @@ KEPT_S = 0.05
 """Between looks at partitions for which room is kept."""
 
 BATCHES_READY = 2
-"""So many deliveries' outputs may wait for the brokers."""
+"""So many deliveries' outputs may wait for the brokers; those whose offsets are being committed count, up to one."""
 
 Until = Callable[[Callable[[], bool], float], Awaitable[bool]]
 """Waits for a condition, no longer than so many seconds; whether it came true."""
@@ -42,7 +42,8 @@ class Flow:
 
         Reading more of the others would make nothing faster, and take memory. None: so much does not wait.
         """
-        most = BATCHES_READY * self._limits.batch_bytes
+        batch = self._limits.batch_bytes
+        most = BATCHES_READY * batch - min(batch, self._inflight.settling)
         ready = self._inflight.ready(most)
         if sum(ready.values()) < most:
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -140,7 +140,11 @@ class Partition:
                 batch.notes[self.tp] = self.note
 
 
-@dataclass(slots=True)
+def _nobody() -> None:
+    """Nobody waits for that."""
+
+
+@dataclass(slots=True, eq=False)
 class Batch:
     """Finished records whose outputs are published and whose offsets are committed together.
 
@@ -154,6 +158,9 @@ class Batch:
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     notes: dict[TopicPartition, str] = field(default_factory=dict)  # beside the offsets; none where there is none
     bytes: int = 0  # of the outputs
+    published: Callable[[], None] = (
+        _nobody  # told once all outputs are acknowledged, if the offsets follow by themselves
+    )
 
     @property
     def owners(self) -> list[Entry | Aside]:
@@ -186,6 +193,7 @@ class InFlight:
         self.partitions: dict[TopicPartition, Partition] = {}
         self.count = 0
         self.bytes = 0
+        self.settling = 0  # bytes of outputs that are there while their offsets are not committed
 
     def open(self, tp: TopicPartition) -> Partition:
         """Begins a new assignment of a partition."""
@@ -228,6 +236,18 @@ class InFlight:
     def ready(self, most_bytes: int) -> dict[TopicPartition, int]:
         """Bytes of outputs that wait for nothing but their delivery, by partition; not counted beyond `most_bytes`."""
         return {tp: partition.ready(most_bytes) for tp, partition in self.partitions.items()}
+
+    def fills(self, partitions: Iterable[Partition], limit: int, most_bytes: int) -> bool:
+        """Whether `take` would find as much as it may take."""
+        count = size = 0
+        for partition in partitions:
+            for entry in partition.entries:
+                if entry.outputs is None:
+                    break
+                count, size = count + 1, size + entry.weight
+                if count >= limit or size >= most_bytes:
+                    return True
+        return False
 
     def delivered(self, batch: Batch) -> None:
         """The batch is committed."""
