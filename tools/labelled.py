@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tarfile
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from processor.contract import Excerpt
 from processor.logs import reduce
 from processor.logs.redact import redactor
+from processor.logs.rules import RuleSet
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "pipelines" / "ci_failure" / "samples"
+RULES = ROOT / "pipelines" / "ci_failure" / "rules.yaml"
 UNPACKED = ROOT / ".cache" / "dev-corpus"
 NAMELESS = frozenset(
     {
@@ -42,6 +47,7 @@ class Labelled:
         names: names of the dependency at fault, all of them right; empty where none is.
         dependency_known: whether ``names`` can be scored.
         failing: numbers of the lines that show the fault; empty where nobody marked them.
+        proposed: the category that a rule proposes without deciding, if one does.
     """
 
     id: str
@@ -55,11 +61,23 @@ class Labelled:
     names: frozenset[str]
     dependency_known: bool
     failing: frozenset[int] = frozenset()
+    proposed: str | None = None
 
 
 def excerpt_of(data: bytes) -> Excerpt:
     """The excerpt of a log, as the line makes it: redacted, then reduced."""
     return reduce(redactor().redact(data))
+
+
+@functools.cache
+def _rules() -> RuleSet:
+    return RuleSet.parse(yaml.safe_load(RULES.read_text()))
+
+
+def proposal(excerpt: Excerpt) -> str | None:
+    """The category that a rule proposes and leaves open."""
+    match = _rules().match(excerpt)
+    return match.fields.get("category") if match is not None and not match.decides else None
 
 
 def samples() -> list[Labelled]:
@@ -71,6 +89,7 @@ def samples() -> list[Labelled]:
     for row in rows:
         fault = (row["repo"], row["fault"])
         path = SAMPLES / f"{row['id']}.log"
+        excerpt = excerpt_of(path.read_bytes())
         logs.append(
             Labelled(
                 id=row["id"],
@@ -79,11 +98,12 @@ def samples() -> list[Labelled]:
                 path=path,
                 weight=1 / repeats[fault],
                 repeat=fault in seen,
-                excerpt=excerpt_of(path.read_bytes()),
+                excerpt=excerpt,
                 categories=(row["category"], *row["category_alt"]),
                 names=_names(row["faulty_dependency"]),
                 dependency_known=True,
                 failing=_numbers(row["failing_lines"]),
+                proposed=proposal(excerpt),
             )
         )
         seen.add(fault)
@@ -119,6 +139,7 @@ def _dev(folder: Path) -> Iterator[Labelled]:
         if not row.get("category_norm"):
             continue
         names = _names(row.get("faulty_dependency"))
+        excerpt = excerpt_of((logs / row["path"]).read_bytes())
         hidden = row["source"] == "bump" and not row.get("dep_artifact_in_error_lines")
         yield Labelled(
             id=row["id"],
@@ -127,11 +148,12 @@ def _dev(folder: Path) -> Iterator[Labelled]:
             path=logs / row["path"],
             weight=1.0,
             repeat=False,
-            excerpt=excerpt_of((logs / row["path"]).read_bytes()),
+            excerpt=excerpt,
             categories=(row["category_norm"], *(row.get("category_alt") or ())),
             names=names,
             dependency_known=not hidden and bool(names or row["category_norm"] in NAMELESS),
             failing=_numbers(row.get("failing_lines") or ()),
+            proposed=proposal(excerpt),
         )
 
 

@@ -1,13 +1,14 @@
 """Train the ranker that narrows a failure's category, and say how good it is: ``python -m tools.train_ranker``.
 
-A multinomial logistic regression on the features of `processor.logs.classify`, trained on the recorded samples
-and the dev corpus. Its quality is measured on logs of projects (samples: kinds of fault) that were left out of
-training. Training again on the same logs gives the same weights.
+A multinomial logistic regression on the features of `processor.logs.classify`, trained on the recorded samples,
+the dev corpus and what is known of tools (`lessons.txt`). Its quality is measured on logs of projects (samples: kinds
+of fault) that were left out of training. Training again on the same logs gives the same weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import warnings
@@ -25,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from processor.logs.classify import VERSION, Ranker, features
 from tools.labelled import ROOT, Labelled, dev, samples
+from tools.lessons import lessons as written
 
 WEIGHTS = ROOT / "pipelines" / "ci_failure" / "ranker.json"
 LIMIT_BYTES = 400_000
@@ -39,6 +41,9 @@ MARKED = 2.0
 """How much freer the weights of tools' markers (t:) are than those of words: they hold in other projects too."""
 AS_WELL = 0.2
 """Share of a log's weight that its other right categories learn from."""
+TAUGHT = 0.5
+"""What all lessons of `lessons.txt` weigh together, of what the logs do. Those of a category weigh the more the more
+logs it has, by the square root: written lessons say nothing about how common a category is."""
 RARE = 2
 """Features of fewer logs than this are left out: they can't help another project."""
 
@@ -55,8 +60,9 @@ def train(logs: Sequence[Labelled]) -> Ranker:
 def fit(logs: Sequence[Labelled]) -> dict[str, Any]:
     """The content of ``ranker.json``: values, and by feature the weights that are worth their bytes."""
     rows = [features(log.excerpt) for log in logs]
-    spread = Counter(name for row in rows for name in row)
-    lessons = list(_lessons(logs, rows))
+    taught = list(_taught(logs))
+    spread = Counter(name for row in [*rows, *(row for row, _, _ in taught)] for name in row)
+    lessons = [*_lessons(logs, rows), *taught]
     kept = [
         {name: value * _scale(name) for name, value in row.items() if spread[name] >= RARE} for row, _, _ in lessons
     ]
@@ -82,6 +88,24 @@ def _lessons(logs: Sequence[Labelled], rows: Sequence[Features]) -> Iterator[Les
         yield row, first, log.weight * (1 - AS_WELL if others else 1)
         for other in others:
             yield row, other, log.weight * AS_WELL / len(others)
+
+
+def _taught(logs: Sequence[Labelled]) -> Iterator[Lesson]:
+    """What is known of tools, weighed by how much the logs have of each category."""
+    counts = Counter(category for category, _ in written())
+    logged: dict[str, float] = dict.fromkeys(counts, 0.0)
+    for log in logs:
+        if log.categories[0] in logged:
+            logged[log.categories[0]] += log.weight
+    roots = {category: max(weight, 1.0) ** 0.5 for category, weight in logged.items()}
+    share = TAUGHT * sum(log.weight for log in logs) / sum(roots.values()) if roots else 0.0
+    for (category, _), row in zip(written(), _written_features(), strict=True):
+        yield row, category, share * roots[category] / counts[category]
+
+
+@functools.cache
+def _written_features() -> tuple[Features, ...]:
+    return tuple(features(excerpt) for _, excerpt in written())
 
 
 def _balanced(lessons: Sequence[Lesson]) -> list[float]:
@@ -129,7 +153,8 @@ def _ranker(content: Mapping[str, Any]) -> Ranker:
 def out_of_fold(logs: Sequence[Labelled], seed: int = 0) -> Ranked:
     """By log, the ranking of a ranker that never saw the log's project (samples: its kind of fault).
 
-    `seed` is that of the way the groups are cut into folds.
+    What a rule proposes for the log counts as it does in the line. `seed` is that of the way the groups are cut into
+    folds.
     """
     truth = [log.categories[0] for log in logs]
     groups = [log.group for log in logs]
@@ -139,7 +164,7 @@ def out_of_fold(logs: Sequence[Labelled], seed: int = 0) -> Ranked:
         folds = list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(truth, truth, groups))
     for seen, unseen in folds:
         ranker = train([logs[index] for index in seen])
-        ranked |= {logs[index].id: ranker.rank(logs[index].excerpt) for index in unseen}
+        ranked |= {logs[index].id: ranker.rank(logs[index].excerpt, None, logs[index].proposed) for index in unseen}
     return ranked
 
 

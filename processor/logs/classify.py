@@ -19,7 +19,7 @@ from processor.contract import Excerpt
 from processor.errors import ConfigError
 from processor.logs.memory import Lines, PerLine
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of `features` and of the weights' file."""
 
 CLOSE: Final = 12
@@ -87,7 +87,7 @@ MARKERS: Final[Mapping[str, str]] = {
     "ownership": r"dubious ownership|[Aa]ccess denied|[Oo]peration not permitted|EPERM",
     "dns": r"[Cc]ould not resolve host|ENOTFOUND|EAI_AGAIN|[Tt]emporary failure .*resol|no such host",
     "network": r"[Cc]onnection (timed out|refused|reset)|ETIMEDOUT|ECONNRE|TLS handshake|i/o timeout|50[234]|SSL",
-    "timeout": r"[Tt]imed[ -]?out|[Tt]imeout|deadline exceeded|exceeded the maximum|No output has been|stalled",
+    "timeout": r"[Tt]imed[ -]?out|[Tt]imeout([^=\n]|$)|deadline exceeded|exceeded the max|No output has been|stalled",
     "space": r"[Nn]o space left|ENOSPC|disk quota",
     "memory": r"[Oo]ut ?[Oo]f ?[Mm]emory|OOM|heap (space|limit|out)|Cannot allocate memory|std::bad_alloc|MemoryError",
     "killed": r"\b[Kk]illed\b|signal 9|SIGKILL|exit(ed with)? (code|status) 137",
@@ -132,7 +132,13 @@ def _worded(lines: Sequence[str]) -> list[tuple[frozenset[str], frozenset[str]]]
 _WORDS: Final = PerLine(_worded)
 _NONE: Final[frozenset[str]] = frozenset()
 _MARKED: Final = 0.5
-"""The value of a marker."""
+"""The value of a marker on one of the lines whose words count."""
+_ASIDE: Final = 0.25
+"""The value of one elsewhere in the excerpt, where CI systems and steps that passed have their say as well."""
+
+PROPOSED: Final = 2.0
+"""How far what a rule proposes is lifted, as a logarithm of odds: proposals are mostly right, on logs of other tools
+too, but one that the words contradict strongly must still lose."""
 
 
 def features(excerpt: Excerpt) -> dict[str, float]:
@@ -150,20 +156,32 @@ def _groups(excerpt: Excerpt, marked: Sequence[frozenset[str]]) -> list[tuple[st
 
     `marked` are the markers on each line of the excerpt.
     """
-    worded = _WORDS(_close(excerpt))
+    places = _places(excerpt)
+    worded = _WORDS([excerpt.lines[at].text for at in places])
     kinds = (
         ("w:", _all([words for words, _ in worded])),
         ("h:", _all([words for words, _ in worded[:HEAD]])),
         ("b:", _all([pairs for _, pairs in worded])),
     )
-    return [*[(prefix, _scale(group), group) for prefix, group in kinds if group], ("t:", _MARKED, _all(marked))]
+    near, aside = _marks(marked, places)
+    return [
+        *[(prefix, _scale(group), group) for prefix, group in kinds if group],
+        ("t:", _MARKED, near),
+        ("t:", _ASIDE, aside),
+    ]
 
 
-def _close(excerpt: Excerpt) -> list[str]:
-    """The lines whose words count: those ranked first, or the last ones where none is ranked."""
-    by_number = {line.number: line.text for line in excerpt.lines}
-    ranked = [number for number in excerpt.ranked if number in by_number][:CLOSE]
-    return [by_number[number] for number in ranked] or [line.text for line in excerpt.lines[-CLOSE:]]
+def _marks(marked: Sequence[frozenset[str]], places: Sequence[int]) -> tuple[frozenset[str], frozenset[str]]:
+    """The markers on the lines whose words count, and those that are elsewhere only."""
+    near = _all([marked[at] for at in places])
+    return near, _all(marked) - near
+
+
+def _places(excerpt: Excerpt) -> list[int]:
+    """Indexes of the lines whose words count: those ranked first, or the last ones where none is ranked."""
+    by_number = {line.number: at for at, line in enumerate(excerpt.lines)}
+    ranked = [by_number[number] for number in excerpt.ranked if number in by_number][:CLOSE]
+    return ranked or list(range(len(excerpt.lines)))[-CLOSE:]
 
 
 def _all(groups: Sequence[frozenset[str]]) -> frozenset[str]:
@@ -221,25 +239,30 @@ class Ranker:
         except (ValueError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: not a ranker's weights: {error}") from error
 
-    def rank(self, excerpt: Excerpt, marked: Sequence[frozenset[str]] | None = None) -> tuple[tuple[str, float], ...]:
+    def rank(
+        self, excerpt: Excerpt, marked: Sequence[frozenset[str]] | None = None, proposed: object = None
+    ) -> tuple[tuple[str, float], ...]:
         """Every value with its probability, likeliest first; equal ones in the file's order.
 
-        `marked` is what a MarkerReader found on each line of the excerpt, if it was asked.
+        `marked` is what a MarkerReader found on each line of the excerpt, if it was asked; `proposed` is the value that
+        a rule proposes, if one does.
         """
         if marked is None:
             marked = [marks for (marks,) in _lines()([line.text for line in excerpt.lines])]
-        read = self._known(_close(excerpt))
+        places = _places(excerpt)
+        read = self._known([excerpt.lines[at].text for at in places])
         head = read[:HEAD]
         groups = (
             ("w:", _all([each.words for each in read]), _all([each.weighed for each in read])),
             ("h:", _all([each.words for each in head]), _all([each.heads for each in head])),
             ("b:", _all([each.pairs for each in read]), _all([each.paired for each in read])),
         )
-        added = self._sum("bias", ("",), 1.0) + self._sum("t:", _all(marked), _MARKED)
+        near, aside = _marks(marked, places)
+        added = self._sum("bias", ("",), 1.0) + self._sum("t:", near, _MARKED) + self._sum("t:", aside, _ASIDE)
         added += sum(self._sum(kind, known, _scale(group)) for kind, group, known in groups if group)
         # With the middle each lane is positive; turning its bit again makes signed numbers of them.
         lanes = self._lanes.unpack(((added + self._middle) ^ self._middle).to_bytes(self._lanes.size, "little"))
-        logits = [lane / _UNIT for lane in lanes]
+        logits = [lane / _UNIT + (value == proposed) * PROPOSED for lane, value in zip(lanes, self.values, strict=True)]
         highest = max(logits, default=0.0)
         odds = [math.exp(logit - highest) for logit in logits]
         total = sum(odds)

@@ -39,14 +39,13 @@ class Recognise:
         found = collect(excerpt, mentions)
         # A rule that decides leaves nothing for a model to choose from.
         open_fields = {} if rule is not None and rule.decides else self.rankers
+        proposed = rule.fields if rule is not None else {}
         return Reading(
             excerpt=excerpt,
             candidates=found,
             rule=rule,
             narrowed={
-                name: _likeliest(
-                    ranker.rank(excerpt, marked), keep, rule.fields.get(name) if rule is not None else None
-                )
+                name: _likeliest(ranker.rank(excerpt, marked, proposed.get(name)), keep, proposed.get(name))
                 for name, (ranker, keep) in open_fields.items()
             },
             anchor=anchor(excerpt, found, rule),

@@ -41,6 +41,14 @@ def test_features_do_not_see_figures() -> None:
     assert features(excerpt(*LINES)) == features(excerpt(*other, first=4000))
 
 
+def test_markers_count_more_where_the_fault_is() -> None:
+    """On ranked lines twice what they do elsewhere, once however often; a limit that is given is no timeout."""
+    found = features(excerpt("npm error code 1", "git fetch # timeout=10", "ERESOLVE", "npm error again", ranked=(3,)))
+    assert (found["t:eresolve"], found["t:npm"]) == (0.5, 0.25)
+    assert "t:timeout" not in found
+    assert features(excerpt("npm error code 1", "npm error again", ranked=(2,)))["t:npm"] == 0.5
+
+
 def test_features_without_ranked_lines_take_the_last() -> None:
     """A log without error words is judged by its end."""
     assert "w:quietly" in features(excerpt("a", "it ended quietly", ranked=()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from processor.logs.classify import Ranker
 from processor.logs.rules import RuleSet
 from processor.stages.recognise import Recognise
@@ -42,7 +44,7 @@ def test_a_rule_that_proposes_does_not_name_the_fault() -> None:
 
 def test_what_a_rule_proposes_is_on_offer() -> None:
     """In place of the unlikeliest: a hint at a value that can't be chosen would mislead."""
-    ranker = Ranker(["test", "compile", "dependency_resolution"], {"bias": [(0, 1.0), (1, 0.5)]})
+    ranker = Ranker(["test", "compile", "dependency_resolution"], {"bias": [(0, 9.0), (1, 8.0)]})
     rules = RuleSet.parse([RULE | {"decides": False}])
     found = Recognise(rules, {"category": (ranker, 2)})
     assert [value for value, _ in found(excerpt("package zod gone")).narrowed["category"]] == [
@@ -50,6 +52,15 @@ def test_what_a_rule_proposes_is_on_offer() -> None:
         "dependency_resolution",
     ]
     assert [value for value, _ in found(excerpt("error: boom")).narrowed["category"]] == ["test", "compile"]
+
+
+def test_what_a_rule_proposes_is_likelier() -> None:
+    """It goes ahead of what the words make somewhat likelier."""
+    ranker = Ranker(["test", "compile", "dependency_resolution"], {"bias": [(0, 1.0), (1, 0.5)]})
+    rules = RuleSet.parse([RULE | {"decides": False}])
+    found = Recognise(rules, {"category": (ranker, 3)})(excerpt("package zod gone")).narrowed["category"]
+    assert [value for value, _ in found] == ["dependency_resolution", "test", "compile"]
+    assert sum(share for _, share in found) == pytest.approx(1.0)
 
 
 def test_nothing_configured() -> None:

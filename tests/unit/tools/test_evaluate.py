@@ -12,6 +12,7 @@ from processor.logs.classify import Ranker
 from tools import train_ranker
 from tools.evaluate import Answer, averaged, by_ranking, figures, small_classes, table
 from tools.labelled import Labelled, excerpt_of
+from tools.lessons import lessons
 from tools.record.fault import CATEGORIES
 from tools.train_ranker import LIMIT_BYTES, WEIGHTS, accuracy, commonest, dump, fit, out_of_fold, partitions
 
@@ -89,6 +90,8 @@ def test_figures_of_several_ways_are_means_with_least_and_most() -> None:
 def test_ways_to_leave_groups_out_differ_and_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each ranks all logs; the first is the one that models are asked with."""
     monkeypatch.setattr(train_ranker, "PARTITIONS", 3)
+    monkeypatch.setattr(train_ranker, "written", tuple)
+    monkeypatch.setattr(train_ranker, "_written_features", tuple)
     texts = {"test": "assertion failed in a test", "compile": "cannot find symbol"}
     logs = [
         labelled(f"{name}{n}", name, text=f"{text} in {'abcdefghij'[n]}x")
@@ -119,6 +122,27 @@ def test_accuracy_counts_repeats_of_a_fault_once() -> None:
     assert accuracy(logs, ranked, 1) == 0.5
     assert accuracy(logs, ranked, 2) == 1.0
     assert commonest(logs) == 0.5
+
+
+def test_what_a_rule_proposes_counts_in_rankings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does in the line, where the ranker is told of it."""
+    monkeypatch.setattr(train_ranker, "written", tuple)
+    monkeypatch.setattr(train_ranker, "_written_features", tuple)
+    logs = [labelled(f"{name}{n}", name, text=f"it failed {n}") for name in ("test", "compile") for n in range(10)]
+    told = [replace(log, proposed=log.categories[0]) for log in logs]
+    assert accuracy(told, out_of_fold(told), 1) == 1.0
+    assert accuracy(logs, out_of_fold(logs), 1) < 1.0
+
+
+def test_lessons_teach_what_no_log_shows() -> None:
+    """Each has a category of the schema and is read once; a ranker knows all of them, whatever its logs are."""
+    assert {category for category, _ in lessons()} == CATEGORIES
+    texts = [tuple(line.text for line in excerpt.lines) for _, excerpt in lessons()]
+    assert len(texts) == len(set(texts)) > 500
+    logs = [labelled(f"t{n}", "test", text="assertion failed in a test") for n in range(3)]
+    ranked = train_ranker.train(logs).rank(excerpt_of(b"error: no space left on device, disk quota exceeded"))
+    assert {name for name, _ in ranked} == CATEGORIES
+    assert [name for name, _ in ranked[:2]] == ["test", "resource"]
 
 
 def test_training_again_gives_the_same_weights() -> None:
