@@ -92,7 +92,7 @@ async def ask(
     recognise = Recognise(pipeline.rules or RuleSet(()), pipeline.rankers)
     build = BuildPrompt(
         pipeline.name, pipeline.prompt.system, pipeline.prompt.user, pipeline.questions,
-        settings.context_tokens, pipeline.model.max_tokens,
+        settings.context_tokens, pipeline.model.max_tokens, excerpt_tokens=pipeline.prompt.excerpt_tokens,
     )  # fmt: skip
     check = Check(pipeline.schema, pipeline.questions)
     gate, wanted = asyncio.Semaphore(at_once), [log for log in logs if log.id not in have]

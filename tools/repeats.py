@@ -59,7 +59,10 @@ class Repeats:
 def questions(logs: Sequence[Labelled], pipeline: Pipeline) -> list[Question]:
     """The questions of a pipeline about labelled logs, in their order."""
     recognise = Recognise(pipeline.rules or RuleSet(()), pipeline.rankers)
-    build = BuildPrompt(pipeline.name, pipeline.prompt.system, pipeline.prompt.user, pipeline.questions)
+    shown = pipeline.prompt
+    build = BuildPrompt(
+        pipeline.name, shown.system, shown.user, pipeline.questions, excerpt_tokens=shown.excerpt_tokens
+    )
     rows = [json.loads(line) for line in (SAMPLES / "truth.jsonl").read_text().splitlines()]
     faults = {row["id"]: f"{row['repo']} {row['fault']}" for row in rows}
     made = []

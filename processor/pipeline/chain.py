@@ -36,6 +36,13 @@ class PromptPart(Part):
         examples=["system.j2"],
     )
     user: str = Field(description="The user prompt: the excerpt and what may be chosen.", examples=["user.j2"])
+    excerpt_tokens: int | None = Field(
+        None,
+        ge=100,
+        description="Most tokens of the excerpt that the model reads: its likeliest lines; by default all of it. "
+        "Rules, candidates, ranking and tickets have the whole excerpt either way.",
+        examples=[400],
+    )
 
 
 Adapter = Annotated[
@@ -150,10 +157,11 @@ class StepPart(Part):
 
 @dataclass(frozen=True, slots=True)
 class PromptConfig:
-    """The rendered system prompt, the same for every event, and the template of the user prompt."""
+    """The rendered system prompt, the same for every event, the template of the user prompt, and what that shows."""
 
     system: str
     user: Template
+    excerpt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

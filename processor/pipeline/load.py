@@ -179,7 +179,12 @@ def _calibrations(checked: Checked, model: PipelineDocument) -> Calibrations:
     asking |= {one.ranker for one in model.narrow.values()}
     if model.chain:  # what its steps give is part of the question
         asking |= checked.files.keys()
-    shown = {"reduce": model.reduce.model_dump(mode="json"), "keep": {k: one.keep for k, one in model.narrow.items()}}
+    shown: dict[str, object] = {
+        "reduce": model.reduce.model_dump(mode="json"),
+        "keep": {k: one.keep for k, one in model.narrow.items()},
+    }
+    if model.prompt.excerpt_tokens is not None:  # by default the digests of before hold
+        shown["read"] = model.prompt.excerpt_tokens
     files_digest = digest({name: file for name, file in checked.files.items() if name in asking})
     asked = hashlib.sha256(f"{files_digest} {json.dumps(shown, sort_keys=True)}".encode()).hexdigest()[:12]
     folder = checked.homes.find(f"adapters/{model.model.adapter}") if model.model.adapter else None
@@ -203,7 +208,7 @@ def _prompt(checked: Checked, part: PromptPart, schema: ResultSchema) -> PromptC
         system = Template.load(file).render(**contexts.system_values(checked.folder.name, schema)).strip()
     except Rejected as exc:
         raise PipelineError([Problem(file, 1, 1, str(exc))]) from exc
-    return PromptConfig(system, Template.load(checked.files[part.user]))
+    return PromptConfig(system, Template.load(checked.files[part.user]), part.excerpt_tokens)
 
 
 def _step(checked: Checked, model: PipelineDocument, index: int) -> StepConfig:

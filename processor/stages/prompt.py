@@ -3,15 +3,11 @@
 Whatever the model chooses from stands under codes: the likeliest values of a narrowed field (k1 …), packages
 (c1 …), tests (t1 …), files (f1 …), the likeliest lines (L1 …). The form of the answer depends on how many there
 are by size class alone, so that a server compiles a few grammars per pipeline and never one per event.
-
-Text from logs can't pass for anything else: each of its lines begins with a bar, after the code if it has one,
-and the markers of chat templates are broken up.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -25,6 +21,7 @@ from processor.logs.tokens import TokenCounter, estimate
 from processor.models.chat import Completion, Message, Shown
 from processor.models.form import LIST_SIZES, NONE, SIZES, Form, Slot, compile_form, size_class
 from processor.models.question import LINES, Meaning, Prompt, Question
+from processor.models.showing import PER_LINE, beside, fewer_lines, harmless, plain, show, unmarked
 
 USER_CONTEXT: Final[Mapping[str, Type]] = {
     "event": object_of({name: INT if each.type is int else STRING for name, each in ATTRIBUTES.items()}),
@@ -52,9 +49,6 @@ COARSER: Final = ((0, 2, MOST_CANDIDATES), (0, MOST_CANDIDATES), (MOST_CANDIDATE
 With the last ones the form is the same for every event: it has room for codes also where there is nothing to choose.
 """
 
-_PER_LINE: Final = 3
-"""Tokens of a line's code, bar and end."""
-
 LineCodes = dict[str, ExcerptLine]
 
 Render = Callable[[Excerpt], str]
@@ -64,8 +58,9 @@ Render = Callable[[Excerpt], str]
 class BuildPrompt:
     """Makes the prompt of an event.
 
-    `name` is the pipeline's; `context_tokens` what the server takes in all, counted by `count`. `chained` says that
-    it has a chain, whose results the user template may use.
+    `name` is the pipeline's; `context_tokens` what the server takes in all, counted by `count`; `excerpt_tokens` how
+    much of the excerpt the model is to read, None for all. `chained` says that the pipeline has a chain, whose results
+    the user template may use.
     """
 
     def __init__(
@@ -78,9 +73,11 @@ class BuildPrompt:
         max_tokens: int = 192,
         count: TokenCounter = estimate,
         *,
+        excerpt_tokens: int | None = None,
         chained: bool = False,
     ) -> None:
         self._name = name
+        self._excerpt_tokens = excerpt_tokens
         self._chained = chained
         self._system = Message("system", system)
         self._user = user
@@ -98,7 +95,8 @@ class BuildPrompt:
 
     def __call__(self, event: Event, reading: Reading) -> Prompt:
         """The prompt; raises Rejected ("prompt_too_long", "template_failed")."""
-        lines = _line_codes(reading.excerpt)
+        asked = excerpt = self._to_read(reading.excerpt)
+        lines = _line_codes(excerpt)
         codes = {each.name: _codes(each, reading, lines) for each in self._questions}
         fixed: dict[str, object] = {
             "event": _plain_attributes(event.attributes),
@@ -109,7 +107,7 @@ class BuildPrompt:
             fixed["chain"] = harmless(reading.chain)
         labels = {line.number: code for code, line in lines.items()}
         rest = functools.partial(self._render, fixed, labels)
-        excerpt, user = reading.excerpt, rest(reading.excerpt)
+        user = rest(excerpt)
         if len(user) > self._room and self._count(user) > self._room:
             excerpt, user = self._shrunk(rest, excerpt, labels)
         prompt = Prompt(
@@ -120,7 +118,7 @@ class BuildPrompt:
             replica=reading.replica,
             bound=reading.bound,
         )
-        return self._holding(prompt, rest, excerpt, labels, len(reading.excerpt.lines))
+        return self._holding(prompt, rest, excerpt, labels, len(asked.lines))
 
     def _holding(self, prompt: Prompt, rest: Render, excerpt: Excerpt, labels: Mapping[int, str], of: int) -> Prompt:
         """`prompt` with what it says of the excerpt in it, which had `of` lines, and how to make that smaller."""
@@ -128,13 +126,13 @@ class BuildPrompt:
         def smaller() -> Prompt | None:
             if len(excerpt.lines) <= 1:
                 return None
-            half = fewer_lines(excerpt, labels, self._cost(excerpt) // 2, self._count)
+            half = fewer_lines(excerpt, self._cost(excerpt) // 2, self._count, labels)
             shorter = replace(prompt, messages=(self._system, Message("user", rest(half))))
             return self._holding(shorter, rest, half, labels, of)
 
         kept = len(excerpt.lines)
         shown = Shown(kept, of) if kept < of else None
-        return replace(prompt, smaller=smaller, shown=shown, gist=lambda: rest(_beside(excerpt, labels)))
+        return replace(prompt, smaller=smaller, shown=shown, gist=lambda: rest(beside(excerpt, labels)))
 
     def repair(self, prompt: Prompt, answer: Completion, fault: str) -> Prompt:
         """The prompt again with the answer that it got and what is wrong with that."""
@@ -150,16 +148,23 @@ class BuildPrompt:
     def _render(self, fixed: Mapping[str, object], labels: Mapping[int, str], excerpt: Excerpt) -> str:
         return self._user.render(**fixed, excerpt=show(excerpt, labels))
 
+    def _to_read(self, excerpt: Excerpt) -> Excerpt:
+        """The part of the excerpt that the model is to read."""
+        most = self._excerpt_tokens
+        if most is None or self._cost(excerpt) <= most:
+            return excerpt
+        return fewer_lines(excerpt, most, self._count)
+
     def _cost(self, excerpt: Excerpt) -> int:
         """Tokens of the lines as `fewer_lines` counts them, so that less than that leaves one out."""
-        return sum([self._count(line.text) + _PER_LINE for line in excerpt.lines])
+        return sum([self._count(line.text) + PER_LINE for line in excerpt.lines])
 
     def _shrunk(self, rest: Render, excerpt: Excerpt, labels: Mapping[int, str]) -> tuple[Excerpt, str]:
         """As much of the excerpt as there is room for, and the user part; the system part is never touched."""
         tokens = self._cost(excerpt)
         while len(excerpt.lines) > 1:
             tokens = tokens * 2 // 3
-            excerpt = fewer_lines(excerpt, labels, tokens, self._count)
+            excerpt = fewer_lines(excerpt, tokens, self._count, labels)
             user = rest(excerpt)
             if self._count(user) <= self._room:
                 return excerpt, user
@@ -273,12 +278,6 @@ def _slot(question: Question, offered: int, sizes: tuple[int, ...]) -> Slot | No
     return Slot(question.name, "choice", options, nullable=question.nullable)
 
 
-def _beside(excerpt: Excerpt, labels: Mapping[int, str]) -> Excerpt:
-    """The lines with codes, and the line on either side of each."""
-    near = {at for number in labels for at in (number - 1, number, number + 1)}
-    return replace(excerpt, lines=tuple([line for line in excerpt.lines if line.number in near]), tokens=0)
-
-
 def _choices(questions: Sequence[Question], codes: Mapping[str, Mapping[str, Meaning]]) -> str:
     """The tables of what may be chosen, a field a paragraph; fields with fixed values are left to the system part."""
     parts: list[str] = []
@@ -306,18 +305,9 @@ def _named(candidate: Candidate) -> str:
 def _plain_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Attributes as `plain` leaves them; most have nothing to break up, so all are looked through at once."""
     together = "".join([each for each in attributes.values() if isinstance(each, str)])
-    if together.isprintable() and _unmarked(together) is together:
+    if together.isprintable() and unmarked(together) is together:
         return attributes
     return {name: plain(each) if isinstance(each, str) else each for name, each in attributes.items()}
-
-
-def harmless(value: Any) -> Any:
-    """What a chain's step gave, its texts as `plain` leaves them: from a database or a model, they are data alike."""
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {name: harmless(each) for name, each in value.items()}
-    return [harmless(each) for each in value] if isinstance(value, list) else value
 
 
 def _hint(rule: RuleMatch | None) -> str:
@@ -326,50 +316,3 @@ def _hint(rule: RuleMatch | None) -> str:
         return ""
     fields = [f"{name} {value}" for name, value in rule.fields.items() if isinstance(value, str)]
     return plain(f"Known pattern {rule.rule}: {', '.join(fields)}") if fields else ""
-
-
-def show(excerpt: Excerpt, labels: Mapping[int, str]) -> str:
-    """The excerpt as the model sees it: a bar before each line, before that its code if `labels` has one."""
-    parts: list[str] = []
-    following = 1
-    for number, text, _score, repeated in excerpt.lines:
-        if number > following:
-            parts.append("…")
-        times = f" (× {repeated})" if repeated > 1 and text else ""
-        parts.append(f"{labels.get(number, '')}| {plain(text)}{times}")
-        following = number + repeated
-    if excerpt.total_lines >= following:
-        parts.append("…")
-    return "\n".join(parts)
-
-
-def fewer_lines(excerpt: Excerpt, labels: Mapping[int, str], tokens: int, count: TokenCounter = estimate) -> Excerpt:
-    """The lines that matter most, within `tokens`: those with codes first, then by score; at least one line."""
-    order = sorted(excerpt.lines, key=lambda line: (line.number not in labels, -line.score, line.number))
-    kept: list[ExcerptLine] = []
-    for line in order:
-        tokens -= count(line.text) + _PER_LINE
-        if tokens < 0 and kept:
-            break
-        kept.append(line)
-    kept.sort(key=lambda line: line.number)
-    return replace(excerpt, lines=tuple(kept), tokens=0)
-
-
-_MARKERS: Final = re.compile(
-    r"[<\[|](?:(?<=<)(?=[|/]?(?:im_|end|start_of|begin_of|eot|system|user|assistant|s>|tool_|think|fim_|bos|eos|pad|\|))"
-    r"|(?<=\|)(?=>)|(?<=\[)(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_)))"
-)
-_BREAKS: Final = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-
-
-@functools.lru_cache(maxsize=16_384)  # builds repeat each other's lines
-def plain(text: str) -> str:
-    """Text from outside on one line, with what chat templates would take for their own markers broken up."""
-    return _unmarked(text if text.isprintable() else _BREAKS.sub(" ", text))
-
-
-def _unmarked(text: str) -> str:
-    if "<" not in text and "[" not in text and "|>" not in text:
-        return text
-    return _MARKERS.sub(lambda marker: f"{marker[0]} ", text)

@@ -100,6 +100,7 @@ class Ask:
                 context_tokens,
                 asked.max_tokens,
                 count,
+                excerpt_tokens=asked.prompt.excerpt_tokens,
                 chained=chained,
             ),
             infer=Infer(

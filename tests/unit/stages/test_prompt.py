@@ -19,7 +19,8 @@ from processor.lang.template import Template
 from processor.logs.tokens import estimate
 from processor.models.chat import Completion, Shown
 from processor.models.question import Prompt, questions
-from processor.stages.prompt import MOST_GRAMMARS, BuildPrompt, largest_form, plain
+from processor.models.showing import fewer_lines, plain
+from processor.stages.prompt import MOST_GRAMMARS, BuildPrompt, largest_form
 
 CATEGORIES = {"test": "a test failed", "compile": "it does not compile", "network_infra": "the network failed"}
 SCHEMA = ResultSchema(
@@ -172,6 +173,38 @@ def test_too_long_an_excerpt_shrinks_and_keeps_the_likeliest_lines() -> None:
     assert "L2| line 399 of many" in user
     assert prompt.messages[0].content == "You judge build logs."
     assert prompt.shown == Shown(user.count("of many"), 400)
+
+
+def test_the_model_reads_as_much_as_it_is_to() -> None:
+    """The likeliest lines, under codes of their own; nothing is missing from what it was to read."""
+    texts = [f"line {index} of many that say little" for index in range(80)]
+    lines = tuple(line._replace(score=0.01 * line.number) for line in excerpt(texts).lines)
+    log = Excerpt(lines, 80, (2, 70, 3, 80))
+    prompt = build(excerpt_tokens=200)(event(), replace(reading(), excerpt=log))
+    user = prompt.messages[1].content
+    assert estimate(user) < 300
+    assert "L1| line 69 of many" in user
+    assert "L2| line 79 of many" in user
+    assert prompt.codes["evidence"] == {"L1": lines[69], "L2": lines[79]}  # what isn't shown has no code
+    assert prompt.shown is None
+    assert prompt.smaller is not None
+
+
+def test_a_line_too_long_makes_room_for_others() -> None:
+    """Where the likeliest line takes up more than all there is, it is shown; a later one is left out by itself."""
+    texts = ["word " * 300, "short", "word " * 200, "brief"]
+    log = Excerpt(tuple(ExcerptLine(at, text, score=1 / at) for at, text in enumerate(texts, 1)), 4, (2, 3))
+    prompt = build(excerpt_tokens=100)(event(), replace(reading(), excerpt=log))
+    assert list(prompt.codes["evidence"]) == ["L1"]
+    assert prompt.messages[1].content.count("word") == 300
+    rest = fewer_lines(log, 100, estimate, first={2})
+    assert [line.number for line in rest.lines] == [2, 4]
+
+
+def test_a_short_excerpt_is_read_whole() -> None:
+    """The bound takes nothing from what is within it."""
+    asked = (event(), reading())
+    assert build(excerpt_tokens=100)(*asked).messages == build()(*asked).messages
 
 
 def test_what_can_not_fit_is_rejected() -> None:
