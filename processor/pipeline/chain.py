@@ -39,7 +39,7 @@ class PromptPart(Part):
     excerpt_tokens: int | None = Field(
         None,
         ge=100,
-        description="Most tokens of the excerpt that the model reads: its likeliest lines; by default all of it. "
+        description="About how many tokens of the excerpt the model reads: its likeliest lines; by default all. "
         "Rules, candidates, ranking and tickets have the whole excerpt either way.",
         examples=[400],
     )

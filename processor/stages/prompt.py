@@ -149,11 +149,16 @@ class BuildPrompt:
         return self._user.render(**fixed, excerpt=show(excerpt, labels))
 
     def _to_read(self, excerpt: Excerpt) -> Excerpt:
-        """The part of the excerpt that the model is to read."""
+        """The part of the excerpt that the model is to read.
+
+        Its tokens were counted already: lines cost by their length, as counting each would take longer than all else
+        that a question takes.
+        """
         most = self._excerpt_tokens
-        if most is None or self._cost(excerpt) <= most:
+        if most is None or excerpt.tokens <= most:
             return excerpt
-        return fewer_lines(excerpt, most, self._count)
+        dense = excerpt.tokens / sum([len(line.text) + 1 for line in excerpt.lines])
+        return fewer_lines(excerpt, most, lambda text: int(len(text) * dense))
 
     def _cost(self, excerpt: Excerpt) -> int:
         """Tokens of the lines as `fewer_lines` counts them, so that less than that leaves one out."""

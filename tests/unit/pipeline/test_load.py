@@ -66,6 +66,17 @@ def test_the_version_is_the_digest_of_every_file(home: Path, name: str) -> None:
     assert load(home).version != before
 
 
+def test_a_calibration_holds_for_as_much_as_the_model_reads(home: Path) -> None:
+    """What it was measured with is asked: another share of the excerpt is another question."""
+    file = home / "pipelines" / "builds" / "pipeline.yaml"
+    whole = load(home)
+    assert whole.prompt.excerpt_tokens is None
+    file.write_text(file.read_text().replace("user: user.j2}", "user: user.j2, excerpt_tokens: 300}"))
+    part = load(home)
+    assert part.prompt.excerpt_tokens == 300
+    assert part.calibrations.asked != whole.calibrations.asked
+
+
 def test_a_wrong_pipeline_raises_with_all_problems(home: Path) -> None:
     """`run` refuses to start, and says everything at once."""
     file = home / "pipelines/builds/pipeline.yaml"
