@@ -172,27 +172,33 @@ class Check:
         for question in self._questions:
             if question.kind != "line":
                 result[question.name] = rule.fields.get(question.name, [] if question.many else None)
-        if isinstance(result.get(SUMMARY), str) and rule.lines:  # else the pipeline's own expressions have made it
-            result[SUMMARY] = self._detailed(result[SUMMARY], reading, rule)
+        lines = list(rule.lines)
+        if isinstance(result.get(SUMMARY), str) and lines:  # else the pipeline's own expressions have made it
+            result[SUMMARY], quoted = self._detailed(result[SUMMARY], reading, rule)
+            lines += quoted
         try:
             valid = self._valid(result)
         except Invalid as error:
             raise Rejected("internal", f"rule {rule.rule}: {error}") from error
         confidence = Confidence(rule.precision, calibrated=rule.precision is not None)
-        lines = list(rule.lines)
-        if only_ended(lines, reading.excerpt):  # which shows nobody what happened
+        if only_ended(rule.lines, reading.excerpt):  # which shows nobody what happened
             lines.append(cause(reading.excerpt, reading.candidates))
         return Answer(valid, _evidence(reading.excerpt, lines), confidence, rule.precision)
 
-    def _detailed(self, summary: str, reading: Reading, rule: RuleMatch) -> str:
-        """A rule's sentence; where it is the same for all that the rule hits, with what the log says there."""
+    def _detailed(self, summary: str, reading: Reading, rule: RuleMatch) -> tuple[str, list[int]]:
+        """A rule's sentence; where it is the same for all that the rule hits, with what the log says there.
+
+        And the line that says it, which shows a reader what the sentence quotes.
+        """
         if any(capture and capture in summary for capture in rule.captures.values()):
-            return summary
+            return summary, []
         at = beside(rule.lines, reading.excerpt, reading.candidates)
         told = headline(reading.excerpt, reading.candidates, at) if at else ""
         length = next((each.length for each in self._questions if each.name == SUMMARY), 0)
         more = telling(told) - telling(summary)
-        return f"{summary.rstrip('.')}: {told}"[:length] if len(more) > 1 or is_specific(told) else summary
+        if len(more) <= 1 and not is_specific(told):
+            return summary, []
+        return f"{summary.rstrip('.')}: {told}"[:length], [at]
 
     def _valid(self, result: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -203,6 +203,17 @@ def test_a_rule_that_says_the_same_of_all_faults_is_given_the_line(line: str, to
     assert Check(schema, questions(schema, ["category"])).decided(reading, rule).result["summary"] == told
 
 
+def test_the_line_that_a_rules_sentence_quotes_is_evidence() -> None:
+    """What the ticket's first line says can be found in the log: the rule hit a count below it."""
+    schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=120)})
+    lines = (ExcerptLine(7, "src/api.py:3:1: F401 'os' imported but unused", 9.0), ExcerptLine(8, "1 finding.", 3.0))
+    rule = RuleMatch("findings", {"category": "compile", "summary": "A linter complains."}, {}, (8,))
+    reading = Reading(Excerpt(lines, 9, ranked=(7, 8)), rule=rule)
+    made = Check(schema, questions(schema, ["category"])).decided(reading, rule)
+    assert "imported but unused" in made.result["summary"]
+    assert [each.line for each in made.evidence] == [7, 8]
+
+
 def test_that_a_test_failed_is_no_summary() -> None:
     """Which test it was stands in another field: the sentence has to say why."""
     schema = replace(SCHEMA, fields=dict(SCHEMA.fields) | {"summary": Field("summary", max_length=90)})
