@@ -40,7 +40,7 @@ class PromptPart(Part):
         None,
         ge=100,
         description="About how many tokens of the excerpt the model reads: its likeliest lines; by default all. "
-        "Rules, candidates, ranking and tickets have the whole excerpt either way.",
+        "Rules, candidates, ranking, tickets and a larger model (`escalate`, `shadow`) have the whole either way.",
         examples=[400],
     )
 

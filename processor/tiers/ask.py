@@ -83,13 +83,14 @@ class Ask:
         """The questions of a pipeline to `tier`, which `model` answers; `count` counts that model's tokens.
 
         `served` says which version of its adapter an event asks. That adapter belongs to the question's own tier: any
-        other one answers with its base model. `question` is one of its chain instead of the pipeline's own. `answers`
-        are those that are remembered, where any are.
+        other one answers with its base model, and reads the whole excerpt. `question` is one of its chain instead of
+        the pipeline's own. `answers` are those that are remembered, where any are.
         """
         asked = question or pipeline.question
         # How sure a model is was measured for the pipeline's own question alone.
         calibrated = partial(pipeline.calibrations.find, tier) if question is None else _uncalibrated
         chained = bool(pipeline.chain)
+        own = tier == asked.tier
         return cls(
             name=pipeline.name,
             prompt=BuildPrompt(
@@ -100,13 +101,13 @@ class Ask:
                 context_tokens,
                 asked.max_tokens,
                 count,
-                excerpt_tokens=asked.prompt.excerpt_tokens,
+                excerpt_tokens=asked.prompt.excerpt_tokens if own else None,
                 chained=chained,
             ),
             infer=Infer(
                 model,
                 tier,
-                asked.adapter if tier == asked.tier else None,
+                asked.adapter if own else None,
                 asked.max_tokens,
                 served,
                 step=asked.step,

@@ -259,6 +259,19 @@ async def test_a_larger_model_that_is_away_is_left_alone_for_a_while() -> None:
     assert not data(outputs)["review"]
 
 
+async def test_a_larger_model_reads_the_whole_excerpt() -> None:
+    """The small one reads the likeliest part of it; what goes up is hard, and deserves a second look at more."""
+    tiers = {"lite": Tier(0.4), "pro": Tier(0.9)}
+    lines = [f"src/part{number}.c:{number}: error: the frobnicator has no part {number}" for number in range(90)]
+    log = "\n".join([*lines, "error: the frobnicator is out of tune", "exit 1"]).encode()
+    await judged_by(tiers, escalating()).handle(record(log))
+    (first,), (second,) = (tiers[name].asked for name in ("lite", "pro"))
+    small, large = (asked.messages[-1].content for asked in (first, second))
+    assert "out of tune" in small
+    assert "out of tune" in large
+    assert small.count("has no part") < 0.6 * large.count("has no part")
+
+
 async def test_escalations_are_counted_and_their_share_is_known() -> None:
     """By why and what came of it; the share is that of the model's answers."""
     registry = CollectorRegistry()
