@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import group_coordinator
 from aiokafka.protocol.metadata import MetadataRequest
 
-from processor.cluster import lost
+from processor.cluster import lost, starting
 from processor.cluster.committed import OffsetsOrErrors, Readings
 from processor.cluster.security import Security, connect
 from processor.settings.kafka import Carrier, KafkaSettings
@@ -40,7 +40,8 @@ class KafkaClient:
     """How to reach the cluster, who we are there, and which client library carries records.
 
     From the first one on, every consumer of the process asks for committed offsets as `OffsetsOrErrors` does, and looks
-    for offsets that are out of range as `processor.cluster.lost` does.
+    for offsets that are out of range as `processor.cluster.lost` does. Each connection uses the secrets that lie in
+    their files then (see `connect`), and a start that is given up leaves none open (see `processor.cluster.starting`).
     """
 
     bootstrap: str
@@ -54,15 +55,16 @@ class KafkaClient:
     def __post_init__(self) -> None:
         group_coordinator.OffsetFetchRequest = OffsetsOrErrors
         lost.install()
+        starting.install()
+        library.create_conn = connect
 
     @classmethod
     def of(cls, settings: KafkaSettings) -> Self:
         """The client that the settings describe. Raises ConfigError where a certificate or a key is of no use.
 
-        From then on no client of this process creates topics in passing (see `_AskOnly`), and each connection uses
-        the secrets that lie in their files then (see `connect`).
+        From then on no client of this process creates topics in passing (see `_AskOnly`).
         """
-        library.MetadataRequest, library.create_conn = _AskOnly, connect
+        library.MetadataRequest = _AskOnly
         return cls(
             settings.bootstrap,
             request_timeout_s=settings.request_timeout_s,

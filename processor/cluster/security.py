@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 from aiokafka.conn import AIOKafkaConnection, create_conn
 
+from processor.cluster import starting
 from processor.cluster.tokens import TokenProvider
 from processor.errors import ConfigError
 from processor.settings.kafka import OAUTH, KafkaSettings
@@ -74,7 +75,7 @@ class FilePassword(str):
 async def connect(host: str, port: int, **options: Any) -> AIOKafkaConnection:
     """A connection of the client library, with the password and the certificate that lie in their files now.
 
-    It stands in the library's place (see `KafkaClient.of`), which would use those that a client was made with for as
+    It stands in the library's place (see `KafkaClient`), which would use those that a client was made with for as
     long as it lives.
     """
     password, context = options.get("sasl_plain_password"), options.get("ssl_context")
@@ -82,7 +83,10 @@ async def connect(host: str, port: int, **options: Any) -> AIOKafkaConnection:
         options["sasl_plain_password"] = FilePassword.of(password.file, password)
     if isinstance(context, TlsContext):
         context.renew()
-    return await create_conn(host, port, **options)
+    connection = await create_conn(host, port, **options)
+    if options.get("on_close") is None:  # a client's first
+        starting.made(connection)
+    return connection
 
 
 class Security:

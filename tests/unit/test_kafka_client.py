@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import struct
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.consumer import group_coordinator
 from aiokafka.errors import GroupLoadInProgressError, IncompatibleBrokerVersion
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v1, OffsetFetchResponse_v3
@@ -124,3 +125,43 @@ def test_a_broker_without_that_version_is_told() -> None:
     KafkaClient("nowhere:9092")
     with pytest.raises(IncompatibleBrokerVersion, match="no OffsetFetch version 1"):
         group_coordinator.OffsetFetchRequest("g", [("in", [0])]).prepare({9: (2, 9)})
+
+
+class Silent:
+    """A broker that says which requests it takes, and answers none of them."""
+
+    def __init__(self) -> None:
+        self.asked, self.left = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        versions = b"\x00\x00" + struct.pack(">i", 2) + struct.pack(">hhhhhh", 3, 0, 5, 18, 0, 0)
+        while size := await reader.read(4):
+            request = await reader.readexactly(int.from_bytes(size, "big"))
+            if request[:2] == b"\x00\x12":  # ApiVersions
+                answer = request[4:8] + versions
+                writer.write(struct.pack(">i", len(answer)) + answer)
+            else:
+                self.asked.set()
+        self.left.set()
+        writer.close()
+
+
+async def test_a_start_that_is_given_up_leaves_no_connection_open() -> None:
+    """A partition may be taken away while its producer asks for the cluster's first metadata."""
+    broker = Silent()
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        producer = AIOKafkaProducer(**KafkaClient(f"127.0.0.1:{port}").arguments())
+        starting = asyncio.create_task(producer.start())
+        async with asyncio.timeout(10):
+            await broker.asked.wait()
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+            gc.disable()  # which would close it, some time
+            try:
+                await broker.left.wait()
+            finally:
+                gc.enable()
+        await producer.stop()
