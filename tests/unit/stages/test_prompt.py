@@ -179,7 +179,7 @@ def test_the_model_reads_as_much_as_it_is_to() -> None:
     """The likeliest lines, under codes of their own; nothing is missing from what it was to read."""
     texts = [f"line {index} of many that say little" for index in range(80)]
     lines = tuple(line._replace(score=0.01 * line.number) for line in excerpt(texts).lines)
-    log = Excerpt(lines, 80, (2, 70, 3, 80))
+    log = replace(excerpt(texts), lines=lines, ranked=(2, 70, 3, 80))
     prompt = build(excerpt_tokens=200)(event(), replace(reading(), excerpt=log))
     user = prompt.messages[1].content
     assert estimate(user) < 300
@@ -193,7 +193,7 @@ def test_the_model_reads_as_much_as_it_is_to() -> None:
 def test_a_line_too_long_makes_room_for_others() -> None:
     """Where the likeliest line takes up more than all there is, it is shown; a later one is left out by itself."""
     texts = ["word " * 300, "short", "word " * 200, "brief"]
-    log = Excerpt(tuple(ExcerptLine(at, text, score=1 / at) for at, text in enumerate(texts, 1)), 4, (2, 3))
+    log = excerpt(texts, [2, 3])
     prompt = build(excerpt_tokens=100)(event(), replace(reading(), excerpt=log))
     assert list(prompt.codes["evidence"]) == ["L1"]
     assert prompt.messages[1].content.count("word") == 300
