@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from processor.testing.model import FakeModelServer
 from tests.decoder.run import event_of, lane_of
 
 HOMES = Homes.of(environ={})
-CI_FAILURE = Pipeline.load(HOMES.pipelines()["ci_failure"], HOMES)
+BUNDLED = Pipeline.load(HOMES.pipelines()["ci_failure"], HOMES)
+CI_FAILURE = replace(BUNDLED, prompt=replace(BUNDLED.prompt, excerpt_tokens=None))
+"""Reads whole excerpts: a few hundred tokens would leave little to shrink beside the choices."""
+
 LOG = (Path(__file__).parents[2] / "pipelines" / "ci_failure" / "samples" / "cargo-test-panic-a1.log").read_bytes()
 
 

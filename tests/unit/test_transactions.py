@@ -17,8 +17,8 @@ async def test_a_cluster_that_lists_no_broker_is_waited_for(monkeypatch: pytest.
     async def bootstrap(_: AIOKafkaClient) -> None:
         raise AssertionError("Did we not perform bootstrap?")
 
-    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
     transactions = KafkaTransactions(KafkaSinkConfig(KafkaClient("127.0.0.1:9")))
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
     with pytest.raises(Retryable, match="can't be taken over"):
         await transactions.open("g-topic-0")
     await transactions.stop()
