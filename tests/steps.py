@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 from processor import __file__ as package
 
@@ -17,7 +17,7 @@ class Steps:
     def __init__(self) -> None:
         self.count = 0
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> Self:
         self._former = sys.gettrace()
         sys.settrace(self._entered)
         return self

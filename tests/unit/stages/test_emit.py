@@ -177,7 +177,7 @@ def test_usage_adds_up_and_an_unknown_cost_stays_unknown() -> None:
 
 
 def test_emitting_costs_little() -> None:
-    """Some two hundred lines of ours: a finding is made of what earlier stages found, and nothing is looked for again."""
+    """Some two hundred lines of ours: a finding is made of what earlier stages found, without another search."""
     emit, made = Emit("ci_failure", "digest", "fs", ticket=True), event()
     emitted(emit, made)
     with Steps() as steps:
