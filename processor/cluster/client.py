@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import group_coordinator
 from aiokafka.protocol.metadata import MetadataRequest
 
-from processor.cluster import lost, starting
+from processor.cluster import lost, starting, terms
 from processor.cluster.committed import OffsetsOrErrors, Readings
 from processor.cluster.security import Security, connect
 from processor.settings.kafka import Carrier, KafkaSettings
@@ -40,7 +40,8 @@ class KafkaClient:
     """How to reach the cluster, who we are there, and which client library carries records.
 
     From the first one on, every consumer of the process asks for committed offsets as `OffsetsOrErrors` does, and looks
-    for offsets that are out of range as `processor.cluster.lost` does. Each connection uses the secrets that lie in
+    for offsets that are out of range as `processor.cluster.lost` does; commits can be bound to a term (see
+    `processor.cluster.terms`). Each connection uses the secrets that lie in
     their files then (see `connect`), and a start that is given up leaves none open (see `processor.cluster.starting`).
     """
 
@@ -56,6 +57,7 @@ class KafkaClient:
         group_coordinator.OffsetFetchRequest = OffsetsOrErrors
         lost.install()
         starting.install()
+        terms.install()
         library.create_conn = connect
 
     @classmethod

@@ -5,7 +5,8 @@ The group is one thing, fetching the records another: see `processor.sources.fet
 - An exception in a rebalance callback is logged and swallowed by the client: here it is kept, and the next poll
   raises it.
 - The client fetches a new assignment before the callback has ended: `poll` holds such records back until then.
-- `commit` waits without a bound while the brokers are away: here it is bounded.
+- `commit` waits without a bound while the brokers are away, and is repeated whatever the member has become meanwhile:
+  here it is bounded, and ends with the assignment that it was begun in (see `processor.cluster.terms`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.cluster.client import KafkaClient, stopped
 from processor.cluster.diagnose import explain, waiting
+from processor.cluster.terms import Term, during
 from processor.contract import NO_NOTES, Notes, Record, TopicPartition
 from processor.errors import Fatal, Retryable
 from processor.settings.kafka import Assignor
@@ -87,6 +89,7 @@ class KafkaSource:
         self._settled = asyncio.Event()
         self._settled.set()
         self._epoch = 0
+        self._term = Term()  # of the last assignment
 
     async def start(self, listener: _Listener) -> None:
         """Joins the group, after resolving where to begin if the group is new. Raises Retryable."""
@@ -180,12 +183,17 @@ class KafkaSource:
             self._fetch.seek(partition, offset)
 
     async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
-        """Commits, within the request time-out. Raises Retryable; a lost membership is no error."""
+        """Commits, within the request time-out. Raises Retryable; a lost membership is no error.
+
+        Nothing is committed once the partitions may be somebody else's.
+        """
         if not offsets:
             return
+        committing = {ClientPartition(*tp): (at, notes.get(tp, "")) for tp, at in offsets.items()}
         try:
             async with asyncio.timeout(self._client.request_timeout_s):
-                await self._joined.commit({ClientPartition(*tp): (at, notes.get(tp, "")) for tp, at in offsets.items()})
+                with during(self._term):
+                    await self._joined.commit(committing)
         except (CommitFailedError, IllegalStateError) as error:
             log.warning("commit came too late: the group has rebalanced", action="commit", error=self._text(error))
         except (KafkaError, TimeoutError) as error:
@@ -302,6 +310,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
         partitions = [TopicPartition(*tp) for tp in assigned]
         try:
+            self._source._term = Term.of(self._source._joined._coordinator)  # noqa: SLF001
             self._source._fetch.begin(partitions)  # noqa: SLF001
             await self._listener.assigned(partitions)
         except Exception as error:  # noqa: BLE001 (the client would swallow it)

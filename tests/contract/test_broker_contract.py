@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import KafkaConnectionError
 
 from processor.assemble.source import LineSource
 from processor.cluster.client import KafkaClient
@@ -404,6 +405,40 @@ async def test_members_share_partitions(rig: Rig) -> None:
             async with connected(rig.sink()) as sink:
                 await sink.publish([Outbound(topic, None, b"%d" % p, partition=p) for p in range(4)])
             await asyncio.gather(polling, two.take(2))
+
+
+@pytest.mark.kafka
+async def test_a_commit_that_is_late_sets_back_no_other_owners_offset(
+    apache_kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection broke, and while it was to be sent again another member took the partition over."""
+    rig = KafkaRig(apache_kafka, "kafka")
+    topic = await prepared(rig, 12, partitions=2)
+    gate = asyncio.Event()
+    async with joined(rig.source(f"g-{topic}", [topic])) as one:
+        coordinator = one.source._joined._coordinator  # type: ignore[attr-defined]
+        commits = coordinator._do_commit_offsets
+
+        async def broken(*_: object) -> None:
+            monkeypatch.setattr(coordinator, "_do_commit_offsets", commits)
+            await gate.wait()
+            raise KafkaConnectionError("reset")
+
+        monkeypatch.setattr(coordinator, "_do_commit_offsets", broken)
+        late = asyncio.create_task(one.source.commit({TopicPartition(topic, p): 2 for p in range(2)}))
+        polling = asyncio.create_task(one.take(100, timeout_s=60))
+        try:
+            async with joined(rig.source(f"g-{topic}", [topic])) as two, asyncio.timeout(30):
+                while len(one.held) != 1 or len(two.held) != 1:
+                    await two.source.poll(0.1, 1)
+                (moved,) = two.held
+                await two.source.commit({moved: 4})
+                gate.set()
+                await late
+                assert await two.source.committed(moved) == 4
+        finally:
+            polling.cancel()
+            await asyncio.wait([polling])
 
 
 @pytest.mark.kafka
