@@ -11,7 +11,8 @@ and every broker tells which partitions have something open of which producer. W
 the way it was to end: a transaction that only says of each of those partitions that it takes part in it.
 
 Where some partitions of a transaction had a leader and others none, its offsets may be committed and an output left
-open. All partitions can't be asked each time; whoever takes over asks those of all topics that owners write to.
+open. All partitions can't be asked each time; whoever takes over asks those of all topics that owners write to (see
+`processor.cluster.looks`).
 """
 
 from __future__ import annotations
@@ -271,46 +272,31 @@ async def left_open(
     """
     if partitions is not None and not partitions:
         return []
-    found = await _open_in(producer.client, lambda tp: partitions is None or tp in partitions)
+    found, without = await open_in(producer.client, lambda tp: partitions is None or tp in partitions)
+    if without:
+        raise LeaderNotAvailableError(f"{named(without)} has no leader")
     return found.get(producer._txn_manager.producer_id, [])  # noqa: SLF001
 
 
-class Looks:
-    """Looks for what is open of any producer in topics that begin so; whoever asks meanwhile shares the next look.
-
-    Many partitions are taken over at once, and each broker tells of all its producers.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._one = asyncio.Lock()
-        self._begun = self._done = 0
-        self._found: dict[int, list[ClientPartition]] = {}
-
-    async def left_open(self, producer: AIOKafkaProducer) -> list[ClientPartition]:
-        """Where the producer has something open, by a look that begins after now. Raises KafkaError."""
-        before = self._begun
-        async with self._one:
-            if self._done <= before:
-                self._begun += 1
-                number = self._begun
-                self._found = await _open_in(producer.client, lambda tp: tp.topic.startswith(self._prefix))
-                self._done = number
-            return self._found.get(producer._txn_manager.producer_id, [])  # noqa: SLF001
+def named(partitions: Collection[ClientPartition]) -> str:
+    """Partitions as errors name them."""
+    return ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in partitions))
 
 
-async def _open_in(
+async def open_in(
     client: AIOKafkaClient, wanted: Callable[[ClientPartition], bool]
-) -> dict[int, list[ClientPartition]]:
-    """The partitions in which producers have something open, by producer. Raises KafkaError."""
+) -> tuple[dict[int, list[ClientPartition]], list[ClientPartition]]:
+    """The partitions in which producers have something open, by producer, and those without a leader.
+
+    Raises KafkaError.
+    """
     cluster = await client.fetch_all_metadata()
     by_leader: defaultdict[int, list[ClientPartition]] = defaultdict(list)
     for tp in filter(wanted, _all(cluster)):
         leader = cluster.leader_for_partition(tp)
-        if leader is not None and leader < 0:
-            raise LeaderNotAvailableError(f"{tp.topic}/{tp.partition} has no leader")
         if leader is not None:  # else it was deleted
             by_leader[leader].append(tp)
+    without = by_leader.pop(-1, [])
     answers = await asyncio.gather(*(_answer(client, node, _Producers(tps)) for node, tps in by_leader.items()))
     found: defaultdict[int, list[ClientPartition]] = defaultdict(list)
     for topic, told, _ in (topic for answer in answers if answer is not None for topic in answer.topics):
@@ -322,13 +308,18 @@ async def _open_in(
             for each in producers:
                 if each[5] >= 0:
                     found[each[0]].append(ClientPartition(topic, partition))
-    return found
+    return found, without
 
 
-async def finish(producer: AIOKafkaProducer, group: str, *, commit: bool) -> Collection[ClientPartition]:
-    """Ends what is open of the producer, which has nothing under way; returns where. Raises KafkaError."""
+async def finish(
+    producer: AIOKafkaProducer, group: str, *, commit: bool, within: Collection[ClientPartition] | None = None
+) -> Collection[ClientPartition]:
+    """Ends what is open of the producer, which has nothing under way, in all topics or `within` these partitions.
+
+    Returns where. Raises KafkaError.
+    """
     manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001
-    found = await left_open(producer)
+    found = await left_open(producer, within)
     await producer.begin_transaction()
     for tp in found:
         manager.maybe_add_partition_to_txn(tp)

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTopicError,
@@ -80,10 +81,7 @@ class Packer:
             known = partitions.get(topic)
             if known is None:
                 known = partitions[topic] = await self._partitions(producer, topic)
-            partition = record.partition
-            if partition is None:
-                chosen = self._next if record.key is None else hashed(record.key)
-                partition = known[chosen % len(known)]
+            partition = self._chosen(record, known)
             batch = open_.get((topic, partition))
             if batch is not None and not one_by_one and _append(batch, record):
                 batch.positions.append(at)
@@ -94,6 +92,16 @@ class Packer:
             batches.append(batch)
         self._next += 1  # records without a key share a partition per call
         return batches
+
+    async def targets(self, producer: AIOKafkaProducer, records: Sequence[Outbound]) -> set[ClientPartition]:
+        """Where the next call of `submit` sends them. Raises as that does."""
+        known = {topic: await self._partitions(producer, topic) for topic in {each.topic for each in records}}
+        return {ClientPartition(each.topic, self._chosen(each, known[each.topic])) for each in records}
+
+    def _chosen(self, record: Outbound, known: Sequence[int]) -> int:
+        if record.partition is not None:
+            return record.partition
+        return known[(self._next if record.key is None else hashed(record.key)) % len(known)]
 
     async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
         try:

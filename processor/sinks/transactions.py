@@ -11,7 +11,8 @@ What the client leaves to its user, and is done here:
   its own offsets are taken, the same broker is asked again, and only if it says the same is the transaction committed.
   So it is where a group begins: that it has committed nothing yet is believed of nobody else.
 - Kafka may say that a transaction has ended and leave it open (see `processor.cluster.hanging`): a write has ended when
-  what it has committed can be read, and a take-over ends what was left open.
+  what it has committed can be read, and a take-over ends what was left open. In a partition that has no leader, and so
+  can't be looked at then, the first write does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -36,13 +36,14 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.cluster.client import retrieved, stopped
 from processor.cluster.committed import committed_at, has_members
 from processor.cluster.diagnose import explain, waiting
-from processor.cluster.hanging import Last, Looks, finish, last_of, left_open, pending
+from processor.cluster.hanging import Last, finish, last_of, left_open, pending
+from processor.cluster.looks import Leftovers, Looks
 from processor.contract import NO_NOTES, Notes, Outbound, TopicPartition
 from processor.errors import ConfigError, Fenced, Retryable
 from processor.sinks.config import KafkaSinkConfig
+from processor.sinks.ending import ended
 from processor.sinks.packing import AFTER_A_GAP, FOR_GOOD, Packer, oversized, unwritable
 
 log = structlog.get_logger(__name__)
@@ -110,10 +111,12 @@ class KafkaTransactions:
             raise
         return producer, self._unsettled.get(name)
 
-    async def left_open(self, producer: AIOKafkaProducer, last: Last | None) -> Collection[ClientPartition]:
+    async def left_open(self, producer: AIOKafkaProducer, last: Last | None) -> Leftovers:
         """Where something is open of one that has just been opened. Raises KafkaError."""
-        found = await self._looks.left_open(producer) if self._looks else []
-        return found or await left_open(producer, last.partitions if last else ())
+        told = await self._looks.left_open(producer) if self._looks else Leftovers([])
+        if told.found:
+            return told
+        return Leftovers(await left_open(producer, last.partitions if last else ()), told.unseen)
 
     def settled(self, name: str) -> None:
         """What was begun last under that id has ended."""
@@ -159,7 +162,7 @@ class KafkaTransactions:
 
     def end(self, producer: AIOKafkaProducer) -> None:
         """Stops a producer, and lets nobody wait for it."""
-        ending = asyncio.create_task(_ended(producer), name="kafka-transactions-end")
+        ending = asyncio.create_task(ended(producer), name="kafka-transactions-end")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -190,6 +193,7 @@ class KafkaTransactor:
         self._since = self._readings.now()  # what was asked before may rightly be older
         self._last: dict[ClientPartition, OffsetAndMetadata] = {}  # what we have committed
         self._sure: set[ClientPartition] = set()  # nobody else has, since the producer was made
+        self._unseen: set[ClientPartition] = set()  # where the one before may have left something open
 
     async def settle(self, group: str, partition: TopicPartition) -> None:
         """Ends what the one before has begun and Kafka has left open. Raises Retryable."""
@@ -197,21 +201,42 @@ class KafkaTransactor:
         try:
             async with asyncio.timeout(TRANSACTION_S):
                 hangs = await pending(self._producer, group, tp)
-                if hangs or await self._owner.left_open(self._producer, before):
+                left = await self._owner.left_open(self._producer, before)
+                if hangs or left.found:
                     # If nobody knows any more how it was to end: its events are worked on again, if that is still
                     # open as well, and are not otherwise. Then nothing may be lost; it may come twice.
                     await self._finish(group, tp, commit=before.committed if before else not hangs)
-                self._owner.settled(self._name)
+                self._unseen = set(left.unseen)
+                if not self._unseen:
+                    self._owner.settled(self._name)
         except TimeoutError as error:
             raise Retryable(f"{self._name} could not be settled within {TRANSACTION_S:g} s") from error
         except (KafkaError, AssertionError) as error:
             raise Retryable(f"{self._name} can't be settled: {self._packer.told(error)}") from error
 
-    async def _finish(self, group: str, tp: ClientPartition, *, commit: bool) -> None:
-        found = await finish(self._producer, group, commit=commit)
+    async def _see(self, records: Sequence[Outbound], group: str) -> None:
+        """Ends what the one before has left open where these go, if that could not be seen before. Raises KafkaError.
+
+        Their transaction would decide for it.
+        """
+        if going := self._unseen & await self._packer.targets(self._producer, records):
+            if await left_open(self._producer, going):
+                await self._finish(group, None, commit=self._before.committed if self._before else True, within=going)
+            self._unseen -= going
+
+    async def _finish(
+        self,
+        group: str,
+        tp: ClientPartition | None,
+        *,
+        commit: bool,
+        within: Collection[ClientPartition] | None = None,
+    ) -> None:
+        found = await finish(self._producer, group, commit=commit, within=within)
         told, how = sorted(f"{each.topic}/{each.partition}" for each in found), "committed" if commit else "aborted"
         log.warning("a transaction was left open", action="settle", name=self._name, now=how, on=told)
-        await self._marked(group, tp)
+        if tp is not None:
+            await self._marked(group, tp)
         if await self._halved(found):
             raise Retryable(f"{told} could not be {how}")
 
@@ -266,6 +291,8 @@ class KafkaTransactor:
         """One transaction; returns what the brokers refuse for good, in which case it is left open."""
         try:
             async with asyncio.timeout(TRANSACTION_S):
+                if self._unseen:
+                    await self._see(records, group)
                 await self._producer.begin_transaction()
                 sent = await self._packer.submit(self._producer, records, range(len(records)), one_by_one=one_by_one)
                 # The client empties the dictionary that it is given.
@@ -364,24 +391,3 @@ def _refused(sent: Sequence[tuple[list[int], asyncio.Future[Any]]], told: Sequen
         if isinstance(error, FOR_GOOD)
         for at in positions
     }
-
-
-async def _ended(producer: AIOKafkaProducer) -> None:
-    """Stops it. Where a broker does not answer, it fails only later: what it had begun is shut out by then."""
-    _heed(producer)
-    await stopped(producer)
-    _heed(producer)
-    sending: asyncio.Task[None] | None = producer._sender.sender_task  # noqa: SLF001
-    if sending is not None and not sending.done():
-        sending.add_done_callback(lambda _: _heed(producer))
-
-
-def _heed(producer: AIOKafkaProducer) -> None:
-    """Retrieves errors that it keeps, or will keep, in futures which nobody awaits: the loop would log them."""
-    accumulator, manager = producer._message_accumulator, producer._txn_manager  # noqa: SLF001
-    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]  # noqa: SLF001
-    waiters = [waiter for batch in batches for waiter in (batch._drain_waiter, batch.future)]  # noqa: SLF001
-    waiters += [future for *_, future in manager._pending_txn_offsets]  # noqa: SLF001
-    for waiter in (*waiters, manager._transaction_waiter):  # noqa: SLF001
-        if waiter is not None:
-            waiter.add_done_callback(retrieved)

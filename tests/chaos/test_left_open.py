@@ -13,8 +13,10 @@ import pytest_asyncio
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.structs import OffsetAndMetadata
 
+from processor.cluster import looks
 from processor.cluster.client import KafkaClient
 from processor.cluster.hanging import Last
 from processor.contract import Outbound, TopicPartition
@@ -103,8 +105,8 @@ async def place(lenient: Cluster) -> AsyncIterator[Place]:
         await made.stop()
 
 
-async def leave_open(place: Place, names: Sequence[str], offset: int, *, commit: bool) -> None:
-    """A transaction that is ended, without markers for its second output and its offsets.
+async def leave_open(place: Place, names: Sequence[str], offset: int, *, commit: bool, offsets: bool = False) -> None:
+    """A transaction that is ended, without markers for its second output and, unless those have one, its `offsets`.
 
     The client is made to believe that it has announced them already: to Kafka's coordinator they are not a part of it.
     """
@@ -115,9 +117,10 @@ async def leave_open(place: Place, names: Sequence[str], offset: int, *, commit:
         manager._txn_partitions.add(ClientPartition(place.out, 1))
         for output in place.outputs(*names):
             await producer.send_and_wait(output.topic, output.value, partition=output.partition)
-        manager.consumer_group_added(place.group)
-        offsets = {ClientPartition(*place.tp): OffsetAndMetadata(offset, "")}
-        await producer.send_offsets_to_transaction(offsets, place.group)
+        if not offsets:
+            manager.consumer_group_added(place.group)
+        committed = {ClientPartition(*place.tp): OffsetAndMetadata(offset, "")}
+        await producer.send_offsets_to_transaction(committed, place.group)
         await (producer.commit_transaction() if commit else producer.abort_transaction())
     finally:
         await producer.stop()
@@ -248,6 +251,56 @@ async def test_what_is_open_of_one_that_is_dead_is_looked_for(
     after.close()
     await made.stop()
     assert await place.visible() == (["a", "b", "c"] if looks else ["a", "b"])
+
+
+@dataclass
+class Hidden:
+    """A partition that has no leader, as far as clients are told."""
+
+    monkeypatch: pytest.MonkeyPatch
+    partition: ClientPartition
+
+    def __post_init__(self) -> None:
+        told = ClusterMetadata.leader_for_partition
+        self._patch = self.monkeypatch.context()
+        patch = self._patch.__enter__()
+        hidden = self.partition
+        patch.setattr(
+            ClusterMetadata, "leader_for_partition", lambda cluster, tp: -1 if tp == hidden else told(cluster, tp)
+        )
+
+    def back(self) -> None:
+        """It has one again."""
+        self._patch.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("commit", [True, False])
+async def test_a_partition_without_a_leader_holds_up_only_what_is_written_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch, commit: bool
+) -> None:
+    """What was left open there is ended the way it was to end before anything else is written there."""
+    await leave_open(place, ["a", "b"], 2, commit=commit, offsets=True)
+    monkeypatch.setattr(looks, "LEADERLESS_S", 0.0)
+    hidden = Hidden(monkeypatch, ClientPartition(place.out, 1))
+    made = place.successors(looks=True)
+
+    async def taken() -> KafkaTransactor:
+        opened = await made.open(f"{place.group}-{place.tp.topic}-0")
+        await opened.settle(place.group, place.tp)
+        return opened
+
+    after = await taken()
+    with pytest.raises(Retryable, match="has no leader"):
+        await after.write(place.outputs("c", "d"), place.group, {place.tp: 4})
+    after.close()
+    after = await taken()
+    await after.write(place.outputs("c"), place.group, {place.tp: 3})
+    hidden.back()
+    await after.write(place.outputs("d", "e"), place.group, {place.tp: 5})
+    await aborted(after, *place.outputs("f", "g"))
+    after.close()
+    await made.stop()
+    assert await place.visible() == ([*"ab"] if commit else []) + [*"cde"]
 
 
 async def test_what_nobody_knows_the_end_of_is_not_lost(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import CoordinationType
 from aiokafka.errors import IncompatibleBrokerVersion, LeaderNotAvailableError
+from structlog.testing import capture_logs
 
-from processor.cluster.hanging import Last, Looks, last_of
+from processor.cluster import looks as module
+from processor.cluster.hanging import Last, last_of
+from processor.cluster.looks import LEADERLESS_S, Leftovers, Looks
 
 NOT_FOUND = 105
 
@@ -109,7 +112,7 @@ async def test_who_asks_while_a_look_goes_on_shares_the_next() -> None:
     await asyncio.sleep(0)
     Owner.gate.set()
     found = await asyncio.gather(*asking)
-    assert found == [[TopicPartition("p.out", 0)], [TopicPartition("p.out", 1)], [], []]
+    assert [each.found for each in found] == [[TopicPartition("p.out", 0)], [TopicPartition("p.out", 1)], [], []]
     assert Owner.looks == 2
 
 
@@ -124,4 +127,71 @@ async def test_a_look_that_fails_is_not_shared(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(owners[0], "fetch_all_metadata", away)
     told = await asyncio.gather(*(looks.left_open(each) for each in owners), return_exceptions=True)
     assert isinstance(told[0], LeaderNotAvailableError)
-    assert told[1] == [TopicPartition("p.out", 1)]
+    assert told[1] == Leftovers([TopicPartition("p.out", 1)], frozenset())
+
+
+class Clock:
+    """Goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        """As of the module `time`."""
+        return self.now
+
+
+class Leaderless(Owner):
+    """Partitions without a leader are named."""
+
+    def __init__(self, number: int, *without: TopicPartition) -> None:
+        super().__init__(number)
+        self.without = without
+
+    async def fetch_all_metadata(self) -> Any:
+        cluster = await super().fetch_all_metadata()
+        cluster.leader_for_partition = lambda tp: -1 if tp in self.without else 1
+        return cluster
+
+
+async def test_a_partition_without_a_leader_is_waited_for_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then whoever takes over is told that nobody knows of it; what is open elsewhere is told all the same."""
+    clock, gone, other = Clock(), TopicPartition("p.out", 1), TopicPartition("other", 0)
+    monkeypatch.setattr(module, "time", clock)
+    Owner.gate.set()
+    looks, owner = Looks("p."), Leaderless(1, gone, other)
+    for _ in range(3):
+        with pytest.raises(LeaderNotAvailableError, match=r"^\[.*\] LeaderNotAvailableError: p.out/1 has no leader"):
+            await looks.left_open(owner)
+        clock.now += LEADERLESS_S / 3
+    with capture_logs() as told:
+        assert await looks.left_open(owner) == Leftovers([TopicPartition("p.out", 0)], {gone})
+    assert [(each["log_level"], each["partitions"]) for each in told] == [("warning", "p.out/1")]
+    owner.without = ()
+    assert await looks.left_open(owner) == Leftovers([TopicPartition("p.out", 0)], frozenset())
+
+
+async def test_the_bound_begins_anew_with_each_loss_of_a_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For another partition as well, and where nobody has looked for long."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    Owner.gate.set()
+    looks, owner = Looks("p."), Leaderless(1, TopicPartition("p.out", 1))
+
+    async def waits() -> bool:
+        try:
+            await looks.left_open(owner)
+        except LeaderNotAvailableError:
+            return True
+        return False
+
+    assert await waits()
+    clock.now += LEADERLESS_S * 0.9
+    owner.without = (TopicPartition("p.out", 0), TopicPartition("p.out", 1))
+    assert await waits()
+    clock.now += LEADERLESS_S * 0.9
+    assert await waits()
+    clock.now += LEADERLESS_S * 0.2
+    assert not await waits()
+    clock.now += LEADERLESS_S * 10
+    assert await waits()
