@@ -55,6 +55,25 @@ class _Seat:
     begun: int | None = None  # the first offset that was read, for a group that has never committed
 
 
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """Offsets and their metadata for numbers of logs.
+
+    The numbers are those of the assignment in which it was begun: of the next one, which may be there before this has
+    ended, and without that it came to anything, they say nothing.
+    """
+
+    numbers: Mapping[TopicPartition, int]
+    offsets: Mapping[TopicPartition, int]
+    notes: Notes
+    assemblies: Mapping[TopicPartition, Assembly]
+
+    def done(self) -> None:
+        """They are committed."""
+        for tp, assembly in self.assemblies.items():
+            assembly.done(self.numbers[tp])
+
+
 class AssemblingSource:
     """See processor.engine.ports.Source. Lines of the topics in `plans` become logs; other topics are left alone.
 
@@ -265,11 +284,10 @@ class AssemblingSource:
 
     # Committing
 
-    def translated(
-        self, offsets: Mapping[TopicPartition, int], notes: Notes
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, str]]:
-        """Offsets and their metadata for the numbers of logs that the engine commits."""
+    def committing(self, offsets: Mapping[TopicPartition, int], notes: Notes) -> Committing:
+        """What the numbers of logs that the engine commits come to."""
         at, beside = dict(offsets), dict(notes)
+        made: dict[TopicPartition, Assembly] = {}
         for tp, number in offsets.items():
             if tp.topic not in self._plans:
                 continue
@@ -277,22 +295,16 @@ class AssemblingSource:
             if seat is None or seat.assembly is None:
                 del at[tp]  # somebody else's
                 continue
+            made[tp] = seat.assembly
             checkpoint = seat.assembly.at(number)
             at[tp], beside[tp] = checkpoint.offset, checkpoint.encode(seat.plan.told_apart_by, notes.get(tp, ""))
-        return at, beside
-
-    def committed_to(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The numbers are committed."""
-        for tp, number in offsets.items():
-            seat = self._seats.get(tp)
-            if seat is not None and seat.assembly is not None:
-                seat.assembly.done(number)
+        return Committing(offsets, at, beside, made)
 
     async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
         """Commits the numbers to go on with, some with a note. Raises Retryable."""
-        at, beside = self.translated(offsets, notes)
-        await self._source.commit(at, beside)
-        self.committed_to(offsets)
+        committing = self.committing(offsets, notes)
+        await self._source.commit(committing.offsets, committing.notes)
+        committing.done()
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The number of the first log that is not done. Raises Retryable."""
@@ -344,9 +356,9 @@ class _Transactor:
         self, records: Sequence[Outbound], group: str, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES
     ) -> None:
         """Writes records and commits, in one transaction."""
-        at, beside = self._source.translated(offsets, notes)
-        await self._transactor.write(records, group, at, beside)
-        self._source.committed_to(offsets)
+        committing = self._source.committing(offsets, notes)
+        await self._transactor.write(records, group, committing.offsets, committing.notes)
+        committing.done()
 
     async def settle(self, group: str, partition: TopicPartition) -> None:
         """Ends what was left open. Raises Retryable."""

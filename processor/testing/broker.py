@@ -154,6 +154,7 @@ class MemorySource:
         self._listener: Listener | None = None
         self._failure: Exception | None = None
         self._crashed = False
+        self._terms = 0  # that are over
 
     async def start(self, listener: Listener) -> None:
         """Joins the group."""
@@ -208,10 +209,11 @@ class MemorySource:
             self.positions[partition] = offset
 
     async def commit(self, offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
-        """Commits; partitions that are not held any more are left alone."""
+        """Commits; partitions that are not held any more are left alone, also where they have come back meanwhile."""
+        term = self._terms
         await asyncio.sleep(0)
         self._broker._check("commit")
-        if not self._crashed:
+        if not self._crashed and term == self._terms:
             held = {tp: offset for tp, offset in offsets.items() if tp in self.positions}
             self._broker._commit(self.group, held, notes)
 
@@ -257,6 +259,7 @@ class MemorySource:
     async def _revoked(self) -> None:
         if self._listener is not None:
             await self._tell(self._listener.revoked(list(self.positions)))
+        self._terms += 1
         self.positions.clear()
         self.paused.clear()
 

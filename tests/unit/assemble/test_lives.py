@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.assemble import AssemblingSource, AssemblingTransactions
-from processor.contract import Outbound, Record, TopicPartition
+from processor.contract import NO_NOTES, Notes, Outbound, Record, TopicPartition
 from processor.engine import AtLeastOnce, Backoff, Engine, ExactlyOnce
 from processor.engine.suspects import TRIES
-from processor.testing.broker import BROKER_AWAY, MemoryBroker
+from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource
 from tests.unit.engine.conftest import QUICK, Worker, eventually
 
 from .conftest import cri, plan, sent, texts
@@ -46,11 +47,34 @@ async def unrest(broker: MemoryBroker, turns: Sequence[int]) -> None:
         await broker.rebalance("group")
 
 
+def slowed(source: MemorySource, turns: Sequence[int]) -> None:
+    """Has each commit take some turns of the loop, there and back; one whose assignment ends meanwhile is too late."""
+    commit, left = source.commit, itertools.cycle(turns)
+
+    async def slow(offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
+        term = source._terms
+        for _ in range(next(left)):
+            await asyncio.sleep(0)
+        if source._terms == term:
+            await commit(offsets, notes)
+        for _ in range(next(left)):
+            await asyncio.sleep(0)
+
+    source.commit = slow  # type: ignore[method-assign]
+
+
 async def life(
-    broker: MemoryBroker, doing: Doing, *, turns: int | None, exactly_once: bool, rebalances: Sequence[int] = ()
+    broker: MemoryBroker,
+    doing: Doing,
+    *,
+    turns: int | None,
+    exactly_once: bool,
+    rebalances: Sequence[int] = (),
+    commits: Sequence[int] = (0,),
 ) -> None:
     """One life of a daemon: it dies some turns of the loop after its last log, or ends when nothing is left to do."""
     inner, sink = broker.source("group", ["in"]), broker.sink()
+    slowed(inner, commits)
     source = AssemblingSource(inner, {"in": plan()})
     open_ = broker.transactions()
     transactions = AssemblingTransactions(open_, source)
@@ -131,8 +155,9 @@ def lives(data: st.DataObject, *, exactly_once: bool) -> tuple[list[str], list[s
             delays = data.draw(st.lists(st.integers(0, 6), min_size=1, max_size=5), "delays")
             turns = data.draw(st.integers(0, 30), "turns to its death") if dies else None
             rebalances = data.draw(st.lists(st.integers(0, 40), max_size=2), "rebalances")
+            commits = data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=4), "commits")
             doing = Doing(most, delays)
-            await life(broker, doing, turns=turns, exactly_once=exactly_once, rebalances=rebalances)
+            await life(broker, doing, turns=turns, exactly_once=exactly_once, rebalances=rebalances, commits=commits)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("processor.assemble.source.LINES", 3)

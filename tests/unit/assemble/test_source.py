@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
 
 from processor.assemble import AssemblingSource, AssemblyMetrics
 from processor.assemble.assembly import GROUP_BYTES
-from processor.contract import Outbound, Record, TopicPartition
+from processor.contract import NO_NOTES, Notes, Outbound, Record, TopicPartition
 from processor.errors import Retryable
 from processor.testing.broker import MemoryBroker, MemorySource
 
@@ -313,3 +313,27 @@ async def test_lines_that_are_told_apart_otherwise_are_all_read_again(clock: Clo
     )
     await other.start(Nobody())
     assert texts(await drained(other)) == (["END"] if changed else [])
+
+
+async def test_a_commit_that_came_too_late_makes_nothing_done(clock: Clock) -> None:
+    """Its partition has gone and come back meanwhile: what is read again is done when that is committed."""
+    broker = MemoryBroker()
+    for run in "abc":
+        broker.produce(sent(run, "END"))
+    source, inner = await begun(broker, clock)
+    assert len(await drained(source)) == 3
+    commits, gate = inner.commit, asyncio.Event()
+
+    async def late(offsets: Mapping[TopicPartition, int], notes: Notes = NO_NOTES) -> None:
+        inner.commit = commits  # type: ignore[method-assign]
+        await gate.wait()
+
+    inner.commit = late  # type: ignore[method-assign]
+    committing = asyncio.create_task(source.commit({TP: 3}))
+    await asyncio.sleep(0)
+    await broker.rebalance("group")
+    assert len(await drained(source)) == 3
+    gate.set()
+    await committing
+    await source.commit({TP: 1})
+    assert broker.committed["group"][TP] == 1
