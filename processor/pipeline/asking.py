@@ -71,7 +71,7 @@ def prompts_of(checked: Checked, at: Path_, schema: ResultSchema | None, chain: 
     if system is not None:
         context = contexts.system_context(schema)
         found = [_depends(problem) for problem in template_problems(system, context)]
-        checked.problems += found or _rendered(checked, system, schema)
+        checked.problems += found or _rendered(checked, system, schema, () if at else checked.mapping("narrow"))
     user = file_of(checked, (*at, "prompt", "user"), checked.text(*at, "prompt", "user"))
     if user is not None:
         checked.problems += template_problems(user, contexts.user_context(chain))
@@ -80,13 +80,23 @@ def prompts_of(checked: Checked, at: Path_, schema: ResultSchema | None, chain: 
             checked.problems.append(Problem(user, 1, 1, told))
 
 
-def _rendered(checked: Checked, system: Path, schema: ResultSchema | None) -> Iterator[Problem]:
-    """What only rendering shows: the system prompt has no variable that is not known beforehand."""
-    if schema is not None:
-        try:
-            template.Template.load(system).render(**contexts.system_values(checked.folder.name, schema))
-        except Rejected as exc:
-            yield Problem(system, 1, 1, f"can't be rendered: {exc}")
+def _rendered(
+    checked: Checked, system: Path, schema: ResultSchema | None, narrowed: Collection[str]
+) -> Iterator[Problem]:
+    """What only rendering shows: the system prompt can be made, and tells what the values of `narrowed` fields mean."""
+    if schema is None:
+        return
+    try:
+        text = template.Template.load(system).render(**contexts.system_values(checked.folder.name, schema))
+    except Rejected as exc:
+        yield Problem(system, 1, 1, f"can't be rendered: {exc}")
+        return
+    for name in narrowed:
+        one = schema.fields.get(name)
+        untold = [value for value, meaning in ((one and one.enum) or {}).items() if meaning not in text]
+        if untold:
+            told = f"the model is never told what {untold[0]!r} of {name} means: choices of a narrowed field are bare"
+            yield Problem(system, 1, 1, told, f"list `schema.fields.{name}.enum` in the system prompt")
 
 
 def _depends(problem: Problem) -> Problem:

@@ -7,6 +7,7 @@ words, for the one repair that the line asks for, and is the text of the dead le
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -33,6 +34,9 @@ _ENDED: Final = frozenset({"stop", "", "eos", "eos_token", "end_turn"})
 
 _SENTENCE: Final = 80
 """A text field with room for so many characters holds prose; a shorter one holds a name."""
+
+_HALF_ESCAPE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9A-Fa-f]{0,3})?\Z")
+"""An escape that the text ends within, behind any number of whole ones that stand for a backslash."""
 
 SUMMARY: Final = "summary"
 """The text field that says what broke: tickets begin with it."""
@@ -117,7 +121,7 @@ class Check:
             raise
 
     def _answer(self, prompt: Prompt, completion: Completion, reading: Reading, before: Read) -> Answer:
-        given = _parse(_whole(completion))
+        given = self._given(completion)
         result: dict[str, Any] = {}
         lines: list[ExcerptLine] = []
         gave_way: set[str] = set()
@@ -133,8 +137,7 @@ class Check:
         evidence = _evidence(reading.excerpt, [*chosen, best, *_places(self._questions, prompt, result)])
         for question in self._questions:
             text = result.get(question.name)
-            is_prose = question.kind == "text" and question.length >= _SENTENCE
-            if not is_prose or not isinstance(text, str):
+            if not _is_prose(question) or not isinstance(text, str):
                 continue
             if question.name in before.gave_way or not self._holds(question, text, reading, evidence):
                 result[question.name] = headline(reading.excerpt, reading.candidates, best)[: question.length]
@@ -143,6 +146,17 @@ class Check:
         sure = None if made is None else math.prod([each.probability for each in made.values()])
         confidence = self._confidence(completion, made, ranked(reading, result))
         return Answer(self._valid(result), evidence, confidence, sure, Read(made, frozenset(gave_way)))
+
+    def _given(self, completion: Completion) -> dict[str, Any]:
+        """The object that the model wrote. Where it was cut off in a last sentence, the rest is whole and counts."""
+        if not completion.cut_off:
+            return _parse(_whole(completion))
+        last = self._questions[-1] if self._questions else None
+        given = _closed(completion.text) if last is not None and _is_prose(last) else {}
+        text = given.get(last.name) if last is not None else None
+        if last is None or not isinstance(text, str) or list(given)[-1] != last.name:
+            raise Invalid("it was cut off; keep every text short", "cut_off")
+        return given | {last.name: f"{text.rpartition(' ')[0][: last.length - 1]}…"}
 
     def _confidence(
         self, completion: Completion, made: Mapping[str, Choice] | None, shares: Mapping[str, float]
@@ -226,10 +240,12 @@ def _places(questions: Sequence[Question], prompt: Prompt, result: Mapping[str, 
                     yield each.lines[-1]
 
 
+def _is_prose(question: Question) -> bool:
+    return question.kind == "text" and question.length >= _SENTENCE
+
+
 def _whole(completion: Completion) -> str:
     """The text of an answer that ended by itself and is no longer than any answer could be."""
-    if completion.cut_off:
-        raise Invalid("it was cut off; keep every text short", "cut_off")
     if completion.finish_reason not in _ENDED:
         raise Invalid(f"the server ended it ({completion.finish_reason[:40]})")
     if len(completion.text) > _LONGEST:
@@ -249,6 +265,15 @@ def _parse(text: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Invalid("it is no JSON object")
     return given
+
+
+def _closed(text: str) -> dict[str, Any]:
+    """The JSON object that was cut off within a text, as if that had ended there; empty for any other."""
+    kept = _HALF_ESCAPE.sub(r"\1", text[:_LONGEST])
+    try:
+        return _parse(f'{kept}"}}')
+    except Invalid:
+        return {}
 
 
 def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Meaning]) -> Any:

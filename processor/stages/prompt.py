@@ -284,14 +284,17 @@ def _slot(question: Question, offered: int, sizes: tuple[int, ...]) -> Slot | No
 
 
 def _choices(questions: Sequence[Question], codes: Mapping[str, Mapping[str, Meaning]]) -> str:
-    """The tables of what may be chosen, a field a paragraph; fields with fixed values are left to the system part."""
+    """The tables of what may be chosen, a field a paragraph; fields with fixed values are left to the system part.
+
+    So is what the values of a narrowed field mean, which is the same for every event.
+    """
     parts: list[str] = []
     for question in questions:
         offered = codes[question.name]
         if question.kind == "candidate":
             rows = [f"{code} {_named(each)}" for code, each in offered.items() if isinstance(each, Candidate)]
         elif question.kind == "enum" and question.narrowed:
-            rows = [f"{code} {value}: {question.values.get(str(value), '')}" for code, value in offered.items()]
+            rows = [f"{code} {value}" for code, value in offered.items()]
         else:
             continue
         if rows:

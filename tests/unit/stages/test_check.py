@@ -118,6 +118,41 @@ def test_a_cut_off_answer_is_no_answer() -> None:
     assert caught.value.rejected().reason == "invalid_output"
 
 
+LONGER = ResultSchema("ci", SCHEMA.fields | {"summary": Field("summary", max_length=100)})
+PROSE = questions(LONGER, ["category"])
+SAID = 'line 4 broke since the file \\"a b\\" in C:\\\\tmp is gone \\u00e4nd so is the r\\u00e4st of it'
+
+
+@pytest.mark.parametrize("end", range(1, len(SAID)))
+def test_an_answer_that_was_cut_off_in_its_last_sentence_counts(end: int) -> None:
+    """Wherever the sentence ends, in the midst of an escape too: what was chosen before it is whole."""
+    whole = answer(summary="@").text.replace('"@"', f'"{SAID}"')
+    assert orjson.loads(whole)["category"] == "k2"
+    said = orjson.loads(f'"{SAID}"')
+    reading = replace(READING, excerpt=Excerpt((*LINES[:3], ExcerptLine(4, f"error: {said}")), 4, ranked=(4, 2)))
+    made = Check(LONGER, PROSE)(PROMPT, Completion(whole[: whole.index(SAID) + end], "length"), reading)
+    assert made.result["category"] == "test"
+    assert made.result["failing_tests"] == ["test_b"]
+    summary = made.result["summary"]
+    # What says nothing yet gives way to the log's own line, as any other sentence does.
+    assert summary == f"error: {said}" or (summary.endswith("…") and said.startswith(summary[:-1]))
+    assert end < 30 or len(orjson.dumps(summary)) > end - 20
+
+
+def test_an_answer_that_was_cut_off_before_its_last_sentence_is_none() -> None:
+    """Behind a whole sentence, in a key, in a list, in a text that another field follows: it is asked again."""
+    whole = answer().text
+    asked = (*PROSE[-1:], *PROSE[:-1])
+    for check, ends in (
+        (Check(LONGER, PROSE), [1, 14, whole.index('["t2'), whole.index("summary") + 4, len(whole) - 1]),
+        (Check(LONGER, asked), [whole.index("It broke.") + 4]),
+    ):
+        for end in ends:
+            with pytest.raises(Invalid, match="cut off") as caught:
+                check(PROMPT, Completion(whole[:end], "length"), READING)
+            assert caught.value.reason == "cut_off"
+
+
 def test_a_fence_around_the_answer_is_forgiven() -> None:
     """Servers without guided decoding let models write one."""
     fenced = replace(answer(), text=f"```json\n{answer().text}\n```")
