@@ -118,7 +118,7 @@ def test_a_cut_off_answer_is_no_answer() -> None:
     assert caught.value.rejected().reason == "invalid_output"
 
 
-LONGER = ResultSchema("ci", SCHEMA.fields | {"summary": Field("summary", max_length=100)})
+LONGER = ResultSchema("ci", {**SCHEMA.fields, "summary": Field("summary", max_length=100)})
 PROSE = questions(LONGER, ["category"])
 SAID = 'line 4 broke since the file \\"a b\\" in C:\\\\tmp is gone \\u00e4nd so is the r\\u00e4st of it'
 
