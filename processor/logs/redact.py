@@ -353,13 +353,20 @@ def _lines(data: bytes, last: int, more: int) -> tuple[int, bool]:
 
 
 def _untangle(spans: list[tuple[int, Span]]) -> list[Span]:
-    """The spans in order of place; of those that overlap the first kind's, then the longest."""
+    """The spans in order of place; of those that overlap the first kind's, then the longest.
+
+    Where another begins within one, or with it, and ends behind it, they are one: what a format or a syntax leaves
+    of a value is as secret as the rest.
+    """
     taken: list[Span] = []
     for _, span in sorted(spans, key=lambda each: (each[0], each[1].start, -each[1].stop)):
-        at = bisect.bisect_left(taken, span.start, key=_start)
-        clear = at == 0 or taken[at - 1].stop <= span.start
-        if clear and (at == len(taken) or span.stop <= taken[at].start):
-            taken.insert(at, span)
+        at = bisect.bisect_right(taken, span.start, key=_start)
+        beyond = taken[at].start if at < len(taken) else span.stop
+        if at == 0 or taken[at - 1].stop <= span.start:
+            if span.stop <= beyond:
+                taken.insert(at, span)
+        elif taken[at - 1].stop < span.stop:
+            taken[at - 1] = taken[at - 1]._replace(stop=min(span.stop, beyond))
     return taken
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from processor.logs.secrets.commands import LINES
 from processor.logs.secrets.commands import TRIGGER as COMMAND
+from processor.logs.secrets.further import FURTHER
 from processor.logs.secrets.kinds import Check, Finder, Secret
 from processor.logs.secrets.layout import COLUMN, MANIFEST
 from processor.logs.secrets.layout import LINES as LAYOUT_LINES
@@ -19,6 +20,7 @@ SECRETS: Final[tuple[Secret, ...]] = (
     Secret("base64-secret", WRAPPED, "", "wrapped"),
     Secret("command-password", COMMAND, "", "command", lines=LINES),
     *WAYS,
+    *FURTHER,
     Secret("token", TRIGGER, "", "named", caseless=True, lines=1),
     Secret("password", SHORT_TRIGGER, "", "named"),
     Secret("token", BELOW, "", "below", caseless=True, lines=BELOW_LINES),

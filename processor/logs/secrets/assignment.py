@@ -33,7 +33,8 @@ _NEAR: Final = 120
 _GLUE: Final = re.compile(
     rb"(?:\[\w{1,20}\])?(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}"
     rb"(?:\x1b\[[\d;]*m)?(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:(?:![\w-]+|&\w+) )?"
-    rb"(?:(?:\"\"|'')[ \t]?[=-]>[ \t]?)?(?:\{[ \t]?\\{0,3}[\"']value\\{0,3}[\"'][ \t]{0,2}[:=][ \t]{0,2})?"
+    rb"(?:(?:\"\"|'')[ \t]?[=-]>[ \t]?)?"
+    rb"(?:\{(?:[^{}\n]{1,80},)?[ \t]?\\{0,3}[\"']value\\{0,3}[\"'][ \t]{0,2}[:=][ \t]{0,2})?"
     rb"(?:(?:[bLNuU]|<<|[A-Z]\w{1,30}\(|\(\w{1,20}\) (?:\(len=\d+\) )?)(?=[\"']))?"
     rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
@@ -88,7 +89,7 @@ _BLOCK_SCALAR: Final = re.compile(
     rb"(?:[\"']?:[ \t]*(?:![\w-]+[ \t]+)?[|>][+-]?|[ \t]?=[ \t]?<<[-~]?[\"']?\w{2,20}[\"']?)[ \t]*\r?\n"
     rb"(?:[^\n]{0,60}[ \t|])?[ \t]*(?=\S+[ \t]*(?:\r?\n|$))"
 )
-_REVISION: Final = re.compile(rb"(?i)\b(?:at|commit|rev(?:ision)?|sha|head)[ :=]{1,2}\Z")
+_REVISION: Final = re.compile(rb"(?i)\b(?:at|commit|rev(?:ision)?|sha|head)[ :=]{1,2}\Z|SHA256:\Z")
 _PUBLIC: Final = frozenset((b"dsa", b"ecdsa", b"eddsa", b"gpg", b"host", b"pgp", b"rsa"))
 """In a sentence, of which keys the fingerprint or the public half follows."""
 _SHORTEST: Final[dict[Holds, int]] = {"password": 8, "token": 10, "session": 16}
@@ -115,6 +116,8 @@ def assignments(data: bytes, first: int, last: int, end: int) -> Sequence[Place]
         name = before[1] + b"_key" if before else name
     elif name.lower() == b"phrase" and data[max(first, start - 5) : start].lower() == b"pass ":
         name = b"passphrase"
+    elif name == b"PASS" and data[stop : stop + 1] == b"=":  # of a shell, not of a test runner
+        name = b"pass"
     kind = holds(name)
     if kind == "key" and name.startswith(b"--"):  # `--key …`, of a tool that has but one
         kind = "session"

@@ -158,7 +158,7 @@ _COMMAND: Final = re.compile(
 )
 _WORD: Final = re.compile(
     rb"(?P<gap>(?:[ \t]|[\\`^]\r?\n)*)"
-    rb"(?P<word>(?:[^\s\"']{0,200}?[=:])?(?:\\{0,3}\"[^\"\n]*\"|\\{0,3}'[^'\n]*')[,;)\]]*|[^\s\"']+)"
+    rb"(?P<word>(?:[^\s\"']{0,200}?[=:]|-[A-Za-z])?(?:\\{0,3}\"[^\"\n]*\"|\\{0,3}'[^'\n]*')[,;)\]]*|[^\s\"']+)"
 )
 _QUOTED: Final = re.compile(rb"(?P<head>[^\"']*?)\\{0,3}(?P<q>[\"'])(?P<in>.*?)\\{0,3}(?P=q)[,;)\]]*", re.DOTALL)
 _OPTION: Final = re.compile(rb"(?P<name>[-/]{1,2}[A-Za-z][\w-]*)(?:(?P<sign>[=:])(?P<value>.*))?", re.DOTALL)

@@ -18,7 +18,7 @@ TRIGGER: Final = (
     r"|[._-]pat\b|\bpat[=:]|_dsn|salt|[^a-z]t?otp\b|passin|psk|seed\b|webhook|ident\b|[._-]sas\b|_login\b|sonar\.login|reporter_id)"
 )
 """Hyperscan, caseless: something in a line that may be part of such a name."""
-SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \t]{0,2}[=:]"
+SHORT_TRIGGER: Final = r"[Pp]ass[\"']{0,2}[ \t]{0,2}[=:]|[A-Z_]PASS[\"']{0,2}[ \t]{0,2}[=:]|\bPASS=[\"']?[^\s\d]"
 """The same for `pass`, which is a word of test runners where it stands alone and large."""
 
 _WORDS: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -61,7 +61,7 @@ _DESCRIPTION: Final = frozenset(
     b"spec suite handler callback factory builder parser generator source scope scopes count counter index "
     b"position offset interface impl exception resolver middleware util utils example template placeholder "
     b"description desc title label encoding env var variable hash digest fingerprint map list array set "
-    b"iterator stream bucket buffer encoder decoder backend".split()
+    b"iterator stream bucket buffer encoder decoder backend stdin".split()
 )
 _TOLD: Final[dict[bytes, Holds]] = {b"reporter_id": "token", b"erlang_cookie": "password"}
 """Names that no other word would tell of, by their end."""

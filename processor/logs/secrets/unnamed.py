@@ -38,9 +38,9 @@ _RUN: Final = re.compile(rb"[ \t]?[\"']?(?P<value>[A-Za-z0-9+/_.~-]{20,4096}={0,
 _NO_SECRET: Final = re.compile(
     rb"(?i)sha\d|md5|hash|digest|check|integrity|commit|rev|ref|etag|finger|image|cache|uuid|guid|\bid$|[._-]id(?:[._-]\d)?$|[a-z]Id$|path|file|dir"
     rb"|url|uri|name|class|test|version|branch|tag|expected|actual|got|want|left|right|output|public|h1|crc|nonce|trace|span"
-    rb"|request|build|layer|symbol|error|warning|note|at$|in$|key$"
+    rb"|request|build|layer|symbol|error|warning|note|\bat$|\bin$|key$"
 )
-_NO_SECRET_KEY: Final = re.compile(rb"(?i)\b(?:cache|restore|primary|public|sort|partition) keys?\Z")
+_NO_SECRET_KEY: Final = re.compile(rb"(?i)\b(?:cache|restore|primary|public|sort|partition|input) keys?\Z")
 _KEY: Final = (b"key", b"Key")
 _TOKEN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _DOTTED: Final = _TOKEN + b"."
@@ -64,7 +64,7 @@ _ALONE_AFTER: Final = frozenset(b" \t\n\"'`([{<|>")
 _ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}+={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
 _NO_TOKEN: Final = (
     b"LS0tLS1CRUdJTiBDRVJU", b"LS0tLS1CRUdJTiBQVUJM",
-    b"AAAAB3", b"AAAAC3", b"AAAAE2", b"MIIBIjANBg", b"MIICIjANBg", b"MIGfMA0G", b"MFkwEwYH", b"Qm", b"_Z",
+    b"AAAAB3", b"AAAAC3", b"AAAAE2", b"MIIBIjANBg", b"MIICIjANBg", b"MIGfMA0G", b"MFkwEwYH", b"Qm", b"_Z", b"_R",
 )  # fmt: skip
 """How keys that are public, addresses by content and names of compilers begin."""
 _SIGN: Final = re.compile(rb"[=:][ \t]?\\{0,3}[\"'`]?\Z")
@@ -107,6 +107,38 @@ _WORDS: Final = re.compile(rb"[A-Za-z][a-z]+|[A-Z]+|\d+")
 _HEX: Final = re.compile(rb"(?i)[0-9a-f]+")
 _COMMIT: Final = 40
 """Digits of a commit's hash."""
+_NUMBER: Final = re.compile(rb"(?i)[0-9a-f]{32,128}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_LEAST_NUMBER: Final = 32
+_UUID_SIZE: Final = 36
+_VARIABLE: Final = re.compile(
+    rb"(?:^|[\s;\"'(,{])(?P<name>[A-Z][A-Z0-9]{0,24}(?:_[A-Z0-9]+){0,8}"
+    rb"|[a-zA-Z][a-zA-Z0-9]{0,24}(?:[_.-][a-zA-Z0-9]{1,24}){0,6})[\"']?[ \t]?\Z"
+)
+_NO_NUMBER: Final = NEUTRAL | frozenset(
+    b"id ids uuid uid guid commit commits rev revision sha head base ref tag run job pipeline build trace span image "
+    b"digest hash version tree parent object oid merge checkout container network volume session node machine host "
+    b"instance device serial etag md5 sum got expected actual want have given found address addr sub client tenant "
+    b"subscription project account org workspace event message msg correlation request response transaction tx block "
+    b"uri url path file dir name git hg svn vcs fingerprint thumbprint signature nonce salt iv".split()
+)
+"""Words of names beside which a number in hexadecimal digits or a UUID is an id or a digest."""
+_SLASH: Final = ord("/")
+_OF_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_LONGEST_ALONE: Final = 128
+_SEGMENT_ENDS: Final = re.compile(rb"/?(?:[\s\"'`)\]}>|,;?#]|\Z)")
+_LONGEST_SEGMENT: Final = 400
+_LEAST_SEGMENT: Final = 16
+_ADDRESS: Final = re.compile(rb"https?://[^\s\"'<>/]{3,120}/(?:[^\s\"'<>/?#]{1,80}/){0,8}\Z")
+_NO_SECRET_PATH: Final = re.compile(
+    rb"(?i)blob|tree|commit|raw/|archive|sha|md5|cas/|hash|digest|artifact|cache|runs?/|builds?/|jobs?/|assets|static|docs?[/.]"
+    rb"|forum|discuss|github\.com|gitlab\.com|youtu|pkg|packag|repo|maven|npm|pypi|download|release|mirror|proxy\.golang"
+    rb"|localhost|127\.0|watch|questions|issues|wiki|scans|s3[.-]|cdn|fonts"
+)
+"""Before a random part of an address, that it is a name of something public."""
+_STANDING: Final = re.compile(rb"(?<![^ \t\n\"'`(\[{<])[A-Za-z0-9+/]{40,120}={0,2}(?=[\s\"'`)\]}>|,;]|\Z)")
+_FOLDED: Final = re.compile(rb"[A-Za-z0-9+/]{20}\s*\Z|sha\d|SHA\d|h1:|[=:][ \t]?[\"']?\Z")
+_BASE64_PARTS: Final = re.compile(rb"[+/=]")
+_LEAST_PART: Final = 12
 _PARTS: Final = re.compile(rb"[_-]")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 _LONGEST: Final = 65_536
@@ -123,6 +155,8 @@ def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
         return ()
     value = without_end(run["value"])
     small = not mixed(value)
+    if small and len(value) >= _LEAST_NUMBER and _NUMBER.fullmatch(value):
+        return _number(data, sign, run.start("value"), value)
     if small and not _SMALL.fullmatch(value):
         return _prefixed_hex(data, run.start("value"), end)
     before = data[max(first, data.rfind(b"\n", sign - 100, sign) + 1, sign - 100) : sign].rstrip(b" \t\"'`\\])=:")
@@ -140,6 +174,19 @@ def assigned(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     if value.count(b".") > 1 or not random_looking(value, shortest=_LEAST):
         return _encoded(data, start, end)
     if _PUBLIC_MEMBER.search(data, max(first, start - 12), start):
+        return ()
+    return ((start, start + len(value), "assigned-value"),)
+
+
+def _number(data: bytes, sign: int, start: int, value: bytes) -> Sequence[Place]:
+    """A number in hexadecimal digits or a UUID that a variable is set to, as keys are: `ADYEN_HMAC=8CEA…`."""
+    name = _VARIABLE.search(data, max(0, sign - 60), sign)
+    if name is None or (len(value) != _UUID_SIZE and len(value) % 8):
+        return ()
+    before = data[max(0, name.start() - 30) : name.end()]
+    words = {word.lower() for word in _WORDS.findall(before[before.rfind(b"\n") + 1 :])}
+    told = data[sign : sign + 1] == b"=" or name["name"].isupper()
+    if not told or not _NO_NUMBER.isdisjoint(words) or _harmless_name(name["name"]):
         return ()
     return ((start, start + len(value), "assigned-value"),)
 
@@ -163,6 +210,8 @@ def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     text = word[0]
     if text == text.upper():
         return ()
+    if data[start - 1] == _SLASH and (found := _in_address(data, first, start, text)):
+        return found
     if len(text) < _LEAST and data[start - 1] not in _JOINS and data[word.end() : word.end() + 1] not in _JOINED:
         return ()
     found = _prefixed(data, start, end) or _alone(data, first, low, end)
@@ -201,11 +250,11 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     start = low + len(before.rstrip(_DOTTED))
     begun = _coloured(data, start) if data[start - 1] in _COLOUR_GOES_ON else start
     if begun == start and data[start - 1] not in _ALONE_AFTER:
-        return _encoded(data, start, end)
+        return _encoded(data, start, end) or _base64_run(data, first, start, end)
     start = begun
     word = _ALONE.match(data, start)
     if word is None or word.end() < end:
-        return _encoded(data, start, end)
+        return _encoded(data, start, end) or _base64_alone(data, start, end)
     part = max(word[0].split(b"."), key=len)
     if len(part) < _LEAST or not mixed(part):
         return ()
@@ -254,6 +303,42 @@ def _encoded(data: bytes, start: int, end: int) -> Sequence[Place]:
     if len(parts) > 1 and any(opaque(part, ids=True) for part in parts):
         return ((*word.span(), "base64-secret"),)
     return ()
+
+
+def _in_address(data: bytes, first: int, start: int, word: bytes) -> Sequence[Place]:
+    """A random part of an address's path: `https://smee.io/D2BsBkcdXidvQOlD`."""
+    if not _LEAST_SEGMENT <= len(word) < _LONGEST_SEGMENT or not mixed(word):
+        return ()
+    if not _SEGMENT_ENDS.match(data, start + len(word)):
+        return ()
+    lead = data[max(first, start - 200) : start]
+    if not _ADDRESS.search(lead) or not random_looking(word, shortest=_LEAST_SEGMENT):
+        return ()
+    if _NO_SECRET_PATH.search(lead) or _VERSIONED.search(word) or word.startswith(_NO_TOKEN):
+        return ()
+    return ((start, start + len(word), "url-token"),)
+
+
+def _base64_run(data: bytes, first: int, start: int, end: int) -> Sequence[Place]:
+    """The same where the trigger lies behind a `+` or a `/` within."""
+    if data[start - 1] not in _OF_BASE64:
+        return ()
+    low = max(first, end - _LONGEST_ALONE)
+    begun = low + len(data[low:start].rstrip(_OF_BASE64))
+    return _base64_alone(data, begun, end) if begun > low else ()
+
+
+def _base64_alone(data: bytes, start: int, end: int) -> Sequence[Place]:
+    """Base64 of random bytes with nothing around it, as long as keys are and no line of many."""
+    word = _STANDING.match(data, start)
+    if word is None or word.end() < end or len(word[0]) in _WIDTHS or word[0].startswith((*_NO_TOKEN, b"sha")):
+        return ()
+    if decoded(word[0]) is not None or _FOLDED.search(data, max(0, start - 100), start):
+        return ()
+    part = max(_BASE64_PARTS.split(word[0]), key=len)
+    if len(part) < _LEAST_PART or not mixed(word[0]) or not random_looking(part, shortest=_LEAST_PART):
+        return ()
+    return ((*word.span(), "base64-secret"),)
 
 
 def _random_part(value: bytes) -> bool:

@@ -17,7 +17,7 @@ _HARMLESS: Final = re.compile(
     rb"secret|password|token|key|string|str|bytes|text|bool|boolean|int|number|any|object|unknown|example|changeme|env|inherit|"
     rb"process\.env.*|os\.(?:environ|getenv).*|secrets\..*|vars?\..*|env\..*|(?:local|module|data|each)\.[a-z_.]+|"
     rb"(?-i:[A-Z]+(?:_[A-Z]+)+)|\w+\[[\w., ]*\]?|self\..*|settings\..*|config\..*|this\..*|props\..*|[a-z]:\\.*|"
-    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|\([a-z]+|amd64|arm64|i386|migrat(?:ing|ed)|revert(?:ing|ed)|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|\w+\(.*|&\w+|\{.*)$"
+    rb"\w+://[^:@]*|(?:file|path|vault|ssm|op|arn|aws|gcp):.*|\([a-z]+|amd64|arm64|i386|migrat(?:ing|ed)|revert(?:ing|ed)|!(?:ref|sub|vault|secret|getatt|env|reference)\b.*|[a-z_]++(?:64|32|256|512|1|5)?[a-z_]*+\(.*|&\w+|\{.*)$"
 )
 _VERSION: Final = re.compile(rb"^[v^~=<>]*\d+(?:\.[\dx*]+)+(?:[-+.][\w.-]{1,30})?$|^\d{1,12}(?:\.\d+)?[a-z%]{0,3}$")
 _UUID: Final = re.compile(rb"(?i)^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -119,7 +119,12 @@ def is_secret(whole: bytes, value: bytes, check: Check, closed: bool) -> bool:
         name = whole[: whole.find(value)]
         if _VERSION.match(value) and b"=" not in name and b"@" not in whole:
             return False
-        if name.rstrip(b"\"'").endswith((b"=", b"@", b":")) or closed or not _WORDY.match(value):
+        if (
+            name.rstrip(b"\"'").endswith((b"=", b"@", b":"))
+            or whole.endswith(b"@")
+            or closed
+            or not _WORDY.match(value)
+        ):
             return True
         return of_option(name, value)
     return opaque(value, ids=check == "parameter")
