@@ -19,7 +19,7 @@ from processor.engine.suspects import TRIES
 from processor.testing.broker import BROKER_AWAY, MemoryBroker, MemorySource
 from tests.unit.engine.conftest import QUICK, Worker, eventually
 
-from .conftest import cri, plan, sent, texts
+from .conftest import cri, plan, run_quickly, sent, texts
 
 
 class Doing:
@@ -75,7 +75,7 @@ async def life(
     """One life of a daemon: it dies some turns of the loop after its last log, or ends when nothing is left to do."""
     inner, sink = broker.source("group", ["in"]), broker.sink()
     slowed(inner, commits)
-    source = AssemblingSource(inner, {"in": plan()})
+    source = AssemblingSource(inner, {"in": plan()}, clock=asyncio.get_running_loop().time)
     open_ = broker.transactions()
     transactions = AssemblingTransactions(open_, source)
     once = ExactlyOnce(source, transactions, "group", Backoff(0.001, 0.01), yield_s=0.01)
@@ -161,7 +161,7 @@ def lives(data: st.DataObject, *, exactly_once: bool) -> tuple[list[str], list[s
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("processor.assemble.source.LINES", 3)
-        asyncio.run(all_())
+        run_quickly(all_())
     assert broker.records("dead") == []
     found = sorted((each.value or b"").decode() for each in broker.records("out"))
     return sorted(log for logs in wanted.values() for log in logs), found
@@ -191,11 +191,11 @@ def test_an_open_log_holds_the_offset_and_no_other_log(exactly_once: bool) -> No
     broker.create("in", 1)
     for run, text in [("long", "1"), ("a", "x"), ("a", "END"), ("long", "2"), ("b", "END")]:
         broker.produce(sent(run, text))
-    asyncio.run(life(broker, Doing(9, [0]), turns=None, exactly_once=exactly_once))
+    run_quickly(life(broker, Doing(9, [0]), turns=None, exactly_once=exactly_once))
     assert texts(broker.records("out")) == ["x\nEND", "END"]
     assert set(broker.committed["group"].values()) == {0}
     broker.produce(sent("long", "END"))
-    asyncio.run(life(broker, Doing(9, [0]), turns=None, exactly_once=exactly_once))
+    run_quickly(life(broker, Doing(9, [0]), turns=None, exactly_once=exactly_once))
     assert texts(broker.records("out")) == ["x\nEND", "END", "1\n2\nEND"]
     assert set(broker.committed["group"].values()) == {6}
 
@@ -221,9 +221,9 @@ def test_a_log_that_kills_the_process_is_found(exactly_once: bool) -> None:
     deaths = 0
     while not broker.records("dead") and deaths < 20:
         deaths += 1
-        asyncio.run(life(broker, Killing(100, [0]), turns=50, exactly_once=exactly_once))
+        run_quickly(life(broker, Killing(100, [0]), turns=50, exactly_once=exactly_once))
     broker.produce(sent("long", "END"))
-    asyncio.run(life(broker, Killing(100, [0]), turns=None, exactly_once=exactly_once))
+    run_quickly(life(broker, Killing(100, [0]), turns=None, exactly_once=exactly_once))
     assert texts(broker.records("dead")) == ["poison\nEND"]
     assert deaths <= QUICK.poison_starts + TRIES + 3  # the last one is none
     found = texts(broker.records("out"))
