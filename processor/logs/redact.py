@@ -40,6 +40,10 @@ _CONTEXT: Final = 256
 """Before a secret, how far what tells that it is one may begin."""
 _REACH: Final = 8192
 """On a very long line, how far before and after a trigger the secret is looked for."""
+_BEHIND: Final = 2 * _REACH
+"""Before the end of a block on such a line, how much may depend on what comes next."""
+_DENSE: Final = 4 * _REACH
+"""Of a block, how much is held back at most where it is full of secrets."""
 _PASSES: Final = 40
 """A placeholder can bare what stood hidden beside it, so a text with secrets is looked at again."""
 POINTS: Final = frozenset({"named", "assigned", "unnamed", "wrapped", "below", "key-block", "key-end"})
@@ -279,11 +283,17 @@ class Session:
             end = data.rfind(b"\n", 1) + 1 or len(data)
             block, rest = data[:end], data[end:]
         found = self._redactor.find(block)
-        cut = len(block) if last else _settled(block, found)
+        cut, changed = len(block) if last else _settled(block, found), False
+        while len(block) - cut > _DENSE and (ready := [one for one in found.spans if one.stop < len(block) - _BEHIND]):
+            # On a long line full of secrets each stands in the context of the next: all would be held to its end, and
+            # looked at again with each block. What is found is taken out at once instead, where it stands.
+            block, changed = block[:1] + self._replace(block, ready, len(block)), True
+            found = self._redactor.find(block)
+            cut = _settled(block, found)
         if cut <= 1:
-            return b"", block + rest, False
+            return b"", block + rest, changed
         spans = [span for span in found.spans if span.stop <= cut]
-        return self._replace(block, spans, cut), block[cut - 1 :] + rest, bool(spans)
+        return self._replace(block, spans, cut), block[cut - 1 :] + rest, changed or bool(spans)
 
     def _replace(self, data: bytes, spans: list[Span], stop: int) -> bytes:
         """The text between the first byte and `stop` without secrets."""
@@ -320,7 +330,7 @@ def redactor(file: Path | None = None) -> Redactor:
 def _settled(block: bytes, found: Found) -> int:
     """How far the secrets found in a block do not depend on what comes behind it; up to a line's end where it can."""
     # A line that is longer than a block goes on, but for its end.
-    cut = open_lines(block) if block.endswith(b"\n") else len(block) - 2 * _REACH
+    cut = open_lines(block) if block.endswith(b"\n") else len(block) - _BEHIND
     if found.open is not None:
         cut = min(cut, _begin(block, found.open))
     for span in reversed(found.spans):

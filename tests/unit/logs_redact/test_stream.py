@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from processor.errors import Rejected
 from processor.logs.decode import regroup, text_stream
-from processor.logs.redact import BLOCK, redactor
+from processor.logs.redact import BLOCK, Found, Redactor, redactor
 
 CHANCE = random.Random(5)  # noqa: S311  repeatable, and no secret
 TOKEN = b"ghp_" + "".join(CHANCE.choices(string.ascii_letters + string.digits, k=36)).encode()
@@ -122,3 +122,22 @@ def test_what_is_no_text_is_rejected(chunks: list[bytes], reason: str) -> None:
     with pytest.raises(Rejected) as caught:
         text_stream(chunks)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("unit", ["PASSWORD=%s ", "PASSWORD:%s;"])
+def test_a_long_line_full_of_secrets_is_looked_at_a_few_times(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each secret stands in the context of the next: not a byte more is held back for it, and none is left."""
+    looked = 0
+    find = Redactor.find
+
+    def counted(self: Redactor, data: bytes) -> Found:
+        nonlocal looked
+        looked += len(data)
+        return find(self, data)
+
+    monkeypatch.setattr(Redactor, "find", counted)
+    secrets = ["7x9" + "".join(CHANCE.choices(string.ascii_letters + string.digits, k=21)) for _ in range(16_000)]
+    line = "".join([unit % secret for secret in secrets]).encode()
+    clean = b"".join(redactor().session().stream([line]))
+    assert [secret for secret in secrets if secret[:12].encode() in clean] == []
+    assert looked < 4 * len(line)
