@@ -149,13 +149,13 @@ class Daemon:
             return False
         return told.rpartition(")")[2].split()[0] == "T"
 
-    async def caught(self, timeout_s: float = 30, *, last: bool = False) -> bool:
+    async def caught(self, timeout_s: float = 30, *, last: bool = False, early: bool = False) -> bool:
         """Aims at it, and waits until it has stopped itself in mid-delivery; False if it did not come to that.
 
-        With `last` it dies after that delivery, when it is woken up.
+        With `last` it dies after that delivery, when it is woken up; with `early` none of its offsets are sent yet.
         """
         aim = self.folder / "aim"
-        aim.write_text("last" if last else "", encoding="utf-8")
+        aim.write_text("last" if last else "early" if early else "", encoding="utf-8")
         if last and self._process is not None:
             self._wanted.clear()
             self._hit.add(self._process.pid)

@@ -4,7 +4,8 @@ Switches are files in the daemon's folder:
 
 - `clock`: seconds that the wall clock is off.
 - `aim`: the next delivery stops its process (SIGSTOP) after its offsets were sent and before it commits, and takes the
-  file away. If that says `last`, it kills its process (SIGKILL) once it has committed or failed to.
+  file away. If that says `last`, it kills its process (SIGKILL) once it has committed or failed to. With `early` it is
+  stopped before its offsets are sent, which whoever takes over would else have to wait for.
 - `pause`: while it is there, who takes a partition waits between the two steps of that; `paused` has a line for each.
 - `slow`, `hang`: seconds that each event takes longer; every event waits until the file is gone.
 """
@@ -60,10 +61,10 @@ class Switches:
         while self.read("pause") is not None:  # noqa: ASYNC110 (a file tells nobody)
             await asyncio.sleep(0.05)
 
-    def stop_if_aimed_at(self) -> bool:
+    def stop_if_aimed_at(self, *, early: bool = False) -> bool:
         """Stops this process, once; True if it shall die afterwards."""
         aim = self.read("aim")
-        if aim is not None:
+        if aim is not None and (aim == "early") is early:
             (self._folder / "aim").unlink(missing_ok=True)
             self._seen.clear()
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -85,6 +86,14 @@ class Switches:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         setattr(owner, name, aimed)
+        send_offsets = AIOKafkaProducer.send_offsets_to_transaction
+
+        async def aimed_early(this: AIOKafkaProducer, *arguments: Any) -> None:
+            if this._txn_manager._pending_txn_partitions or _has_outputs(this):
+                self.stop_if_aimed_at(early=True)
+            await send_offsets(this, *arguments)
+
+        AIOKafkaProducer.send_offsets_to_transaction = aimed_early
 
 
 def _has_outputs(this: object) -> bool:

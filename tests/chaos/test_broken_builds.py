@@ -23,8 +23,11 @@ async def dies_in_between(run: Run) -> None:
 
 
 async def wakes_up_after_the_others(run: Run) -> None:
-    """Frozen in the middle of a delivery, until another has done its work; then it goes on."""
-    assert await run.daemon(0).caught()
+    """Frozen in the middle of a delivery, until another has done its work; then it goes on.
+
+    Before its offsets are sent: whoever takes over waits for those, fenced or not, until the transaction times out.
+    """
+    assert await run.daemon(0).caught(early=True)
     due = run.ends()
     assert await run.until_async(lambda: run.committed_beyond(due))
     run.daemon(0).wake()
