@@ -2,7 +2,8 @@
 
 In the process, in bounded memory, for a bounded time: the answers that were used last, an hour at most by default. Only
 what was valid at the first answer is kept, as the model wrote it (cut off in its last sentence, too); what a repair has
-mended and what failed is asked again. Questions and answers are made of text that is redacted already, and are written nowhere.
+mended and what failed is asked again. Questions and answers are made of text that is redacted already, and are written
+nowhere.
 
 A question that is under way is not asked beside it: whoever comes with the same one waits. If no answer comes of it
 that can be kept, all who waited ask for themselves, and nobody fails for another one's failure.
