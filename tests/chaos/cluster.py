@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from tests.servers.tcp_proxy import TcpProxy
 from tools.servers.kafka import Kafka, cluster_id
@@ -129,6 +130,18 @@ class Cluster:
     async def coordinator(self, name: str, *, transactions: bool = False) -> int:
         """Which broker (from 0) coordinates a group, or a transactional id; 0 where nobody can tell."""
         return await self._ask(lambda admin: admin.find_coordinator(name, int(transactions)))
+
+    async def takes_itself_for_coordinator(self, broker: int, group: str) -> bool:
+        """Whether a broker would coordinate a group, as one that wakes up may although others do; True without answer.
+
+        Until it knows better it tells old offsets, and true owners that they were shut out.
+        """
+
+        async def ask(admin: AIOKafkaAdminClient) -> int:
+            answer = await admin._client.send(broker + 1, FindCoordinatorRequest(group, 0))
+            return int(answer.error_code == 0 and answer.coordinator_id != broker + 1) + 1
+
+        return await self._ask(ask) == 0
 
     async def in_sync(self) -> bool:
         """Whether each partition has a leader, and all its replicas are up to date."""
