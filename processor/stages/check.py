@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -152,11 +153,11 @@ class Check:
         if not completion.cut_off:
             return _parse(_whole(completion))
         last = self._questions[-1] if self._questions else None
-        given = _closed(completion.text) if last is not None and _is_prose(last) else {}
+        given, ends = _closed(completion.text) if last is not None and _is_prose(last) else ({}, False)
         text = given.get(last.name) if last is not None else None
         if last is None or not isinstance(text, str) or list(given)[-1] != last.name:
             raise Invalid("it was cut off; keep every text short", "cut_off")
-        return given | {last.name: f"{text.rpartition(' ')[0][: last.length - 1]}…"}
+        return given if ends else given | {last.name: f"{text.rpartition(' ')[0][: last.length - 1]}…"}
 
     def _confidence(
         self, completion: Completion, made: Mapping[str, Choice] | None, shares: Mapping[str, float]
@@ -267,13 +268,13 @@ def _parse(text: str) -> dict[str, Any]:
     return given
 
 
-def _closed(text: str) -> dict[str, Any]:
-    """The JSON object that was cut off within a text, as if that had ended there; empty for any other."""
+def _closed(text: str) -> tuple[dict[str, Any], bool]:
+    """The JSON object that was cut off in its last text or behind it; empty for any other. Whether that text ends."""
     kept = _HALF_ESCAPE.sub(r"\1", text[:_LONGEST])
-    try:
-        return _parse(f'{kept}"}}')
-    except Invalid:
-        return {}
+    for end in ("", "}", '"}'):
+        with suppress(Invalid):
+            return _parse(kept + end), end != '"}'
+    return {}, False
 
 
 def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Meaning]) -> Any:
@@ -287,6 +288,8 @@ def _read(question: Question, given: Mapping[str, Any], codes: Mapping[str, Mean
         chosen = list(dict.fromkeys(value)) if _is_words(value) else None
         if chosen is None:
             raise Invalid(f"{question.name} is no list of codes")
+        if len(chosen) < question.least <= len(value):
+            raise Invalid(f"{question.name} repeats itself; it needs {question.least} that differ")
         # A code of the size class beyond what was on offer stands for nothing.
         return [_meaning(question, codes[code]) for code in chosen if code in codes]
     if question.nullable and value in (None, NONE):

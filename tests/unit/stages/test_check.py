@@ -103,6 +103,22 @@ def test_what_is_wrong_is_said(changes: dict[str, object], says: str) -> None:
     assert caught.value.rejected().reason == "invalid_output"
 
 
+def test_a_list_that_repeats_itself_is_told_so() -> None:
+    """Where two that differ are needed, "1 item" would not tell a model that wrote two what is wrong with them."""
+    kinds = Field("kinds", "list", item=Field("", enum={"disk": "", "net": ""}), min_items=2, max_items=3)
+    check = Check(ResultSchema("kinds", {"kinds": kinds}), questions(ResultSchema("kinds", {"kinds": kinds})))
+    prompt = replace(PROMPT, codes={"kinds": {"disk": "disk", "net": "net"}})
+
+    def read(*chosen: str) -> object:
+        return check(prompt, Completion(orjson.dumps({"kinds": chosen}).decode(), "stop"), READING).result["kinds"]
+
+    assert read("disk", "net", "disk") == ["disk", "net"]
+    with pytest.raises(Invalid, match="kinds repeats itself; it needs 2 that differ"):
+        read("disk", "disk")
+    with pytest.raises(Invalid, match="1 items, at least 2"):
+        read("disk")
+
+
 @pytest.mark.parametrize("text", ["", "no", "{", "[1]", "null", '{"category":"k1"', '{"category":"k1"}'])
 def test_what_is_no_whole_object_is_invalid(text: str) -> None:
     """Garbage, halves and missing keys."""
@@ -139,12 +155,30 @@ def test_an_answer_that_was_cut_off_in_its_last_sentence_counts(end: int) -> Non
     assert end < 30 or len(orjson.dumps(summary)) > end - 20
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_an_answer_that_was_cut_off_behind_its_last_sentence_counts_as_it_is(missing: int) -> None:
+    """With or without its brace, that sentence is whole; before its quotation mark, it is not."""
+    whole = answer(summary="line 4 has an end.").text
+    reading = replace(
+        READING, excerpt=Excerpt((*LINES[:3], ExcerptLine(4, "error: line 4 has an end.")), 4, ranked=(4,))
+    )
+
+    def summary(end: int) -> object:
+        return Check(LONGER, PROSE)(PROMPT, Completion(whole[:end], "length"), reading).result["summary"]
+
+    assert (
+        summary(len(whole) - missing)
+        == Check(LONGER, PROSE)(PROMPT, Completion(whole, "stop"), reading).result["summary"]
+    )
+    assert summary(len(whole) - missing) != summary(len(whole) - 2)
+
+
 def test_an_answer_that_was_cut_off_before_its_last_sentence_is_none() -> None:
-    """Behind a whole sentence, in a key, in a list, in a text that another field follows: it is asked again."""
+    """In a key, in a list, in a text that another field follows: it is asked again."""
     whole = answer().text
     asked = (*PROSE[-1:], *PROSE[:-1])
     for check, ends in (
-        (Check(LONGER, PROSE), [1, 14, whole.index('["t2'), whole.index("summary") + 4, len(whole) - 1]),
+        (Check(LONGER, PROSE), [1, 14, whole.index('["t2'), whole.index("summary") + 4]),
         (Check(LONGER, asked), [whole.index("It broke.") + 4]),
     ):
         for end in ends:
