@@ -2,8 +2,9 @@
 
 It grows while the server keeps up and shrinks by a factor when it doesn't (AIMD with slow start, as in TCP: RFC 5681).
 What tells is the server's own queue where it can be read (vLLM's `num_requests_waiting`): a standing one, which never
-empties while an answer takes its time. Prompts that come together wait for each other and harm nobody, and fewer of
-them would leave the server with smaller batches (the same difference as in CoDel, RFC 8289). Elsewhere it is the time
+empties until all that were sent together are answered. Prompts that come together wait for each other and harm nobody,
+and fewer of them would leave the server with smaller batches (the same difference as in CoDel, RFC 8289; the time that
+single answers take would not do, which the first of a burst get at once). Elsewhere it is the time
 that answers take in relation to the best ones, as in the gradient limit of Netflix's concurrency-limits
 (https://github.com/Netflix/concurrency-limits).
 """
@@ -51,8 +52,8 @@ class Limiter:
         self._quiet_until = 0.0
         self._queue_read_at = float("-inf")
         self._waiting = 0  # in the server's queue, when it was last read
-        self._least: int | None = None  # that were in it at each reading since
-        self._least_since = 0.0
+        self._least: int | None = None  # that were in it at each reading of a round
+        self._round = 0  # answers in it
 
     @property
     def limit(self) -> int:
@@ -62,6 +63,7 @@ class Limiter:
     def answered(self, seconds: float, work: float, in_flight: int) -> None:
         """An answer came after `seconds`, for `work` (tokens), when `in_flight` requests were there, it included."""
         self._samples += 1
+        self._round += 1
         self._answer_s += (seconds - self._answer_s) / min(self._samples, _SHORT)
         pace = seconds / max(work, 1.0)
         self._short += (pace - self._short) / min(self._samples, _SHORT)
@@ -79,17 +81,16 @@ class Limiter:
 
     def queued(self, waiting: int) -> None:
         """So many requests wait in the server's own queue, others' included."""
-        now = self._clock()
-        self._queue_read_at = now
+        self._queue_read_at = self._clock()
         self._waiting = waiting
         if self._least is None:
-            self._least, self._least_since = waiting, now
+            self._least, self._round = waiting, 0
             return
         self._least = min(self._least, waiting)
-        if self._samples and now - self._least_since >= self._answer_s:
+        if self._round >= self.limit:
             if self._least > self._harmless:
                 self._shrink(max(0.5, min(_SHRINK, 1 - self._least / self._limit)))
-            self._least, self._least_since = waiting, now
+            self._least, self._round = waiting, 0
 
     @property
     def _harmless(self) -> float:

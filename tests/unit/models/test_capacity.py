@@ -57,11 +57,31 @@ def test_a_queue_that_never_empties_is_one() -> None:
     """Even where each reading finds another length."""
     clock = Clock()
     limiter = Limiter(2, 16, clock)
-    limiter.answered(10.0, 1000, 16)
     for waiting in (15, 9, 12):
         clock.now += 6
         limiter.queued(waiting)
+        for _ in range(7):
+            limiter.answered(10.0, 1000, 16)
+    assert limiter.limit == 16, "until all that were sent together are answered, it may be a burst"
+    clock.now += 6
+    limiter.queued(15)
     assert limiter.limit == 8
+
+
+def test_the_first_answers_of_a_burst_say_nothing_of_its_queue() -> None:
+    """A server that warmed up with one short question is not known by the time that took."""
+    clock = Clock()
+    limiter = Limiter(2, 16, clock)
+    limiter.answered(2.0, 10, 1)
+    for waiting in (15, 12, 9, 6, 3, 0):
+        clock.now += 5
+        limiter.queued(waiting)
+        limiter.answered(2.0, 1000, 16)
+    for _ in range(10):
+        limiter.answered(30.0, 1000, 16)
+    clock.now += 5
+    limiter.queued(0)
+    assert limiter.limit == 16
 
 
 @pytest.mark.parametrize("capacity", [8, 30])
