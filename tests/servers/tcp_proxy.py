@@ -34,8 +34,7 @@ class TcpProxy:
     def refuse(self) -> None:
         """Breaks all connections and takes no new ones, as where a route is gone."""
         self._refuses = True
-        for writer in self._open:
-            writer.transport.abort()
+        self._drop(*self._open)
 
     def silence(self) -> None:
         """Holds back every byte, in connections that stay, as where packets are dropped."""
@@ -68,19 +67,25 @@ class TcpProxy:
             await asyncio.wait(self._pumps)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refuses:
-            writer.transport.abort()
-            return
+        self._open.add(writer)  # at once: the network may be cut before there is another end
         try:
             theirs, to_them = await asyncio.open_connection(LOOPBACK, self.target)
-        except OSError:
-            writer.transport.abort()
+        except (OSError, asyncio.CancelledError):  # the latter as the loop ends
+            self._drop(writer)
             return
-        self._open |= {writer, to_them}
+        self._open.add(to_them)
+        if self._refuses:
+            self._drop(writer, to_them)
+            return
         for source, sink, passes in ((reader, to_them, self._passes), (theirs, writer, self._answers)):
             pump = asyncio.create_task(self._pump(source, sink, passes), name="tcp-proxy-pump")
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
+
+    def _drop(self, *writers: asyncio.StreamWriter) -> None:
+        for writer in writers:
+            self._open.discard(writer)
+            writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, passes: asyncio.Event) -> None:
         try:
