@@ -28,6 +28,7 @@ from processor.logs.secrets.commands import commands
 from processor.logs.secrets.layout import columns, manifests
 from processor.logs.secrets.pem import key_blocks, key_ends, open_lines
 from processor.logs.secrets.public import public
+from processor.logs.secrets.uncoloured import Uncoloured
 from processor.logs.secrets.unnamed import assigned, below, unnamed, wrapped
 from processor.logs.secrets.values import matches, random_looking
 from processor.logs.secrets.wrapped import Wrapped, ends_line
@@ -67,10 +68,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The secrets of a block in order, and where something begins whose end the block does not hold."""
+    """The secrets of a block without its colours, in order, and where something begins whose end it does not hold."""
 
+    block: Uncoloured
     spans: list[Span]
     open: int | None = None
+
+    def before(self, near: int) -> list[Span]:
+        """The secrets that end more than so many bytes before the end."""
+        return [span for span in self.spans if span.stop < len(self.block.text) - near]
 
 
 class Redactor:
@@ -102,8 +108,9 @@ class Redactor:
 
     def find(self, data: bytes) -> Found:
         """The secrets in `data`, in order, without overlaps; its first byte is the one before the text."""
-        hits = self._scanner.hits(data)
-        return self._resolve(data, hits) if hits else Found([])
+        block = Uncoloured(data)
+        hits = self._scanner.hits(block.text)
+        return Found(block, *self._resolve(block.text, hits)) if hits else Found(block, [])
 
     def _finder(self, secret: Secret) -> Finder:
         """How the exact place of a kind is found, once its trigger was."""
@@ -132,7 +139,7 @@ class Redactor:
                 pattern = re.compile(secret.regex.encode(), re.MULTILINE | (re.IGNORECASE if secret.caseless else 0))
                 return functools.partial(matches, secret, pattern)
 
-    def _resolve(self, data: bytes, hits: list[Hit]) -> Found:
+    def _resolve(self, data: bytes, hits: list[Hit]) -> tuple[list[Span], int | None]:
         spans: list[tuple[int, Span]] = []
         reached = dict.fromkeys((index for index, _ in hits), -1)
         opened: list[int] = []
@@ -169,7 +176,7 @@ class Redactor:
                 reached[index] = max(reached[index], stop)
                 spans.append((index, Span(at, stop, name, min(at, max(first, at - _CONTEXT)))))
         clear = _untangle(spans)
-        return Found(self._wrapped(data, clear, opened), min(opened, default=None))
+        return self._wrapped(data, clear, opened), min(opened, default=None)
 
     def _wrapped(self, data: bytes, spans: list[Span], opened: list[int]) -> list[Span]:
         """The spans, and what goes on with one of them on the next lines, where a tool wrapped its own."""
@@ -283,27 +290,28 @@ class Session:
             end = data.rfind(b"\n", 1) + 1 or len(data)
             block, rest = data[:end], data[end:]
         found = self._redactor.find(block)
-        cut, changed = len(block) if last else _settled(block, found), False
-        while len(block) - cut > _DENSE and (ready := [one for one in found.spans if one.stop < len(block) - _BEHIND]):
+        cut, changed = len(block) if last else _settled(found), False
+        while len(block) - cut > _DENSE and (ready := found.before(_BEHIND)):
             # On a long line full of secrets each stands in the context of the next: all would be held to its end, and
             # looked at again with each block. What is found is taken out at once instead, where it stands.
-            block, changed = block[:1] + self._replace(block, ready, len(block)), True
+            block, changed = block[:1] + self._replace(found.block, ready, len(block)), True
             found = self._redactor.find(block)
-            cut = _settled(block, found)
+            cut = _settled(found)
         if cut <= 1:
             return b"", block + rest, changed
-        spans = [span for span in found.spans if span.stop <= cut]
-        return self._replace(block, spans, cut), block[cut - 1 :] + rest, changed or bool(spans)
+        spans = [span for span in found.spans if found.block.stop(span.stop) <= cut]
+        return self._replace(found.block, spans, cut), block[cut - 1 :] + rest, changed or bool(spans)
 
-    def _replace(self, data: bytes, spans: list[Span], stop: int) -> bytes:
-        """The text between the first byte and `stop` without secrets."""
+    def _replace(self, block: Uncoloured, spans: list[Span], stop: int) -> bytes:
+        """The data between the first byte and `stop` without secrets."""
         self._taken += len(spans)
         parts: list[bytes] = []
         position = 1
         for span in spans:
-            parts += data[position : span.start], self._placeholder(span.name, data[span.start : span.stop])
-            position = span.stop
-        return b"".join([*parts, data[position:stop]])
+            parts.append(block.data[position : block.start(span.start)])
+            parts.append(self._placeholder(span.name, block.text[span.start : span.stop]))
+            position = block.stop(span.stop)
+        return b"".join([*parts, block.data[position:stop]])
 
     def _placeholder(self, name: str, secret: bytes) -> bytes:
         number = self._numbers.get((name, secret))
@@ -327,16 +335,19 @@ def redactor(file: Path | None = None) -> Redactor:
     return Redactor((*own.secrets, *SECRETS), own.allow)
 
 
-def _settled(block: bytes, found: Found) -> int:
+def _settled(found: Found) -> int:
     """How far the secrets found in a block do not depend on what comes behind it; up to a line's end where it can."""
+    text = found.block.text
     # A line that is longer than a block goes on, but for its end.
-    cut = open_lines(block) if block.endswith(b"\n") else len(block) - _BEHIND
+    cut = open_lines(text) if text.endswith(b"\n") else len(text) - _BEHIND
     if found.open is not None:
-        cut = min(cut, _begin(block, found.open))
+        cut = min(cut, _begin(text, found.open))
     for span in reversed(found.spans):
         if span.first < cut < span.stop:
-            cut = _begin(block, span.first)
-    return cut
+            cut = _begin(text, span.first)
+    if cut == len(text):
+        return len(found.block.data)
+    return found.block.stop(cut) if cut > 0 else cut
 
 
 def _begin(data: bytes, at: int) -> int:

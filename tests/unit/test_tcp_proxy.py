@@ -15,10 +15,10 @@ async def test_a_cut_breaks_a_connection_that_has_no_other_end_yet(monkeypatch: 
     asked, allowed, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
     connect = asyncio.open_connection
 
-    async def slowly(*address: object) -> object:
+    async def slowly(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         asked.set()
         await allowed.wait()
-        return await connect(*address)
+        return await connect(host, port)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -32,17 +32,17 @@ _NEAR: Final = 120
 """Bytes after a name in which its value is looked for where the syntax is unknown."""
 _GLUE: Final = re.compile(
     rb"(?:\[\w{1,20}\])?(?:\\{0,3}[\"'`]|&quot;|[\])]){0,3}[ \t]{0,20}"
-    rb"(?:\x1b\[[\d;]*m)?(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:(?:![\w-]+|&\w+) )?"
+    rb"(?:=>|->|:=|==|::|=|:|%3D|%3d|\?=)[ \t]{0,20}(?:(?:![\w-]+|&\w+) )?"
     rb"(?:(?:\"\"|'')[ \t]?[=-]>[ \t]?)?"
     rb"(?:\{(?:[^{}\n]{1,80},)?[ \t]?\\{0,3}[\"']value\\{0,3}[\"'][ \t]{0,2}[:=][ \t]{0,2})?"
     rb"(?:(?:[bLNuU]|<<|[A-Z]\w{1,30}\(|\(\w{1,20}\) (?:\(len=\d+\) )?)(?=[\"']))?"
-    rb"(?:\x1b\[[\d;]*m)?(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
+    rb"(?P<q>\\{0,3}[\"'`]|&quot;|\[[\"']?)?"
 )
 """`name = "value"` and its kin, the value also as `b"..."`, `N'...'` or `Some("...")`."""
 _TYPED: Final = re.compile(rb"(?::[ \t]?| )[&A-Za-z][\w\[\]<>&?|., ]{1,40}?[ \t]?=[ \t]?(?P<q>[\"'])")
 """`name: Type = "value"`, and without the colon in Go."""
 _LONGEST_TYPE: Final = 46
-_GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?\x1b")
+_GLUE_BEGINS: Final = frozenset(b"[\\\"'`&]) \t=-:%?")
 _TYPE_BEGINS: Final = frozenset(b": ")
 _TAG_BEGINS: Final = frozenset(b">\"';,\\")
 _BLANK: Final = frozenset(b" \t")

@@ -10,8 +10,8 @@ from typing import Final
 
 from processor.logs.secrets.kinds import Secret
 
-_BEFORE: Final = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=[\[;\d]\dm)|(?<=\x1b\[m))"
-"""A token begins where no other word runs into it, but for escapes such as `\\n`, `%3D` and those of colours."""
+_BEFORE: Final = r"(?:(?<![0-9A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f][0-9A-Fa-f])|(?<=[\[;\d]\dm))"
+"""A token begins where no other word runs into it, but for escapes such as `\\n`, `%3D` and what is left of colours."""
 
 
 def _token(name: str, literal: str, rest: str, *, before: str = _BEFORE) -> Secret:

@@ -59,7 +59,7 @@ _VERSIONED: Final = re.compile(rb"[-_]v?\d+(?:\.\d+)+(?:[-_]|\Z)")
 """Within a value, that it is the name of a package."""
 _UUID: Final = re.compile(rb"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _NO_TOKEN_AFTER: Final = (b"/", b".", b"\\", b"@", b"#", b"%", b"$")
-_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,3}+(?=[\s\"'`)\]}>|,;\x1b]|\.?(?:\s|\Z))")
+_ALONE: Final = re.compile(rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){0,3}+(?=[\s\"'`)\]}>|,;]|\.?(?:\s|\Z))")
 _ALONE_AFTER: Final = frozenset(b" \t\n\"'`([{<|>")
 _ENCODED: Final = re.compile(rb"[A-Za-z0-9+/]{20,400}+={1,2}(?=[\s\"'`)\]}>|,;]|\Z)")
 _NO_TOKEN: Final = (
@@ -83,8 +83,6 @@ _JOINED: Final = (b"+", b"/", b".", b"=")
 _SMALL: Final = re.compile(rb"[a-z0-9]{20,128}")
 _PUBLIC_MEMBER: Final = re.compile(rb"\"(?:kid|n|x|y|x5t|x5c)\"[ \t]?:[ \t]?\"\Z")
 """Of a key in JSON."""
-_COLOUR_GOES_ON: Final = frozenset(b"[;")
-_COLOUR: Final = re.compile(rb"\x1b\[[\d;]{0,11}m")
 _WIDTHS: Final = frozenset((60, 64, 70, 72, 76))
 """Of lines into which base64 is broken."""
 _OPTION: Final = re.compile(rb"(?:^|[\s\"'])--?(?P<name>[A-Za-z][\w.-]{0,30})[\"']?,?[ \t][\"']?\Z")
@@ -200,8 +198,6 @@ def unnamed(data: bytes, first: int, _last: int, end: int) -> Sequence[Place]:
     """The secret that a trigger ended in, if a prefix or its looks alone tell that it is one."""
     low = max(first, end - 80)
     start = low + len(data[low:end].rstrip(_TOKEN))
-    if data[start - 1] in _COLOUR_GOES_ON:
-        start = _coloured(data, start)
     if start == low > first and data[start - 1] in _TOKEN:
         return ()  # a blob: were it a secret, a trigger nearer to its beginning would have told
     word = _WORD.match(data, start)
@@ -248,10 +244,8 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     """A random value with nothing around it: so long that no identifier is, or behind an option of a command."""
     before = data[low:end]
     start = low + len(before.rstrip(_DOTTED))
-    begun = _coloured(data, start) if data[start - 1] in _COLOUR_GOES_ON else start
-    if begun == start and data[start - 1] not in _ALONE_AFTER:
+    if data[start - 1] not in _ALONE_AFTER:
         return _encoded(data, start, end) or _base64_run(data, first, start, end)
-    start = begun
     word = _ALONE.match(data, start)
     if word is None or word.end() < end:
         return _encoded(data, start, end) or _base64_alone(data, start, end)
@@ -270,12 +264,6 @@ def _alone(data: bytes, first: int, low: int, end: int) -> Sequence[Place]:
     if _told(lead, option) or word[0].startswith(_NO_TOKEN) or _VERSIONED.search(word[0]) or _UUID.search(part):
         return ()
     return ((*word.span(), "token"),)
-
-
-def _coloured(data: bytes, start: int) -> int:
-    """Where a word begins that seemed to begin at `start`, if that is within a terminal's code for a colour."""
-    code = _COLOUR.search(data, max(0, start - 12), start + 4)
-    return code.end() if code and code.end() > start else start
 
 
 def _told(lead: bytes, option: re.Match[bytes] | None) -> bool:

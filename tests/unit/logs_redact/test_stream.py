@@ -40,6 +40,8 @@ PIECES = st.sampled_from(
         FILLER * 3200,
         b"x" * 9_000,
         b"y " * 150_000,
+        b"\x1b[36my \x1b[0m" * 20_000,
+        b"\x1b[1mtoken\x1b[0m \x1b[32m" + TOKEN[:9] + b"\x1b[31m" + TOKEN[9:] + b"\x1b[0m ",
         b"\n",
         b" token " + TOKEN + b" ",
         b"password=hunter2\n",
