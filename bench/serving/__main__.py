@@ -32,7 +32,7 @@ RESULT: Final = Path(__file__).resolve().parents[1] / "results" / "serving.json"
 
 SECONDS: Final = {
     "placement": 40,
-    "overhead": 60,
+    "overhead": 120,
     "closed_loop": 180,
     "vs_naive": 270,
     "adapters": 150,
@@ -78,7 +78,7 @@ class Bench:
         if part == "placement":
             return placement.run(given.requests, given.seeds)
         if part == "overhead":
-            return asyncio.run(overhead.run(given.asked, max(most, 5), seconds))
+            return asyncio.run(overhead.run(given.asked, max(most, 9), seconds))
         target = self._server(servers.large if part == "ttft" else servers.small)
         if part == "ttft":
             found = asyncio.run(warmth.cold_vs_warm(target, max(most, 5), seconds))
