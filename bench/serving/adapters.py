@@ -32,8 +32,8 @@ Found = dict[str, Any]
 
 BASE_MODEL: Final = "bench/base"
 NAMES: Final = tuple(f"adapter-{number}" for number in range(6))
-WRITTEN: Final = 55
-"""Tokens of each answer: about as many as the closed loop's questions get on average."""
+WRITTEN: Final = 8
+"""Tokens of each answer."""
 
 SYSTEM: Final = Message("system", "You read the log of a build and say what broke it. " * 40)
 
